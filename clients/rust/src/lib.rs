@@ -1,0 +1,3 @@
+//! The Rust client: sans-IO engine, prediction, interpolation and a QUIC driver.
+
+#![forbid(unsafe_code)]

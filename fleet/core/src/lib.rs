@@ -1,0 +1,3 @@
+//! Allocator, warm pool and game-server life cycle. No IO.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,5 @@
+//! Benches beside peers, in one run.
+
+#![forbid(unsafe_code)]
+
+fn main() {}

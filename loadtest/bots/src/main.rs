@@ -1,0 +1,5 @@
+//! Players and viewers over real sockets.
+
+#![forbid(unsafe_code)]
+
+fn main() {}

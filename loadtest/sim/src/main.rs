@@ -1,0 +1,5 @@
+//! The whole system in one thread under a seed.
+
+#![forbid(unsafe_code)]
+
+fn main() {}

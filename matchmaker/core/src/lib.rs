@@ -1,0 +1,3 @@
+//! Pool, ratings, forming and explaining matches. No IO.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The sample game: two teams, a ball, crates and a pulse.
+
+#![forbid(unsafe_code)]

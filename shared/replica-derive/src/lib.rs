@@ -1,0 +1,3 @@
+//! The derive macros of amphi-shared-replica.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! Sans-IO session engine: handshake, resume, lanes, datagram acks, clock, limits.
+
+#![forbid(unsafe_code)]

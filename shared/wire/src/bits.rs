@@ -1,0 +1,191 @@
+//! Bit-packed reading and writing, least significant bit first, for inputs and snapshots.
+
+use thiserror::Error;
+
+/// The input ended before the wanted bits.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("the bits end too early")]
+pub struct OutOfBits;
+
+/// Appends bits to a byte buffer, least significant bit first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BitWriter {
+    bytes: Vec<u8>,
+    // Bits not yet in `bytes`; fewer than 8 between calls.
+    pending: u64,
+    pending_bits: u32,
+}
+
+impl BitWriter {
+    /// An empty writer.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A writer that reuses `bytes`, cleared.
+    pub fn reuse(mut bytes: Vec<u8>) -> Self {
+        bytes.clear();
+        Self { bytes, pending: 0, pending_bits: 0 }
+    }
+
+    /// Writes the low `count` bits of `value`, at most 32.
+    pub fn bits(&mut self, value: u32, count: u32) {
+        debug_assert!(count <= 32 && (count == 32 || value >> count == 0));
+        self.pending |= u64::from(value) << self.pending_bits;
+        self.pending_bits += count;
+        while self.pending_bits >= 8 {
+            self.bytes.push(self.pending as u8);
+            self.pending >>= 8;
+            self.pending_bits -= 8;
+        }
+    }
+
+    /// Writes one bit.
+    pub fn bit(&mut self, value: bool) {
+        self.bits(u32::from(value), 1);
+    }
+
+    /// Writes an unsigned number of unknown size: short when the number is small.
+    ///
+    /// Layout: 6 bits hold the bit length `n` of `value`, then the `n - 1` bits below its leading one.
+    pub fn uint(&mut self, value: u32) {
+        let length = 32 - value.leading_zeros();
+        self.bits(length, 6);
+        if length > 1 {
+            let rest = length - 1;
+            self.bits(value & ((1_u64 << rest) - 1) as u32, rest);
+        }
+    }
+
+    /// Appends `count` bits that start at bit `start` of `bytes`. Panics when they are not all there.
+    pub fn copy(&mut self, bytes: &[u8], start: usize, count: usize) {
+        let mut reader = BitReader::new(bytes);
+        reader.position = start;
+        let mut left = count;
+        while left > 0 {
+            let step = left.min(32);
+            let value = reader.bits(step as u32).unwrap_or_else(|OutOfBits| panic!("range outside of the buffer"));
+            self.bits(value, step as u32);
+            left -= step;
+        }
+    }
+
+    /// Number of bits written.
+    pub fn len_bits(&self) -> usize {
+        self.bytes.len() * 8 + self.pending_bits as usize
+    }
+
+    /// The bytes, the last one filled up with zeros.
+    pub fn finish(mut self) -> Vec<u8> {
+        if self.pending_bits > 0 {
+            self.bytes.push(self.pending as u8);
+        }
+        self.bytes
+    }
+}
+
+/// Reads what [`BitWriter`] wrote. Never panics on hostile bytes.
+#[derive(Clone, Debug)]
+pub struct BitReader<'a> {
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl<'a> BitReader<'a> {
+    /// A reader at the first bit.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, position: 0 }
+    }
+
+    /// Reads `count` bits, at most 32.
+    pub fn bits(&mut self, count: u32) -> Result<u32, OutOfBits> {
+        debug_assert!(count <= 32);
+        let end = self.position + count as usize;
+        if end > self.bytes.len() * 8 {
+            return Err(OutOfBits);
+        }
+        let first = self.position / 8;
+        let mut word = 0_u64;
+        for (i, byte) in self.bytes[first..self.bytes.len().min(first + 5)].iter().enumerate() {
+            word |= u64::from(*byte) << (8 * i);
+        }
+        self.position = end;
+        Ok(((word >> (end - count as usize) % 8) & ((1_u64 << count) - 1)) as u32)
+    }
+
+    /// Reads one bit.
+    pub fn bit(&mut self) -> Result<bool, OutOfBits> {
+        Ok(self.bits(1)? == 1)
+    }
+
+    /// Reads what [`BitWriter::uint`] wrote.
+    pub fn uint(&mut self) -> Result<u32, OutOfBits> {
+        match self.bits(6)? {
+            0 => Ok(0),
+            1 => Ok(1),
+            length @ 2..=32 => Ok(1 << (length - 1) | self.bits(length - 1)?),
+            _ => Err(OutOfBits),
+        }
+    }
+
+    /// Index of the next bit.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// Number of bits left, padding included.
+    pub fn left(&self) -> usize {
+        self.bytes.len() * 8 - self.position
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(values in prop::collection::vec((any::<u32>(), 0_u32..=32), 0..200)) {
+            let mut writer = BitWriter::new();
+            for (value, count) in &values {
+                let masked = (u64::from(*value) & ((1_u64 << count) - 1)) as u32;
+                writer.bits(masked, *count);
+                writer.uint(*value);
+            }
+            let bits = writer.len_bits();
+            let bytes = writer.finish();
+            let mut reader = BitReader::new(&bytes);
+            for (value, count) in &values {
+                prop_assert_eq!(u64::from(reader.bits(*count).unwrap()), u64::from(*value) & ((1_u64 << count) - 1));
+                prop_assert_eq!(reader.uint().unwrap(), *value);
+            }
+            prop_assert_eq!(reader.position(), bits);
+            prop_assert!(reader.left() < 8);
+        }
+
+        #[test]
+        fn a_copied_range_reads_the_same(bytes in prop::collection::vec(any::<u8>(), 1..64), cut in 0_usize..64, shift in 0_u32..8) {
+            let start = cut % (bytes.len() * 8);
+            let count = bytes.len() * 8 - start;
+            let mut writer = BitWriter::new();
+            writer.bits(0, shift);
+            writer.copy(&bytes, start, count);
+            let copied = writer.finish();
+            let (mut a, mut b) = (BitReader::new(&bytes), BitReader::new(&copied));
+            a.position = start;
+            b.position = shift as usize;
+            for _ in 0..count {
+                prop_assert_eq!(a.bit(), b.bit());
+            }
+        }
+
+        #[test]
+        fn hostile_bytes_end_with_an_error(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let mut reader = BitReader::new(&bytes);
+            while reader.uint().is_ok() {}
+            prop_assert!(reader.position() <= bytes.len() * 8);
+        }
+    }
+}

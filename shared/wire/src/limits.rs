@@ -1,0 +1,147 @@
+//! Every maximum of the system in one table, with what happens beyond it.
+//!
+//! Units stand last in each name. The overload policy is one of: *refuse* (numbered code, nothing changes),
+//! *drop oldest*, *coalesce*, *close* (numbered code).
+
+// Session layer.
+/// One message on a reliable lane, bytes. Beyond: close with `FrameTooLarge`.
+pub const FRAME_BYTES_MAX: usize = 64 * 1024;
+/// One message on the bulk lane, bytes (a chunk, not the whole). Beyond: close with `FrameTooLarge`.
+pub const BULK_CHUNK_BYTES_MAX: usize = 16 * 1024;
+/// Payload of one datagram to a browser, bytes, session header included.
+pub const DATAGRAM_BYTES_BROWSER_MAX: usize = 1_000;
+/// Payload of one datagram to a native client until the path MTU is known, bytes, session header included.
+pub const DATAGRAM_BYTES_NATIVE_MAX: usize = 1_150;
+/// The session header in front of every datagram, bytes.
+pub const DATAGRAM_HEADER_BYTES: usize = 8;
+/// Unacked messages kept for resume, bytes per session. Beyond: `send` answers `Full`.
+pub const RESUME_BYTES_MAX: usize = 256 * 1024;
+/// Unacked messages kept for resume, count per lane. Beyond: `send` answers `Full`.
+pub const RESUME_MESSAGES_MAX: usize = 4_096;
+/// How long a session without a connection is kept, ms. Beyond: it ends, a resume is answered with `SessionUnknown`.
+pub const RESUME_WINDOW_MS: u64 = 60_000;
+/// An ack is sent after this many received messages …
+pub const ACK_AFTER_MESSAGES: u64 = 64;
+/// … or this many bytes …
+pub const ACK_AFTER_BYTES: usize = 32 * 1024;
+/// … or this long after the first unacked message, ms.
+pub const ACK_AFTER_MS: u64 = 200;
+/// Unacked `latest` frames in flight on a transport without datagrams. Beyond: coalesce, the newest waits.
+pub const LATEST_IN_FLIGHT_MAX: usize = 2;
+/// Datagrams whose fate is remembered, per session. Beyond: the oldest counts as lost.
+pub const DATAGRAM_SENT_MAX: usize = 256;
+/// Time from accepting a connection to a valid Hello, ms. Beyond: close with `HandshakeTimeout`.
+pub const HANDSHAKE_MS_MAX: u64 = 5_000;
+/// Bytes of the Hello message. Beyond: close with `FrameTooLarge`.
+pub const HELLO_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of a token. Beyond: refuse with `TokenInvalid`.
+pub const TOKEN_BYTES_MAX: usize = 4 * 1024;
+/// Entries in each list of a Hello. Beyond: refuse with `MessageInvalid`.
+pub const HELLO_ENTRIES_MAX: usize = 64;
+/// Connections waiting for or inside their handshake, per listener. Beyond: refuse with `Overloaded`.
+pub const HANDSHAKES_PENDING_MAX: usize = 1_024;
+/// Attached connections of one listener. Beyond: refuse with `Overloaded`.
+pub const CONNECTIONS_MAX: usize = 16_384;
+/// Frames between a network task and the owner of its session, each way. Beyond: close with `SlowReader` or `RateLimited`.
+pub const RING_FRAMES_MAX: usize = 1_024;
+/// Bytes queued towards one connection. Beyond: close with `SlowReader`; the session can resume.
+pub const SEND_QUEUE_BYTES_MAX: usize = 1024 * 1024;
+/// Reliable messages of one client per second (token bucket; the burst is the same). Beyond: close with `RateLimited`.
+pub const MESSAGES_PER_S_MAX: u32 = 256;
+/// Datagrams of one client per second (token bucket; the burst is the same). Beyond: dropped and counted.
+pub const DATAGRAMS_PER_S_MAX: u32 = 512;
+/// A connection that is silent this long is dead, ms.
+pub const IDLE_MS_MAX: u64 = 30_000;
+/// Interval of keep-alive pings, ms.
+pub const PING_EVERY_MS: u64 = 5_000;
+
+// Rooms.
+/// Seats of one room. Beyond: refuse with `RequestInvalid`.
+pub const SEATS_MAX: usize = 64;
+/// Entities of one room.
+pub const ENTITIES_MAX: usize = 100_000;
+/// Ticks of inputs in one datagram.
+pub const INPUTS_PER_DATAGRAM_MAX: usize = 32;
+/// Ticks that inputs may lie ahead of the room. Beyond: the input is dropped and counted.
+pub const INPUT_LEAD_TICKS_MAX: u32 = 64;
+/// Bytes of one encoded input.
+pub const INPUT_BYTES_MAX: usize = 64;
+/// Commands waiting for one room's next tick. Beyond: refuse with `Overloaded`.
+pub const ROOM_COMMANDS_MAX: usize = 4_096;
+/// Rooms of one host. Beyond: refuse with `HostFull`.
+pub const ROOMS_PER_HOST_MAX: usize = 64;
+/// Ticks between keyframes, to which baselines are aligned.
+pub const KEYFRAME_TICKS: u32 = 8;
+/// Live baseline classes per entity; a client beyond them gets absolute rows.
+pub const BASELINE_CLASSES_MAX: usize = 4;
+/// Ticks of rows that are kept as baselines.
+pub const BASELINE_TICKS_MAX: u32 = 128;
+/// A view publishes a keyframe this often, ms.
+pub const VIEW_KEYFRAME_MS: u64 = 2_000;
+/// Components registered by one game.
+pub const COMPONENTS_MAX: usize = 64;
+/// Integer fields of one component.
+pub const FIELDS_MAX: usize = 32;
+
+// Topics.
+/// A topic name, bytes. Beyond: refuse with `TopicInvalid`.
+pub const TOPIC_BYTES_MAX: usize = 128;
+/// Topics of one node. Beyond: refuse with `Overloaded`.
+pub const TOPICS_MAX: usize = 100_000;
+/// Subscriptions of one session. Beyond: refuse with `TooManySubscriptions`.
+pub const SUBSCRIPTIONS_MAX: usize = 64;
+/// Publications kept per topic. Beyond: drop oldest.
+pub const HISTORY_MESSAGES_MAX: usize = 512;
+/// Bytes kept per topic. Beyond: drop oldest.
+pub const HISTORY_BYTES_MAX: usize = 1024 * 1024;
+/// Payload of one publication by a client, bytes. Beyond: refuse with `MessageTooLarge`.
+pub const PUBLISH_BYTES_MAX: usize = 4 * 1024;
+/// Payload of one publication by a service, bytes. Beyond: refuse with `MessageTooLarge`.
+pub const SERVICE_PUBLISH_BYTES_MAX: usize = 256 * 1024;
+/// Nesting of a JSON payload. Beyond: refuse with `MessageInvalid`.
+pub const JSON_DEPTH_MAX: usize = 32;
+/// Characters of one chat line. Beyond: refuse with `MessageTooLarge`.
+pub const CHAT_CHARS_MAX: usize = 500;
+/// Chat lines of one person per 10 s. Beyond: refuse with `RateLimited`.
+pub const CHAT_LINES_PER_10_S: u32 = 8;
+/// Chat lines a newcomer sees.
+pub const CHAT_HISTORY: usize = 50;
+
+// People and HTTP.
+/// Characters of a display name. Beyond: refuse with `NameInvalid`.
+pub const NAME_CHARS_MAX: usize = 24;
+/// Bytes of an app id.
+pub const APP_ID_BYTES_MAX: usize = 32;
+/// Body of an HTTP request, bytes. Beyond: status 413.
+pub const HTTP_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Body of an internal request, bytes. Beyond: status 413.
+pub const INTERNAL_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+// Matchmaking and fleet.
+/// Tickets in the pool. Beyond: refuse with `QueueFull`.
+pub const TICKETS_MAX: usize = 100_000;
+/// Players on one ticket.
+pub const TICKET_PLAYERS_MAX: usize = 8;
+/// A ticket that nobody polls for this long is cancelled, ms.
+pub const TICKET_SILENCE_MS_MAX: u64 = 30_000;
+/// Longest answer time of a long poll, ms.
+pub const LONG_POLL_MS_MAX: u64 = 25_000;
+/// Hosts of one fleet. Beyond: refuse with `FleetFull`.
+pub const HOSTS_MAX: usize = 1_000;
+/// Matches the fleet remembers. Beyond: drop the oldest ended one.
+pub const MATCHES_MAX: usize = 10_000;
+/// A host that does not report for this long is dead, ms.
+pub const LEASE_MS: u64 = 6_000;
+
+const _: () = {
+    assert!(DATAGRAM_BYTES_BROWSER_MAX <= DATAGRAM_BYTES_NATIVE_MAX);
+    assert!(BULK_CHUNK_BYTES_MAX <= FRAME_BYTES_MAX);
+    assert!(HELLO_BYTES_MAX <= FRAME_BYTES_MAX && TOKEN_BYTES_MAX < HELLO_BYTES_MAX);
+    assert!(FRAME_BYTES_MAX <= RESUME_BYTES_MAX && RESUME_BYTES_MAX <= SEND_QUEUE_BYTES_MAX);
+    assert!(SERVICE_PUBLISH_BYTES_MAX <= INTERNAL_BODY_BYTES_MAX);
+    assert!(
+        INPUTS_PER_DATAGRAM_MAX * INPUT_BYTES_MAX < 4_096 && INPUT_LEAD_TICKS_MAX >= INPUTS_PER_DATAGRAM_MAX as u32
+    );
+    assert!(BASELINE_TICKS_MAX.is_multiple_of(KEYFRAME_TICKS));
+    assert!(PING_EVERY_MS * 3 < IDLE_MS_MAX);
+};

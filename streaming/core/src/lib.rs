@@ -1,0 +1,3 @@
+//! Hub, topics, history and chat. No IO.
+
+#![forbid(unsafe_code)]

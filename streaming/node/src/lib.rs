@@ -1,0 +1,3 @@
+//! The live role: home sessions, broker, hub and HTTP.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,5 @@
+//! The developer's one command.
+
+#![forbid(unsafe_code)]
+
+fn main() {}
