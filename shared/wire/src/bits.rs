@@ -110,7 +110,7 @@ impl<'a> BitReader<'a> {
             word |= u64::from(*byte) << (8 * i);
         }
         self.position = end;
-        Ok(((word >> (end - count as usize) % 8) & ((1_u64 << count) - 1)) as u32)
+        Ok(((word >> ((end - count as usize) % 8)) & ((1_u64 << count) - 1)) as u32)
     }
 
     /// Reads one bit.
