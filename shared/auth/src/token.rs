@@ -1,0 +1,173 @@
+//! The three kinds of token, and their claims on the wire.
+
+use amphi_shared_wire::{AppId, MatchId, Micros, TokenId, UserId};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::{Role, Scope};
+
+/// Says who a person is. `expires` is kept in whole seconds, rounded down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserToken {
+    /// The person.
+    pub user: UserId,
+    /// The app the person signed in to.
+    pub app: AppId,
+    /// Display name, as the person typed it: data, never markup.
+    pub name: String,
+    /// How far the person is trusted.
+    pub role: Role,
+    /// The token is refused from this moment on.
+    pub expires: Micros,
+}
+
+/// Lets one player into one match, once. `expires` is kept in whole seconds, rounded down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectToken {
+    /// What the host remembers so that the token works once (`jti`).
+    pub id: TokenId,
+    /// The match.
+    pub match_id: MatchId,
+    /// The player.
+    pub user: UserId,
+    /// The app of match and player.
+    pub app: AppId,
+    /// Display name of the player.
+    pub name: String,
+    /// The team whose seat the player takes; any team when absent.
+    pub team: Option<u8>,
+    /// The token is refused from this moment on.
+    pub expires: Micros,
+}
+
+/// Lets one service make one kind of internal call. `expires` is kept in whole seconds, rounded down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceToken {
+    /// The calling service, for logs.
+    pub from: String,
+    /// The call it may make.
+    pub scope: Scope,
+    /// The token is refused from this moment on.
+    pub expires: Micros,
+}
+
+/// A kind of token: its audience and how it maps to JWT claims.
+pub(crate) trait Kind: Sized {
+    /// Value of `aud`, which keeps the kinds apart.
+    const AUDIENCE: &'static str;
+    /// The claims beside `iss`, `aud`, `iat` and `exp`.
+    type Claims: Serialize + DeserializeOwned;
+
+    fn claims(&self) -> Self::Claims;
+    fn expires(&self) -> Micros;
+    /// `None` when a claim cannot be read.
+    fn from_claims(claims: Self::Claims, expires: Micros) -> Option<Self>;
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct UserClaims {
+    sub: String,
+    app: String,
+    name: String,
+    role: Role,
+}
+
+impl Kind for UserToken {
+    const AUDIENCE: &'static str = "amphi:user";
+    type Claims = UserClaims;
+
+    fn claims(&self) -> UserClaims {
+        UserClaims { sub: self.user.to_string(), app: self.app.to_string(), name: self.name.clone(), role: self.role }
+    }
+
+    fn expires(&self) -> Micros {
+        self.expires
+    }
+
+    fn from_claims(claims: UserClaims, expires: Micros) -> Option<Self> {
+        let (user, app) = (claims.sub.parse().ok()?, claims.app.parse().ok()?);
+        Some(Self { user, app, name: claims.name, role: claims.role, expires })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ConnectClaims {
+    jti: String,
+    #[serde(rename = "match")]
+    match_id: String,
+    sub: String,
+    app: String,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    team: Option<u8>,
+}
+
+impl Kind for ConnectToken {
+    const AUDIENCE: &'static str = "amphi:connect";
+    type Claims = ConnectClaims;
+
+    fn claims(&self) -> ConnectClaims {
+        ConnectClaims {
+            jti: self.id.to_string(),
+            match_id: self.match_id.to_string(),
+            sub: self.user.to_string(),
+            app: self.app.to_string(),
+            name: self.name.clone(),
+            team: self.team,
+        }
+    }
+
+    fn expires(&self) -> Micros {
+        self.expires
+    }
+
+    fn from_claims(claims: ConnectClaims, expires: Micros) -> Option<Self> {
+        Some(Self {
+            id: claims.jti.parse().ok()?,
+            match_id: claims.match_id.parse().ok()?,
+            user: claims.sub.parse().ok()?,
+            app: claims.app.parse().ok()?,
+            name: claims.name,
+            team: claims.team,
+            expires,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ServiceClaims {
+    sub: String,
+    scope: Scope,
+}
+
+impl Kind for ServiceToken {
+    const AUDIENCE: &'static str = "amphi:service";
+    type Claims = ServiceClaims;
+
+    fn claims(&self) -> ServiceClaims {
+        ServiceClaims { sub: self.from.clone(), scope: self.scope }
+    }
+
+    fn expires(&self) -> Micros {
+        self.expires
+    }
+
+    fn from_claims(claims: ServiceClaims, expires: Micros) -> Option<Self> {
+        Some(Self { from: claims.sub, scope: claims.scope, expires })
+    }
+}
+
+/// What every token carries, around the claims of its kind.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Envelope<C> {
+    pub(crate) iss: String,
+    pub(crate) aud: String,
+    /// Seconds since 1970, as RFC 7519 wants it.
+    pub(crate) iat: u64,
+    pub(crate) exp: u64,
+    #[serde(flatten)]
+    pub(crate) claims: C,
+}
+
+/// Value of `iss` in every token of this deployment.
+pub(crate) const ISSUER: &str = "amphi";
