@@ -82,6 +82,10 @@ pub const VIEW_KEYFRAME_MS: u64 = 2_000;
 pub const COMPONENTS_MAX: usize = 64;
 /// Integer fields of one component.
 pub const FIELDS_MAX: usize = 32;
+/// One-shot events of one tick of a room. Beyond: dropped and counted.
+pub const EVENTS_PER_TICK_MAX: usize = 256;
+/// Bytes of one one-shot event. Beyond: dropped and counted.
+pub const EVENT_BYTES_MAX: usize = 1_024;
 
 // Topics.
 /// A topic name, bytes. Beyond: refuse with `TopicInvalid`.
@@ -96,8 +100,17 @@ pub const HISTORY_MESSAGES_MAX: usize = 512;
 pub const HISTORY_BYTES_MAX: usize = 1024 * 1024;
 /// Payload of one publication by a client, bytes. Beyond: refuse with `MessageTooLarge`.
 pub const PUBLISH_BYTES_MAX: usize = 4 * 1024;
-/// Payload of one publication by a service, bytes. Beyond: refuse with `MessageTooLarge`.
-pub const SERVICE_PUBLISH_BYTES_MAX: usize = 256 * 1024;
+/// Payload of one publication by a service, bytes; with its head it fits into one frame. Beyond: refuse with
+/// `MessageTooLarge`.
+pub const SERVICE_PUBLISH_BYTES_MAX: usize = FRAME_BYTES_MAX - 64;
+/// Bytes of an idempotency key. Beyond: refuse with `MessageInvalid`.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 64;
+/// Idempotency keys remembered per topic. Beyond: drop oldest.
+pub const IDEMPOTENCY_KEYS_MAX: usize = 256;
+/// Subscriptions that one session may make per second …
+pub const SUBSCRIBES_PER_S_MAX: u32 = 8;
+/// … and at once. Beyond: refuse with `RateLimited`.
+pub const SUBSCRIBES_BURST_MAX: u32 = 128;
 /// Nesting of a JSON payload. Beyond: refuse with `MessageInvalid`.
 pub const JSON_DEPTH_MAX: usize = 32;
 /// Characters of one chat line. Beyond: refuse with `MessageTooLarge`.
@@ -139,6 +152,7 @@ const _: () = {
     assert!(HELLO_BYTES_MAX <= FRAME_BYTES_MAX && TOKEN_BYTES_MAX < HELLO_BYTES_MAX);
     assert!(FRAME_BYTES_MAX <= RESUME_BYTES_MAX && RESUME_BYTES_MAX <= SEND_QUEUE_BYTES_MAX);
     assert!(SERVICE_PUBLISH_BYTES_MAX <= INTERNAL_BODY_BYTES_MAX);
+    assert!(SUBSCRIBES_BURST_MAX as usize >= SUBSCRIPTIONS_MAX);
     assert!(
         INPUTS_PER_DATAGRAM_MAX * INPUT_BYTES_MAX < 4_096 && INPUT_LEAD_TICKS_MAX >= INPUTS_PER_DATAGRAM_MAX as u32
     );
