@@ -1,0 +1,144 @@
+// Connections under a session: WebTransport (a stream per lane, datagrams) and WebSocket (one ordered pipe).
+
+import { decodePipeFrame, encodePipeFrame, encodeStreamMessage, LANE_DATAGRAM, StreamDecoder } from "./frame.ts";
+import type { PipeKind } from "./session.ts";
+
+/** Largest datagram to and from a browser, session header included. */
+const DATAGRAM_BYTES_MAX = 1_000;
+const WS_CLOSE_BASE = 4_000;
+/** More than this waiting in the socket and a `latest` frame is not worth sending. */
+const WS_BUFFERED_MAX = 256 * 1024;
+
+/** One way to reach a service, as `/api/v1` gives it out. */
+export interface Endpoint {
+  transport: string;
+  url: string;
+  cert_sha256: string[];
+  region?: string;
+}
+
+/** Where a pipe reports. */
+export interface PipeSink {
+  frame(lane: number, payload: Uint8Array): void;
+  datagram(bytes: Uint8Array): void;
+  closed(code: number | undefined): void;
+}
+
+/** An open connection. */
+export interface Pipe {
+  readonly kind: PipeKind;
+  readonly transport: "ws" | "webtransport";
+  readonly maxDatagram: number;
+  frame(lane: number, payload: Uint8Array): void;
+  datagram(bytes: Uint8Array): void;
+  close(code: number, message: string): void;
+}
+
+/** Opens a connection to an endpoint; rejects when it cannot be reached. `lanes` are the reliable lanes in use, 0 first. */
+export function openPipe(endpoint: Endpoint, lanes: number[], sink: PipeSink): Promise<Pipe> {
+  return endpoint.transport === "ws" ? openWebSocket(endpoint.url, sink) : openWebTransport(endpoint, lanes, sink);
+}
+
+/** True when this browser can use the endpoint. */
+export function canUse(endpoint: Endpoint): boolean {
+  return endpoint.transport === "ws" || (endpoint.transport === "webtransport" && typeof WebTransport !== "undefined");
+}
+
+function openWebSocket(url: string, sink: PipeSink): Promise<Pipe> {
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(url.replace(/^http/, "ws"), ["amphi.v1"]);
+    socket.binaryType = "arraybuffer";
+    let open = false;
+    const pipe: Pipe = {
+      kind: "ordered",
+      transport: "ws",
+      maxDatagram: DATAGRAM_BYTES_MAX,
+      frame: (lane, payload) => socket.readyState === WebSocket.OPEN && socket.send(encodePipeFrame(lane, payload) as BufferSource),
+      datagram: (bytes) => {
+        if (socket.readyState !== WebSocket.OPEN || socket.bufferedAmount > WS_BUFFERED_MAX) return;
+        socket.send(encodePipeFrame(LANE_DATAGRAM, bytes) as BufferSource);
+      },
+      close: (code, message) => socket.close(WS_CLOSE_BASE + code, message.slice(0, 40)),
+    };
+    socket.onopen = () => {
+      open = true;
+      resolve(pipe);
+    };
+    socket.onmessage = (event) => {
+      const { lane, payload } = decodePipeFrame(new Uint8Array(event.data as ArrayBuffer));
+      if (lane === LANE_DATAGRAM) sink.datagram(payload);
+      else sink.frame(lane, payload);
+    };
+    socket.onclose = (event) => {
+      if (open) sink.closed(event.code > WS_CLOSE_BASE ? event.code - WS_CLOSE_BASE : undefined);
+      else reject(new Error(`no WebSocket to ${url}`));
+    };
+  });
+}
+
+async function openWebTransport(endpoint: Endpoint, lanes: number[], sink: PipeSink): Promise<Pipe> {
+  const hashes = endpoint.cert_sha256.map((hex) => ({ algorithm: "sha-256", value: fromHex(hex) as BufferSource }));
+  const transport = new WebTransport(endpoint.url, { serverCertificateHashes: hashes, congestionControl: "low-latency" });
+  let gone = false;
+  const end = (code: number | undefined) => {
+    if (!gone) sink.closed(code);
+    gone = true;
+  };
+  const closed = transport.closed.then((info) => info.closeCode, () => undefined);
+  try {
+    await transport.ready;
+  } catch (error) {
+    throw new Error(`no WebTransport to ${endpoint.url}: ${String(error)}`);
+  }
+  void closed.then((code) => end(code === 0 ? undefined : code));
+  const writers = new Map<number, WritableStreamDefaultWriter<Uint8Array>>();
+  for (const lane of lanes) {
+    const stream = await transport.createBidirectionalStream();
+    const writer = stream.writable.getWriter() as WritableStreamDefaultWriter<Uint8Array>;
+    void writer.write(Uint8Array.of(lane)).catch(() => undefined);
+    writers.set(lane, writer);
+    void readStream(stream.readable, (payload) => sink.frame(lane, payload)).catch(() => end(undefined));
+  }
+  const datagrams = transport.datagrams;
+  const datagramWriter = datagrams.writable.getWriter();
+  void readDatagrams(datagrams.readable, (bytes) => sink.datagram(bytes)).catch(() => undefined);
+  return {
+    kind: "streams",
+    transport: "webtransport",
+    maxDatagram: Math.min(DATAGRAM_BYTES_MAX, datagrams.maxDatagramSize),
+    frame: (lane, payload) => void writers.get(lane)?.write(encodeStreamMessage(payload)).catch(() => undefined),
+    datagram: (bytes) => void datagramWriter.write(bytes).catch(() => undefined),
+    close: (closeCode, reason) => {
+      gone = true;
+      try {
+        transport.close({ closeCode, reason });
+      } catch {
+        // Closed already by the other side.
+      }
+    },
+  };
+}
+
+async function readStream(readable: ReadableStream<Uint8Array>, message: (payload: Uint8Array) => void): Promise<void> {
+  const decoder = new StreamDecoder();
+  const reader = readable.getReader();
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    decoder.push(value);
+    for (let next = decoder.poll(); next !== undefined; next = decoder.poll()) message(next);
+  }
+}
+
+async function readDatagrams(readable: ReadableStream<Uint8Array>, datagram: (bytes: Uint8Array) => void): Promise<void> {
+  const reader = readable.getReader();
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    datagram(value);
+  }
+}
+
+function fromHex(hex: string): Uint8Array {
+  return Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+}
