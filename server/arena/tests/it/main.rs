@@ -1,0 +1,3 @@
+//! What the arena promises to others: vectors for other languages, and whole matches.
+
+mod vectors;
