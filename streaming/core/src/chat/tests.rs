@@ -1,0 +1,40 @@
+use amphi_shared_wire::{AppId, UserId};
+
+use super::*;
+use crate::Role;
+
+fn parse(text: &str) -> Result<String, Code> {
+    let payload = Payload { kind: Some(Kind::Text(text.to_owned())) };
+    ChatLine::parse(&payload).map(|line| line.0).map_err(|denied| denied.code)
+}
+
+#[test]
+fn control_characters_go_and_the_rest_stays() {
+    assert_eq!(parse("  hi\u{0}\u{7}\u{1b}[31m\nthere\u{202e} "), Ok("hi[31m there".to_owned()));
+    assert_eq!(parse("👩‍🚀 привет שלום"), Ok("👩‍🚀 привет שלום".to_owned()));
+    assert_eq!(parse(" \n\u{202e}\u{0} "), Err(Code::MessageEmpty));
+    assert_eq!(parse(&"ж".repeat(CHAT_CHARS_MAX)), Ok("ж".repeat(CHAT_CHARS_MAX)));
+    assert_eq!(parse(&"ж".repeat(CHAT_CHARS_MAX + 1)), Err(Code::MessageTooLarge));
+    let json = Payload { kind: Some(Kind::Json("{}".to_owned())) };
+    assert_eq!(ChatLine::parse(&json).map_err(|denied| denied.code), Err(Code::MessageInvalid));
+}
+
+#[test]
+fn markup_and_sql_are_text() {
+    let text = r#"<script>alert('x')</script> '); DROP TABLE users;-- " \ &amp;"#;
+    let person = Person {
+        user: UserId::from_bits(7),
+        app: AppId::default(),
+        name: "<b>Bobby\"; DROP</b>".to_owned(),
+        role: Role::Guest,
+    };
+    let payload = Payload { kind: Some(Kind::Text(text.to_owned())) };
+    let shown = ChatLine::parse(&payload).unwrap().publication(3, &person, Micros(9));
+    let Some(Kind::Json(json)) = shown.kind else { panic!("a chat line is JSON") };
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["text"], text);
+    assert_eq!(value["from"]["name"], person.name);
+    assert_eq!(value["from"]["role"], "guest");
+    assert_eq!(value["from"]["id"], person.user.to_string());
+    assert_eq!((value["id"].as_u64(), value["at_us"].as_u64()), (Some(3), Some(9)));
+}
