@@ -9,6 +9,9 @@ export const LANE_INPUT = 17;
 /** On an ordered pipe: the frame holds a datagram, session header included. */
 export const LANE_DATAGRAM = 63;
 
+/** Lanes that deliver exactly once, over any number of connections. */
+export const RESUMED_LANES = [0, 2, 3, 4, 5, 6, 7, 8];
+
 /** One message on a reliable lane, bytes. */
 export const FRAME_BYTES_MAX = 64 * 1024;
 const DATAGRAM_HEADER_BYTES = 9;

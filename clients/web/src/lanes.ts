@@ -1,4 +1,4 @@
-// Reliable lanes of one session: sequence numbers, messages kept until acknowledged, and what was received.
+// Reliable lanes of one session: messages kept until acknowledged, and how many were received.
 
 /** A reliable lane keeps at most this many unacknowledged messages. */
 const UNACKED_MESSAGES_MAX = 4_096;
@@ -11,15 +11,16 @@ interface SendLane {
 /** Positions of all resumable lanes, both ways. */
 export class ReliableLanes {
   private sending = new Map<number, SendLane>();
-  private received: Map<number, number>;
-
-  constructor(received: [number, number][]) {
-    this.received = new Map(received);
-  }
+  private received = new Map<number, number>();
 
   /** Messages received in order, per lane. */
   get positions(): [number, number][] {
     return [...this.received];
+  }
+
+  /** Messages sent, per lane. */
+  get sent(): [number, number][] {
+    return [...this.sending].map(([lane, { next }]) => [lane, next]);
   }
 
   /** Keeps a message until it is acknowledged; false when too many are. */
@@ -52,15 +53,6 @@ export class ReliableLanes {
   /** The peer could not keep this lane: it starts again at 0. */
   restartReceived(lane: number): void {
     this.received.set(lane, 0);
-  }
-
-  /** A new session: everything starts again at 0; what was never acknowledged is sent again. */
-  restart(): void {
-    this.received = new Map();
-    for (const lane of this.sending.values()) {
-      lane.unacked.forEach((message, seq) => (message.seq = seq));
-      lane.next = lane.unacked.length;
-    }
   }
 
   private sendLane(lane: number): SendLane {

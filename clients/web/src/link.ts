@@ -7,9 +7,11 @@ import { type ConnectRequest, type Output, Session } from "./session.ts";
 const CONNECT_MS_MAX = 5_000;
 const BACKOFF_MS = [0, 250, 500, 1_000, 2_000, 4_000];
 const WELCOME_MS_MAX = 5_000;
+/** A connection that held this long, ms, was a good one: the next attempt comes at once. */
+const GOOD_MS = 2_000;
 
 /** What the owner of a link hears. */
-export type LinkEvent = Extract<Output, { kind: "attached" | "detached" | "message" | "control" | "datagram-received" | "acked" | "lost" | "lane-lost" | "refused" | "closed" }>;
+export type LinkEvent = Extract<Output, { kind: "attached" | "detached" | "message" | "control" | "datagram-received" | "fate" | "lane-lost" | "refused" | "closed" }>;
 
 /** `connecting` before the first Welcome, `lost` while a session is being resumed. */
 export type LinkState = "connecting" | "live" | "lost" | "over";
@@ -39,6 +41,7 @@ export class Link {
   private nextPipe = 1;
   private dialling = false;
   private attempt = 0;
+  private attachedAt = 0;
   private lostAt: number | undefined;
   private timer: ReturnType<typeof setInterval>;
   private retry: ReturnType<typeof setTimeout> | undefined;
@@ -62,7 +65,7 @@ export class Link {
   }
 
   sendDatagram(lane: number, payload: Uint8Array): number | undefined {
-    const seq = this.session.sendDatagram(lane, payload);
+    const seq = this.session.sendDatagram(nowMicros(), lane, payload);
     this.pump();
     return seq;
   }
@@ -122,7 +125,7 @@ export class Link {
       return true;
     }
     this.pipes.set(id, pipe);
-    this.session.dial(nowMicros(), id, pipe.kind, pipe.maxDatagram);
+    this.session.dial(nowMicros(), id, pipe.kind);
     ready = true;
     for (const step of early) step();
     this.pump();
@@ -171,13 +174,14 @@ export class Link {
 
   private closed(id: number, code: number | undefined): void {
     if (!this.pipes.delete(id)) return;
-    this.session.handlePipeClosed(nowMicros(), id, code);
+    this.session.handlePipeClosed(id, code);
     this.pump();
     if (!this.session.isAttached && this.pipes.size === 0) this.lose();
   }
 
   private lose(): void {
-    if (this.isOver()) return;
+    if (this.isOver() || this.session.isAttached) return;
+    if (this.state === "live" && performance.now() - this.attachedAt > GOOD_MS) this.attempt = 0;
     this.lostAt ??= performance.now();
     if (this.state === "live") this.setState("lost");
     this.again();
@@ -187,7 +191,7 @@ export class Link {
     const now = nowMicros();
     this.session.handleTimeout(now);
     const { clock } = this.session;
-    const silent = this.options.silenceMs(clock.rtt / 1_000, clock.rttVar / 1_000) * 1_000;
+    const silent = this.options.silenceMs(clock.srtt / 1_000, clock.rttVar / 1_000) * 1_000;
     if (this.session.isAttached && this.session.silentFor(now) > silent && this.retry === undefined && !this.dialling) this.again();
     this.pump();
   }
@@ -208,7 +212,7 @@ export class Link {
         return pipe?.close(output.code, output.message);
       }
       case "attached":
-        this.attempt = 0;
+        this.attachedAt = performance.now();
         this.lostAt = undefined;
         this.setState("live");
         break;
@@ -216,6 +220,7 @@ export class Link {
         this.lose();
         break;
       case "refused":
+        if (this.session.isAttached) return;
         if (actionOf(output.code) !== "stop") return this.lose();
         this.finish();
         break;
@@ -225,8 +230,7 @@ export class Link {
       case "message":
       case "control":
       case "datagram-received":
-      case "acked":
-      case "lost":
+      case "fate":
       case "lane-lost":
         break;
     }

@@ -1,48 +1,30 @@
 // The session engine, client side, without IO: frames, datagrams and times go in, `poll()` gives what to do.
-// It outlives its connections: reliable lanes go on where they stood after every new attach.
+// It outlives its connections: reliable lanes go on where they stood after every new attach (`docs/wire.md`).
 
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { DatagramAcks } from "./acks.ts";
 import { Clock } from "./clock.ts";
-import { actionOf, CODE } from "./codes.ts";
-import { concat, LANE_CONTROL, LANE_TOPICS, laneKind } from "./frame.ts";
-import {
-  AckSchema,
-  CloseSchema,
-  type Control,
-  ControlSchema,
-  HelloSchema,
-  LanePositionSchema,
-  type Link,
-  LinkSchema,
-  PingSchema,
-  PongSchema,
-  ResumeSchema,
-  type Welcome,
-} from "./gen/session_pb.ts";
+import { CODE } from "./codes.ts";
+import { Datagrams } from "./datagrams.ts";
+import { concat, FrameError, LANE_CONTROL, laneKind, RESUMED_LANES } from "./frame.ts";
+import * as proto from "./gen/session_pb.ts";
 import { ReliableLanes } from "./lanes.ts";
 
-/** Times are µs of one local clock. */
-export const ACK_AFTER_US = 200_000;
+const ACK_AFTER_US = 200_000;
 const ACK_AFTER_MESSAGES = 64;
 const ACK_AFTER_BYTES = 32 * 1024;
-const ACK_ONLY_AFTER_US = 25_000;
-const PING_EVERY_US = 2_000_000;
-const PING_BURST = 6;
-const PING_BURST_EVERY_US = 150_000;
-const LATEST_IN_FLIGHT_MAX = 2;
+const PING_BURST = 5;
+const PING_BURST_EVERY_US = 100_000;
 const EARLY_FRAMES_MAX = 1_024;
 
-/** What is kept to go on with a session from another connection or another page load. */
+/** What a reloaded page needs to find its session again. */
 export interface Saved {
   session: string;
   secret: Uint8Array;
+  /** The newest generation used. */
   generation: number;
-  /** Messages received per resumable lane. */
-  received: [number, number][];
 }
 
-/** Who connects, and to what. */
+/** Who connects, and to what. All times are µs of one local clock. */
 export interface ConnectRequest {
   token: string;
   app: string;
@@ -50,6 +32,7 @@ export interface ConnectRequest {
   build: string;
   schemaHash: bigint;
   capabilities: string[];
+  pingEveryUs: number;
   resume?: Saved | undefined;
 }
 
@@ -60,21 +43,20 @@ export type Output =
   | { kind: "frame"; pipe: number; lane: number; payload: Uint8Array }
   | { kind: "datagram"; pipe: number; bytes: Uint8Array }
   | { kind: "close-pipe"; pipe: number; code: number; message: string }
-  | { kind: "attached"; resumed: boolean; generation: number; welcome: Welcome }
-  | { kind: "detached"; code: number }
+  | { kind: "attached"; resumed: boolean; generation: number; welcome: proto.Welcome }
+  | { kind: "detached" }
   | { kind: "message"; lane: number; payload: Uint8Array }
-  | { kind: "control"; control: Control }
+  | { kind: "control"; control: proto.Control }
   | { kind: "datagram-received"; lane: number; payload: Uint8Array }
-  | { kind: "acked" | "lost"; seq: number }
+  | { kind: "fate"; seq: number; acked: boolean }
   | { kind: "lane-lost"; lane: number; code: number }
   | { kind: "refused" | "closed"; code: number; message: string; retryAfterMs: number };
 
 interface PipeState {
   kind: PipeKind;
-  maxDatagram: number;
   generation: number;
-  told: Map<number, number>;
-  received: Map<number, number>;
+  /** Number of the next message per lane on this pipe. */
+  next: Map<number, number>;
   early: { lane: number; payload: Uint8Array }[];
 }
 
@@ -99,25 +81,26 @@ export class Session {
   private secret: Uint8Array = new Uint8Array(0);
   private generation = 0;
   private dialled = 0;
-  private lanes: ReliableLanes;
-  private acks = new DatagramAcks();
-  private waiting: { seq: number; lane: number; payload: Uint8Array } | undefined;
+  private welcomed = 0;
+  private forgetful: boolean;
+  private lanes = new ReliableLanes();
+  private datagrams = this.newDatagrams();
   private ackMessages = 0;
   private ackBytes = 0;
   private ackAt: number | undefined;
-  private ackOnlyAt: number | undefined;
   private pingAt: number | undefined;
   private pings = 0;
   private heardAt = 0;
   private clockId: bigint | undefined;
+  private ending: proto.Close | undefined;
   private over = false;
 
   constructor(private readonly request: ConnectRequest) {
-    const resume = request.resume;
+    const { resume } = request;
     this.id = resume?.session;
     this.secret = resume?.secret ?? this.secret;
-    this.generation = this.dialled = resume?.generation ?? 0;
-    this.lanes = new ReliableLanes(resume?.received ?? []);
+    this.dialled = resume?.generation ?? 0;
+    this.forgetful = resume !== undefined;
   }
 
   get isAttached(): boolean {
@@ -128,10 +111,10 @@ export class Session {
     return this.over;
   }
 
-  /** What a later page load needs to go on; `undefined` before the first Welcome. */
+  /** `undefined` before the first Welcome and after the end. */
   get saved(): Saved | undefined {
     if (this.id === undefined || this.over) return undefined;
-    return { session: this.id, secret: this.secret, generation: this.dialled, received: this.lanes.positions };
+    return { session: this.id, secret: this.secret, generation: this.dialled };
   }
 
   /** How long nothing has been heard, µs. */
@@ -140,21 +123,22 @@ export class Session {
   }
 
   /** A fresh pipe: queues the Hello on it, with resume when there is a session. */
-  dial(now: number, pipe: number, kind: PipeKind, maxDatagram: number): void {
+  dial(now: number, pipe: number, kind: PipeKind): void {
     this.dialled += 1;
-    const told = new Map(this.lanes.positions);
-    this.pipes.set(pipe, { kind, maxDatagram, generation: this.dialled, told, received: new Map(), early: [] });
+    const received = this.lanes.positions;
+    this.pipes.set(pipe, { kind, generation: this.dialled, next: new Map(received), early: [] });
     this.heardAt = Math.max(this.heardAt, now);
     const { token, app, game, build, schemaHash, capabilities } = this.request;
-    const hello = create(HelloSchema, { protocolMin: 1, protocolMax: 1, app, game, build, schemaHash, capabilities, token });
+    const hello = create(proto.HelloSchema, { protocolMin: 1, protocolMax: 1, app, game, build, schemaHash, capabilities, token });
     if (this.id !== undefined) {
-      const received = positions([...told]);
-      hello.resume = create(ResumeSchema, { session: this.id, secret: this.secret, generation: this.dialled, received });
+      const lost = this.forgetful ? RESUMED_LANES.map((lane) => create(proto.LaneLostSchema, { lane, code: CODE.LaneLost })) : [];
+      const resume = { session: this.id, secret: this.secret, generation: this.dialled, welcomed: this.welcomed, lost };
+      hello.resume = create(proto.ResumeSchema, { ...resume, received: encodePositions(received) });
     }
     this.sendLink(pipe, { case: "hello", value: hello });
   }
 
-  /** A frame arrived on `lane` of `pipe`. */
+  /** A frame arrived on `lane` of `pipe`. Throws `FrameError` when it breaks the protocol. */
   handleFrame(now: number, pipe: number, lane: number, payload: Uint8Array): void {
     const state = this.pipes.get(pipe);
     if (state === undefined || this.over) return;
@@ -163,51 +147,40 @@ export class Session {
     if (pipe === this.attached) {
       this.heardAt = now;
       this.receive(now, state, lane, payload);
-    } else if (state.generation > this.generation && state.early.length < EARLY_FRAMES_MAX) {
+    } else if (state.generation > this.generation) {
+      if (state.early.length >= EARLY_FRAMES_MAX) throw new FrameError("too many frames before the Welcome");
       state.early.push({ lane, payload });
     }
   }
 
-  /** A datagram arrived on `pipe`. */
+  /** A datagram arrived on `pipe`. Throws `FrameError` when it is none. */
   handleDatagram(now: number, pipe: number, bytes: Uint8Array): void {
     if (pipe !== this.attached || this.over) return;
     this.heardAt = now;
     this.stats.bytesIn += bytes.length;
     this.stats.datagramsIn += 1;
-    const { datagram, fates } = this.acks.parse(bytes);
-    for (const { seq, acked } of fates) {
-      if (!acked) this.stats.datagramsLost += 1;
-      this.outputs.push({ kind: acked ? "acked" : "lost", seq });
-    }
-    if (this.acks.pending) this.ackOnlyAt ??= now + ACK_ONLY_AFTER_US;
-    if (datagram !== undefined && datagram.payload.length > 0) {
-      this.outputs.push({ kind: "datagram-received", lane: datagram.lane, payload: datagram.payload });
-    }
-    this.releaseWaiting();
+    const { srtt, rttVar } = this.clock;
+    const patient = this.isOrdered || srtt === 0;
+    this.datagrams.receive(now, bytes, patient ? Infinity : srtt + 4 * rttVar + 25_000);
   }
 
   /** The connection under `pipe` is gone. */
-  handlePipeClosed(_now: number, pipe: number, code: number | undefined): void {
+  handlePipeClosed(pipe: number, code: number | undefined): void {
     this.pipes.delete(pipe);
     if (pipe !== this.attached || this.over) return;
+    if (this.ending !== undefined) return this.end("closed", this.ending.code, this.ending.message, this.ending.retryAfterMs);
+    if (code === CODE.GenerationStale) return this.end("closed", code, "", 0);
     this.attached = undefined;
-    if (code !== undefined && actionOf(code) === "stop") this.end("closed", code, "", 0);
-    else this.outputs.push({ kind: "detached", code: code ?? CODE.Silent });
+    this.datagrams.pipeGone();
+    this.outputs.push({ kind: "detached" });
   }
 
   /** Does what is due: acknowledgements and pings. */
   handleTimeout(now: number): void {
     if (this.attached === undefined) return;
     if (this.ackAt !== undefined && now >= this.ackAt) this.sendAck();
-    if (this.ackOnlyAt !== undefined && now >= this.ackOnlyAt) this.sendAckOnly();
+    if (this.datagrams.ackAt !== undefined && now >= this.datagrams.ackAt) this.datagrams.flushAck();
     if (this.pingAt !== undefined && now >= this.pingAt) this.ping(now);
-  }
-
-  /** When `handleTimeout` is due next, µs. */
-  pollTimeout(): number | undefined {
-    if (this.attached === undefined) return undefined;
-    const due = [this.ackAt, this.ackOnlyAt, this.pingAt].filter((at) => at !== undefined);
-    return due.length > 0 ? Math.min(...due) : undefined;
   }
 
   /** The next thing to do or to know. */
@@ -215,147 +188,152 @@ export class Session {
     return this.outputs.shift();
   }
 
-  /** Sends on a reliable lane; false when too much is unacknowledged or the session is over. */
+  /** Sends on a reliable lane; false when it was not taken. */
   send(lane: number, payload: Uint8Array): boolean {
     if (this.over) return false;
-    if (laneKind(lane) === "resumed" && !this.lanes.keep(lane, payload)) return false;
+    const kept = laneKind(lane) === "resumed";
+    if (kept && !this.lanes.keep(lane, payload)) return false;
     if (this.attached !== undefined) this.sendFrame(this.attached, lane, payload);
-    return this.attached !== undefined || lane !== LANE_TOPICS;
+    return kept || this.attached !== undefined;
   }
 
   /** Sends on a `latest` lane: its sequence number, or `undefined` without a path. */
-  sendDatagram(lane: number, payload: Uint8Array): number | undefined {
+  sendDatagram(now: number, lane: number, payload: Uint8Array): number | undefined {
     if (this.attached === undefined || this.over) return undefined;
-    const seq = this.acks.take();
-    const ordered = this.pipes.get(this.attached)?.kind === "ordered";
-    if (ordered && this.acks.open >= LATEST_IN_FLIGHT_MAX) {
-      if (this.waiting !== undefined) this.outputs.push({ kind: "lost", seq: this.waiting.seq });
-      this.waiting = { seq, lane, payload };
-    } else {
-      this.emitDatagram(seq, lane, payload);
-    }
-    return seq;
+    return this.datagrams.send(now, lane, payload, this.isOrdered);
   }
 
   /** Ends the session in order. */
   close(code: number, message: string): void {
     if (this.over) return;
     if (this.attached !== undefined) {
-      this.sendLink(this.attached, { case: "close", value: create(CloseSchema, { code, message }) });
+      const sent = encodePositions(this.lanes.sent);
+      this.sendLink(this.attached, { case: "close", value: create(proto.CloseSchema, { code, message, sent }) });
     }
     this.over = true;
     this.closePipesExcept(undefined, code, message);
   }
 
+  private get isOrdered(): boolean {
+    return this.attached !== undefined && this.pipes.get(this.attached)?.kind === "ordered";
+  }
+
+  private newDatagrams(): Datagrams {
+    return new Datagrams({
+      send: (bytes) => {
+        if (this.attached === undefined) return;
+        this.stats.bytesOut += bytes.length;
+        this.stats.datagramsOut += 1;
+        this.outputs.push({ kind: "datagram", pipe: this.attached, bytes });
+      },
+      received: (lane, payload) => this.outputs.push({ kind: "datagram-received", lane, payload }),
+      fate: (seq, acked) => {
+        if (!acked) this.stats.datagramsLost += 1;
+        this.outputs.push({ kind: "fate", seq, acked });
+      },
+    });
+  }
+
   private handleLink(now: number, pipe: number, state: PipeState, bytes: Uint8Array): void {
-    const { kind } = fromBinary(LinkSchema, bytes);
+    const { kind } = fromBinary(proto.LinkSchema, bytes);
     if (kind.case === "welcome") return this.welcome(now, pipe, state, kind.value);
-    if (kind.case === "refused") {
-      this.closePipe(pipe, kind.value.code, kind.value.message);
-      this.outputs.push({ kind: "refused", code: kind.value.code, message: kind.value.message, retryAfterMs: kind.value.retryAfterMs });
-      return;
-    }
+    if (kind.case === "refused") return this.refused(pipe, kind.value);
     if (pipe !== this.attached) return;
     this.heardAt = now;
-    if (kind.case === "ack") for (const { lane, nextSeq } of kind.value.received) this.lanes.acknowledged(lane, Number(nextSeq));
-    if (kind.case === "ping") {
+    if (kind.case === "ack") {
+      for (const { lane, nextSeq } of kind.value.received) this.lanes.acknowledged(lane, Number(nextSeq));
+    } else if (kind.case === "ping") {
       const at = BigInt(Math.round(now));
-      this.sendLink(pipe, { case: "pong", value: create(PongSchema, { t0Us: kind.value.t0Us, t1Us: at, t2Us: at }) });
+      this.sendLink(pipe, { case: "pong", value: create(proto.PongSchema, { t0Us: kind.value.t0Us, t1Us: at, t2Us: at }) });
+    } else if (kind.case === "pong") {
+      this.clock.answer(Number(kind.value.t0Us), Number(kind.value.t1Us), Number(kind.value.t2Us), now);
+    } else if (kind.case === "close") {
+      this.ending = kind.value;
+      this.endWhenComplete();
     }
-    if (kind.case === "pong") this.clock.sample(Number(kind.value.t0Us), Number(kind.value.t1Us), Number(kind.value.t2Us), now);
-    if (kind.case === "close") this.peerClosed(pipe, kind.value.code, kind.value.message, kind.value.retryAfterMs);
   }
 
-  private peerClosed(pipe: number, code: number, message: string, retryAfterMs: number): void {
+  private refused(pipe: number, { code, message, retryAfterMs }: proto.Refused): void {
     this.closePipe(pipe, code, message);
-    this.attached = undefined;
-    if (actionOf(code) === "stop") this.end("closed", code, message, retryAfterMs);
-    else this.outputs.push({ kind: "detached", code });
+    this.outputs.push({ kind: "refused", code, message, retryAfterMs });
   }
 
-  private welcome(now: number, pipe: number, state: PipeState, welcome: Welcome): void {
-    if (state.generation <= this.generation && this.attached !== undefined) return this.closePipe(pipe, CODE.GenerationStale, "");
-    if (!welcome.resumed) this.restart();
+  private welcome(now: number, pipe: number, state: PipeState, welcome: proto.Welcome): void {
+    if (state.generation <= this.generation) return this.closePipe(pipe, CODE.GenerationStale, "");
+    if (this.attached !== undefined) this.datagrams.pipeGone();
+    if (!welcome.resumed) this.restart(state);
+    if (this.clockId !== welcome.clockId) this.clock.restart();
+    this.clockId = welcome.clockId;
     this.id = welcome.session;
     this.secret = welcome.secret;
-    this.generation = welcome.generation;
+    this.generation = state.generation;
+    this.welcomed = welcome.generation;
     this.dialled = Math.max(this.dialled, welcome.generation);
+    this.forgetful = false;
     this.attached = pipe;
     this.heardAt = now;
     this.stats.attaches += 1;
     this.closePipesExcept(pipe, CODE.GenerationStale, "");
-    if (this.clockId !== welcome.clockId) this.clock.restart();
-    this.clockId = welcome.clockId;
-    state.received = welcome.resumed ? new Map(state.told) : new Map();
-    this.pings = 0;
     this.outputs.push({ kind: "attached", resumed: welcome.resumed, generation: welcome.generation, welcome });
     for (const { lane, code } of welcome.lost) {
       this.lanes.restartReceived(lane);
-      state.received.set(lane, 0);
+      state.next.set(lane, 0);
       this.outputs.push({ kind: "lane-lost", lane, code });
     }
     for (const { lane, nextSeq } of welcome.received) this.lanes.acknowledged(lane, Number(nextSeq));
     for (const { lane, payload } of this.lanes.unacked()) this.sendFrame(pipe, lane, payload);
+    this.pings = 0;
     this.ping(now);
     for (const { lane, payload } of state.early.splice(0)) this.receive(now, state, lane, payload);
   }
 
-  private restart(): void {
-    this.lanes.restart();
-    this.acks = new DatagramAcks();
-    this.waiting = undefined;
+  private restart(state: PipeState): void {
+    this.lanes = new ReliableLanes();
+    this.datagrams = this.newDatagrams();
+    state.next = new Map();
   }
 
   private receive(now: number, pipe: PipeState, lane: number, payload: Uint8Array): void {
-    if (laneKind(lane) === "resumed") {
-      const seq = pipe.received.get(lane) ?? 0;
-      pipe.received.set(lane, seq + 1);
+    const kind = laneKind(lane);
+    if (kind !== "resumed" && kind !== "ordered") throw new FrameError(`lane ${lane} is not reliable`);
+    if (kind === "resumed") {
+      const seq = pipe.next.get(lane) ?? 0;
+      pipe.next.set(lane, seq + 1);
       if (!this.lanes.receive(lane, seq)) return;
       this.ackAt ??= now + ACK_AFTER_US;
       this.ackMessages += 1;
       this.ackBytes += payload.length;
       if (this.ackMessages >= ACK_AFTER_MESSAGES || this.ackBytes >= ACK_AFTER_BYTES) this.sendAck();
     }
-    if (lane === LANE_CONTROL) this.outputs.push({ kind: "control", control: fromBinary(ControlSchema, payload.subarray(1)) });
-    else this.outputs.push({ kind: "message", lane, payload });
+    if (lane !== LANE_CONTROL) this.outputs.push({ kind: "message", lane, payload });
+    else if (payload[0] === 1) this.outputs.push({ kind: "control", control: fromBinary(proto.ControlSchema, payload.subarray(1)) });
+    else throw new FrameError("lane 0 holds a Link or a Control");
+    this.endWhenComplete();
+  }
+
+  private endWhenComplete(): void {
+    if (this.ending === undefined || this.over) return;
+    const received = new Map(this.lanes.positions);
+    if (this.ending.sent.some(({ lane, nextSeq }) => (received.get(lane) ?? 0) < Number(nextSeq))) return;
+    this.end("closed", this.ending.code, this.ending.message, this.ending.retryAfterMs);
   }
 
   private sendAck(): void {
     this.ackAt = undefined;
     this.ackMessages = this.ackBytes = 0;
     if (this.attached === undefined) return;
-    this.sendLink(this.attached, { case: "ack", value: create(AckSchema, { received: positions(this.lanes.positions) }) });
-  }
-
-  private sendAckOnly(): void {
-    this.ackOnlyAt = undefined;
-    if (this.acks.pending) this.emitDatagram(this.acks.take(), LANE_CONTROL, new Uint8Array(0));
+    this.sendLink(this.attached, { case: "ack", value: create(proto.AckSchema, { received: encodePositions(this.lanes.positions) }) });
   }
 
   private ping(now: number): void {
     this.pings += 1;
-    this.pingAt = now + (this.pings < PING_BURST ? PING_BURST_EVERY_US : PING_EVERY_US);
+    this.pingAt = now + (this.pings < PING_BURST ? PING_BURST_EVERY_US : this.request.pingEveryUs);
     if (this.attached === undefined) return;
-    this.sendLink(this.attached, { case: "ping", value: create(PingSchema, { t0Us: BigInt(Math.round(now)) }) });
+    this.sendLink(this.attached, { case: "ping", value: create(proto.PingSchema, { t0Us: BigInt(Math.round(now)) }) });
   }
 
-  private releaseWaiting(): void {
-    if (this.waiting === undefined || this.acks.open >= LATEST_IN_FLIGHT_MAX) return;
-    const { seq, lane, payload } = this.waiting;
-    this.waiting = undefined;
-    this.emitDatagram(seq, lane, payload);
-  }
-
-  private emitDatagram(seq: number, lane: number, payload: Uint8Array): void {
-    const bytes = this.acks.seal(seq, lane, payload);
-    this.ackOnlyAt = undefined;
-    this.stats.bytesOut += bytes.length;
-    this.stats.datagramsOut += 1;
-    this.outputs.push({ kind: "datagram", pipe: this.attached!, bytes });
-  }
-
-  private sendLink(pipe: number, kind: Link["kind"]): void {
-    const link = toBinary(LinkSchema, create(LinkSchema, { kind }));
+  private sendLink(pipe: number, kind: proto.Link["kind"]): void {
+    const link = toBinary(proto.LinkSchema, create(proto.LinkSchema, { kind }));
     this.sendFrame(pipe, LANE_CONTROL, concat(Uint8Array.of(0), link));
   }
 
@@ -372,13 +350,14 @@ export class Session {
     for (const pipe of [...this.pipes.keys()]) if (pipe !== kept) this.closePipe(pipe, code, message);
   }
 
-  private end(kind: "refused" | "closed", code: number, message: string, retryAfterMs: number): void {
+  private end(kind: "closed", code: number, message: string, retryAfterMs: number): void {
     this.over = true;
+    this.attached = undefined;
     this.closePipesExcept(undefined, code, message);
     this.outputs.push({ kind, code, message, retryAfterMs });
   }
 }
 
-function positions(entries: [number, number][]) {
-  return entries.map(([lane, next]) => create(LanePositionSchema, { lane, nextSeq: BigInt(next) }));
+function encodePositions(entries: [number, number][]): proto.LanePosition[] {
+  return entries.filter(([, next]) => next > 0).map(([lane, next]) => create(proto.LanePositionSchema, { lane, nextSeq: BigInt(next) }));
 }

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file topic.proto.
  */
 export const file_topic: GenFile = /*@__PURE__*/
-  fileDesc("Cgt0b3BpYy5wcm90bxIIYW1waGkudjEioAEKDFRvcGljUmVxdWVzdBIKCgJpZBgBIAEoDRIoCglzdWJzY3JpYmUYAiABKAsyEy5hbXBoaS52MS5TdWJzY3JpYmVIABIsCgt1bnN1YnNjcmliZRgDIAEoCzIVLmFtcGhpLnYxLlVuc3Vic2NyaWJlSAASJAoHcHVibGlzaBgEIAEoCzIRLmFtcGhpLnYxLlB1Ymxpc2hIAEIGCgRraW5kIj0KCVN1YnNjcmliZRINCgV0b3BpYxgBIAEoCRIhCgVzaW5jZRgCIAEoCzISLmFtcGhpLnYxLlBvc2l0aW9uIhwKC1Vuc3Vic2NyaWJlEg0KBXRvcGljGAEgASgJIkkKB1B1Ymxpc2gSDQoFdG9waWMYASABKAkSIgoHcGF5bG9hZBgCIAEoCzIRLmFtcGhpLnYxLlBheWxvYWQSCwoDa2V5GAMgASgJIikKCFBvc2l0aW9uEg0KBWVwb2NoGAEgASgGEg4KBm9mZnNldBgCIAEoBCJDCgdQYXlsb2FkEg4KBGpzb24YASABKAlIABIOCgR0ZXh0GAIgASgJSAASEAoGYmluYXJ5GAMgASgMSABCBgoEa2luZCLKAQoKVG9waWNSZXBseRIKCgJpZBgBIAEoDRIiCgZmYWlsZWQYAiABKAsyEC5hbXBoaS52MS5GYWlsZWRIABIqCgpzdWJzY3JpYmVkGAMgASgLMhQuYW1waGkudjEuU3Vic2NyaWJlZEgAEi4KDHVuc3Vic2NyaWJlZBgEIAEoCzIWLmFtcGhpLnYxLlVuc3Vic2NyaWJlZEgAEigKCXB1Ymxpc2hlZBgFIAEoCzITLmFtcGhpLnYxLlB1Ymxpc2hlZEgAQgYKBGtpbmQiPwoGRmFpbGVkEgwKBGNvZGUYASABKA0SDwoHbWVzc2FnZRgCIAEoCRIWCg5yZXRyeV9hZnRlcl9tcxgDIAEoDSJuCgpTdWJzY3JpYmVkEg0KBXRvcGljGAEgASgJEg0KBWFsaWFzGAIgASgNEg0KBWVwb2NoGAMgASgGEg4KBm9mZnNldBgEIAEoBBIRCglyZWNvdmVyZWQYBSABKAgSEAoIcmVwbGF5ZWQYBiABKA0iOgoMVW5zdWJzY3JpYmVkEg0KBXRvcGljGAEgASgJEg0KBWFsaWFzGAIgASgNEgwKBGNvZGUYAyABKA0iGwoJUHVibGlzaGVkEg4KBm9mZnNldBgBIAEoBCJCCgxQdWJsaXNoQmF0Y2gSMgoMcHVibGljYXRpb25zGAEgAygLMhwuYW1waGkudjEuU2VydmljZVB1YmxpY2F0aW9uIlYKElNlcnZpY2VQdWJsaWNhdGlvbhINCgV0b3BpYxgBIAEoCRINCgVmbGFncxgCIAEoDRIiCgdwYXlsb2FkGAMgASgLMhEuYW1waGkudjEuUGF5bG9hZCIkChFQdWJsaXNoQmF0Y2hSZXBseRIPCgdvZmZzZXRzGAEgAygEYgZwcm90bzM");
+  fileDesc("Cgt0b3BpYy5wcm90bxIIYW1waGkudjEioAEKDFRvcGljUmVxdWVzdBIKCgJpZBgBIAEoDRIoCglzdWJzY3JpYmUYAiABKAsyEy5hbXBoaS52MS5TdWJzY3JpYmVIABIsCgt1bnN1YnNjcmliZRgDIAEoCzIVLmFtcGhpLnYxLlVuc3Vic2NyaWJlSAASJAoHcHVibGlzaBgEIAEoCzIRLmFtcGhpLnYxLlB1Ymxpc2hIAEIGCgRraW5kIj0KCVN1YnNjcmliZRINCgV0b3BpYxgBIAEoCRIhCgVzaW5jZRgCIAEoCzISLmFtcGhpLnYxLlBvc2l0aW9uIhwKC1Vuc3Vic2NyaWJlEg0KBXRvcGljGAEgASgJIkkKB1B1Ymxpc2gSDQoFdG9waWMYASABKAkSIgoHcGF5bG9hZBgCIAEoCzIRLmFtcGhpLnYxLlBheWxvYWQSCwoDa2V5GAMgASgJIikKCFBvc2l0aW9uEg0KBWVwb2NoGAEgASgGEg4KBm9mZnNldBgCIAEoBCJDCgdQYXlsb2FkEg4KBGpzb24YASABKAlIABIOCgR0ZXh0GAIgASgJSAASEAoGYmluYXJ5GAMgASgMSABCBgoEa2luZCLKAQoKVG9waWNSZXBseRIKCgJpZBgBIAEoDRIiCgZmYWlsZWQYAiABKAsyEC5hbXBoaS52MS5GYWlsZWRIABIqCgpzdWJzY3JpYmVkGAMgASgLMhQuYW1waGkudjEuU3Vic2NyaWJlZEgAEi4KDHVuc3Vic2NyaWJlZBgEIAEoCzIWLmFtcGhpLnYxLlVuc3Vic2NyaWJlZEgAEigKCXB1Ymxpc2hlZBgFIAEoCzITLmFtcGhpLnYxLlB1Ymxpc2hlZEgAQgYKBGtpbmQiPwoGRmFpbGVkEgwKBGNvZGUYASABKA0SDwoHbWVzc2FnZRgCIAEoCRIWCg5yZXRyeV9hZnRlcl9tcxgDIAEoDSJuCgpTdWJzY3JpYmVkEg0KBXRvcGljGAEgASgJEg0KBWFsaWFzGAIgASgNEg0KBWVwb2NoGAMgASgGEg4KBm9mZnNldBgEIAEoBBIRCglyZWNvdmVyZWQYBSABKAgSEAoIcmVwbGF5ZWQYBiABKA0iOgoMVW5zdWJzY3JpYmVkEg0KBXRvcGljGAEgASgJEg0KBWFsaWFzGAIgASgNEgwKBGNvZGUYAyABKA0iGwoJUHVibGlzaGVkEg4KBm9mZnNldBgBIAEoBCJCCgxQdWJsaXNoQmF0Y2gSMgoMcHVibGljYXRpb25zGAEgAygLMhwuYW1waGkudjEuU2VydmljZVB1YmxpY2F0aW9uImMKElNlcnZpY2VQdWJsaWNhdGlvbhINCgV0b3BpYxgBIAEoCRINCgVmbGFncxgCIAEoDRIiCgdwYXlsb2FkGAMgASgLMhEuYW1waGkudjEuUGF5bG9hZBILCgNhcHAYBCABKAkiJAoRUHVibGlzaEJhdGNoUmVwbHkSDwoHb2Zmc2V0cxgBIAMoBGIGcHJvdG8z");
 
 /**
  * Client to server. `id` is chosen by the client and comes back in the reply.
@@ -291,7 +291,7 @@ export type Subscribed = Message<"amphi.v1.Subscribed"> & {
   offset: bigint;
 
   /**
-   * False when `since` was given and history no longer reaches back to it.
+   * False when `since` was given and history no longer reaches back to it: what follows is what a newcomer gets.
    *
    * @generated from field: bool recovered = 5;
    */
@@ -395,6 +395,13 @@ export type ServicePublication = Message<"amphi.v1.ServicePublication"> & {
    * @generated from field: amphi.v1.Payload payload = 3;
    */
   payload?: Payload | undefined;
+
+  /**
+   * AppId; "" means "default".
+   *
+   * @generated from field: string app = 4;
+   */
+  app: string;
 };
 
 /**
@@ -409,7 +416,7 @@ export const ServicePublicationSchema: GenMessage<ServicePublication> = /*@__PUR
  */
 export type PublishBatchReply = Message<"amphi.v1.PublishBatchReply"> & {
   /**
-   * Newest offset per publication, in order.
+   * Offset per publication, in order; 0 = this one was refused (and logged by the live role).
    *
    * @generated from field: repeated uint64 offsets = 1;
    */
