@@ -1,3 +1,41 @@
 //! What a client and a server must both know of a world: registration, schema, quantised mirror, delta coding, inputs, state hash.
+//!
+//! A game is a Bevy [`Plugin`](bevy_app::Plugin) that says through [`ReplicaApp`] what of its world is sent, saved
+//! and predicted, and adds systems to [`Begin`] and [`Simulate`]. [`Game`] builds it into a [`Sim`]: a world of its
+//! own that steps tick by tick, the same way on a server, in a client's prediction and in a replay.
 
 #![forbid(unsafe_code)]
+
+// The derive macro names this crate by its path.
+extern crate self as amphi_shared_replica;
+
+pub mod blend;
+mod board;
+mod event;
+mod game;
+mod input;
+mod mirror;
+mod mode;
+mod port;
+mod register;
+mod replicate;
+mod row;
+mod schema;
+mod seat;
+mod sim;
+mod state_hash;
+
+pub use amphi_shared_replica_derive::Replicate;
+pub use board::MatchBoard;
+pub use event::{GameEvent, GameEvents};
+pub use game::{Game, GameError};
+pub use input::{Input, InputError, InputPort, Inputs, encode_inputs};
+pub use mirror::Mirror;
+pub use mode::{MatchMode, Mode, SimMode, SimRng, SimTick, authority};
+pub use register::{Begin, ReplicaApp, Simulate};
+pub use replicate::{Field, FieldKind, Lerp, Replicate};
+pub use row::Row;
+pub use schema::{ComponentSchema, Schema};
+pub use seat::{NetId, Seat, SeatState, Seats};
+pub use sim::Sim;
+pub use state_hash::StateHasher;

@@ -1,0 +1,230 @@
+//! One field of a replicated struct: its type, its attributes, and the code that writes, reads and blends it.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::spanned::Spanned as _;
+use syn::{Error, Expr, ExprLit, Field, Lit, LitStr, Member, Type};
+
+/// How a field is found between two samples.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lerp {
+    Linear,
+    Step,
+    Angle,
+    Quaternion,
+}
+
+/// A field that was understood.
+pub(crate) struct Replicated {
+    member: Member,
+    name: String,
+    number: String,
+    // `None`: not an array.
+    length: Option<usize>,
+    unit: String,
+    lerp: Lerp,
+}
+
+impl Replicated {
+    /// Understands a field, or says what is wrong with it.
+    pub(crate) fn parse(member: Member, field: &Field) -> Result<Self, Error> {
+        let (number, length) = number_type(&field.ty)?;
+        let mut unit: Option<LitStr> = None;
+        let mut lerp: Option<LitStr> = None;
+        for attribute in field.attrs.iter().filter(|a| a.path().is_ident("replica")) {
+            attribute.parse_nested_meta(|meta| {
+                let slot = if meta.path.is_ident("unit") {
+                    &mut unit
+                } else if meta.path.is_ident("lerp") {
+                    &mut lerp
+                } else {
+                    return Err(meta.error("expected `unit` or `lerp`"));
+                };
+                *slot = Some(meta.value()?.parse()?);
+                Ok(())
+            })?;
+        }
+        if number == "f32" && unit.is_none() {
+            return Err(Error::new(field.span(), "an f32 needs #[replica(unit = \"…\")]: the step it is rounded to"));
+        }
+        let unit = match unit {
+            Some(text) if parse_unit(&text.value()).is_some() => text.value(),
+            Some(text) => return Err(Error::new(text.span(), "a unit is a positive number or a fraction `1/n`")),
+            None => "1".to_owned(),
+        };
+        let lerp = parse_lerp(lerp.as_ref(), &number, length)?;
+        let name = match &member {
+            Member::Named(ident) => ident.to_string(),
+            Member::Unnamed(index) => index.index.to_string(),
+        };
+        Ok(Self { member, name, number, length, unit, lerp })
+    }
+
+    /// Number of integers in a row.
+    pub(crate) fn width(&self) -> usize {
+        self.length.unwrap_or(1)
+    }
+
+    /// One `Field` literal per integer.
+    pub(crate) fn literals(&self, krate: &TokenStream) -> Vec<TokenStream> {
+        let kind = format_ident!("{}", kind_name(&self.number));
+        let lerp = format_ident!(
+            "{}",
+            match self.lerp {
+                Lerp::Linear => "Linear",
+                Lerp::Step => "Step",
+                Lerp::Angle => "Angle",
+                Lerp::Quaternion => "Quaternion",
+            }
+        );
+        let unit = &self.unit;
+        (0..self.width())
+            .map(|i| {
+                let name = if self.length.is_some() { format!("{}.{i}", self.name) } else { self.name.clone() };
+                quote! {
+                    #krate::Field {
+                        name: #name,
+                        unit: #unit,
+                        kind: #krate::FieldKind::#kind,
+                        lerp: #krate::Lerp::#lerp,
+                    }
+                }
+            })
+            .collect()
+    }
+
+    /// Statements that write this field to `row[start..]`.
+    pub(crate) fn write(&self, krate: &TokenStream, start: usize) -> TokenStream {
+        let member = &self.member;
+        let one = |value: TokenStream, at: usize| {
+            let value = self.quantised(krate, &value);
+            quote! { row[#at] = #value; }
+        };
+        match self.length {
+            None => one(quote! { self.#member }, start),
+            Some(length) => (0..length).map(|i| one(quote! { self.#member[#i] }, start + i)).collect(),
+        }
+    }
+
+    /// `member: value` read from `row[start..]`.
+    pub(crate) fn read(&self, krate: &TokenStream, start: usize) -> TokenStream {
+        let member = &self.member;
+        let value = match self.length {
+            None => self.restored(krate, start),
+            Some(length) => {
+                let values = (0..length).map(|i| self.restored(krate, start + i));
+                quote! { [#(#values),*] }
+            }
+        };
+        quote! { #member: #value }
+    }
+
+    /// `member: value` between `a` and `b`.
+    pub(crate) fn blend(&self, krate: &TokenStream) -> TokenStream {
+        let member = &self.member;
+        let value = match (self.length, self.lerp) {
+            (Some(_), Lerp::Quaternion) => quote! {
+                #krate::blend::quaternion(a.#member.map(|v| v as f32), b.#member.map(|v| v as f32), t)
+            },
+            (None, _) => self.blended(krate, &quote! { a.#member }, &quote! { b.#member }),
+            (Some(length), Lerp::Linear | Lerp::Step | Lerp::Angle) => {
+                let values =
+                    (0..length).map(|i| self.blended(krate, &quote! { a.#member[#i] }, &quote! { b.#member[#i] }));
+                quote! { [#(#values),*] }
+            }
+        };
+        if self.lerp == Lerp::Quaternion && self.number != "f32" {
+            let number = format_ident!("{}", self.number);
+            return quote! { #member: #value.map(|v| v.round() as #number) };
+        }
+        quote! { #member: #value }
+    }
+
+    fn quantised(&self, krate: &TokenStream, value: &TokenStream) -> TokenStream {
+        match self.number.as_str() {
+            "f32" => {
+                let unit = parse_unit(&self.unit).unwrap_or(1.0);
+                quote! { #krate::blend::quantise(#value, #unit) }
+            }
+            "bool" => quote! { i32::from(#value) },
+            "u32" => quote! { #value as i32 },
+            _ => quote! { i32::from(#value) },
+        }
+    }
+
+    fn restored(&self, krate: &TokenStream, at: usize) -> TokenStream {
+        match self.number.as_str() {
+            "f32" => {
+                let unit = parse_unit(&self.unit).unwrap_or(1.0);
+                quote! { #krate::blend::restore(row[#at], #unit) }
+            }
+            "bool" => quote! { row[#at] != 0 },
+            "i32" => quote! { row[#at] },
+            number => {
+                let number = format_ident!("{number}");
+                quote! { row[#at] as #number }
+            }
+        }
+    }
+
+    fn blended(&self, krate: &TokenStream, a: &TokenStream, b: &TokenStream) -> TokenStream {
+        match (self.lerp, self.number.as_str()) {
+            (Lerp::Step, _) | (Lerp::Quaternion, _) | (_, "bool") => quote! { if t < 1.0 { #a } else { #b } },
+            (Lerp::Linear, "f32") => quote! { #a + (#b - #a) * t },
+            (Lerp::Angle, "f32") => quote! { #krate::blend::angle(#a, #b, t) },
+            (Lerp::Linear, number) => {
+                let number = format_ident!("{number}");
+                quote! { #krate::blend::linear(i64::from(#a), i64::from(#b), t) as #number }
+            }
+            (Lerp::Angle, number) => {
+                let bits: u32 = number[1..].parse().unwrap_or(32);
+                let number = format_ident!("{number}");
+                quote! { #krate::blend::turn(i64::from(#a), i64::from(#b), #bits, t) as #number }
+            }
+        }
+    }
+}
+
+fn kind_name(number: &str) -> String {
+    let mut name = number.to_owned();
+    name[..1].make_ascii_uppercase();
+    name
+}
+
+fn number_type(ty: &Type) -> Result<(String, Option<usize>), Error> {
+    let wrong = || Error::new(ty.span(), "expected bool, i8 to i32, u8 to u32, f32, or an array of one of them");
+    match ty {
+        Type::Path(path) => {
+            let ident = path.path.get_ident().ok_or_else(wrong)?.to_string();
+            let known = ["bool", "i8", "i16", "i32", "u8", "u16", "u32", "f32"].contains(&ident.as_str());
+            if known { Ok((ident, None)) } else { Err(wrong()) }
+        }
+        Type::Array(array) => {
+            let (number, None) = number_type(&array.elem)? else { return Err(wrong()) };
+            let Expr::Lit(ExprLit { lit: Lit::Int(length), .. }) = &array.len else { return Err(wrong()) };
+            Ok((number, Some(length.base10_parse()?)))
+        }
+        _ => Err(wrong()),
+    }
+}
+
+fn parse_lerp(text: Option<&LitStr>, number: &str, length: Option<usize>) -> Result<Lerp, Error> {
+    let Some(text) = text else { return Ok(if number == "bool" { Lerp::Step } else { Lerp::Linear }) };
+    match text.value().as_str() {
+        "linear" => Ok(Lerp::Linear),
+        "step" => Ok(Lerp::Step),
+        "angle" if number != "bool" => Ok(Lerp::Angle),
+        "quaternion" if length == Some(4) && number != "bool" => Ok(Lerp::Quaternion),
+        "angle" => Err(Error::new(text.span(), "an angle is a number")),
+        "quaternion" => Err(Error::new(text.span(), "a quaternion is an array of four numbers: x, y, z, w")),
+        _ => Err(Error::new(text.span(), "expected `linear`, `step`, `angle` or `quaternion`")),
+    }
+}
+
+fn parse_unit(text: &str) -> Option<f64> {
+    let value = match text.split_once('/') {
+        Some((above, below)) => above.trim().parse::<f64>().ok()? / below.trim().parse::<f64>().ok()?,
+        None => text.trim().parse().ok()?,
+    };
+    (value.is_finite() && value > 0.0).then_some(value)
+}

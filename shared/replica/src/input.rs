@@ -1,0 +1,171 @@
+//! Inputs: what a seat wants in one tick, how it is sent, and where the simulation finds it.
+
+use amphi_shared_wire::limits::{INPUT_BYTES_MAX, INPUTS_PER_DATAGRAM_MAX};
+use amphi_shared_wire::{BitReader, BitWriter, OutOfBits, Tick};
+use bevy_ecs::prelude::{Resource, World};
+use thiserror::Error;
+
+use crate::Seat;
+
+/// What a person or a bot wants in one tick.
+pub trait Input: Clone + Default + PartialEq + Send + Sync + 'static {
+    /// Writes it, at most [`INPUT_BYTES_MAX`] bytes.
+    fn encode(&self, writer: &mut BitWriter);
+
+    /// Reads what [`encode`](Self::encode) wrote. Any bits give a value or an error.
+    fn decode(reader: &mut BitReader<'_>) -> Result<Self, OutOfBits>;
+
+    /// The nearest value that the rules allow. A fair client's input comes back as it is.
+    fn sanitise(self) -> Self;
+
+    /// What is played when the next input is late: held directions, no fresh presses.
+    fn decayed(&self) -> Self;
+}
+
+/// Why bytes are not inputs.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum InputError {
+    /// The bits end too early.
+    #[error("the input ends too early")]
+    Truncated,
+    /// An input is longer than [`INPUT_BYTES_MAX`].
+    #[error("an input is larger than {INPUT_BYTES_MAX} bytes")]
+    TooLarge,
+    /// The game has no input type.
+    #[error("the game takes no inputs")]
+    None,
+}
+
+impl From<OutOfBits> for InputError {
+    fn from(OutOfBits: OutOfBits) -> Self {
+        Self::Truncated
+    }
+}
+
+/// The inputs of this tick, by seat. The engine writes those of people, a system of the game those of bots.
+#[derive(Clone, Debug, Default, Resource)]
+pub struct Inputs<I: Input> {
+    seats: Vec<I>,
+    idle: I,
+}
+
+impl<I: Input> Inputs<I> {
+    /// Default inputs for this many seats.
+    pub fn new(seats: usize) -> Self {
+        Self { seats: vec![I::default(); seats], idle: I::default() }
+    }
+
+    /// The input of a seat; the default when there is no such seat.
+    pub fn get(&self, seat: Seat) -> &I {
+        self.seats.get(usize::from(seat.0)).unwrap_or(&self.idle)
+    }
+
+    /// Replaces the input of a seat, if there is such a seat.
+    pub fn set(&mut self, seat: Seat, input: I) {
+        if let Some(slot) = self.seats.get_mut(usize::from(seat.0)) {
+            *slot = input;
+        }
+    }
+}
+
+/// The payload of a datagram on the input lane: the newest tick, then one input per tick, oldest first.
+///
+/// Layout: `tick` 32 bits, `count - 1` 5 bits, the first input, then for each later one a bit "same as before" or
+/// the bit 0 and the input. The ticks are the last `count` up to `tick`.
+pub fn encode_inputs<I: Input>(newest: Tick, inputs: &[I]) -> Vec<u8> {
+    let inputs = &inputs[inputs.len().saturating_sub(INPUTS_PER_DATAGRAM_MAX)..];
+    let mut writer = BitWriter::new();
+    writer.bits(newest.0, 32);
+    writer.bits(inputs.len().saturating_sub(1) as u32, 5);
+    for (i, input) in inputs.iter().enumerate() {
+        let same = i > 0 && *input == inputs[i - 1];
+        if i > 0 {
+            writer.bit(same);
+        }
+        if !same {
+            input.encode(&mut writer);
+        }
+    }
+    writer.finish()
+}
+
+/// The input type of a game behind functions that know it.
+#[derive(Clone, Copy, Debug)]
+pub struct InputPort {
+    read: fn(&mut BitReader<'_>) -> Result<Vec<u8>, InputError>,
+    init: fn(&mut World, usize),
+    set: fn(&mut World, Seat, &[u8]) -> Result<(), InputError>,
+    decay: fn(&mut World, Seat),
+    reset: fn(&mut World, Seat),
+}
+
+impl InputPort {
+    pub(crate) fn of<I: Input>() -> Self {
+        Self {
+            read: read::<I>,
+            init: |world, seats| world.insert_resource(Inputs::<I>::new(seats)),
+            set: set::<I>,
+            decay: |world, seat| {
+                let mut inputs = world.resource_mut::<Inputs<I>>();
+                let decayed = inputs.get(seat).decayed();
+                inputs.set(seat, decayed);
+            },
+            reset: |world, seat| world.resource_mut::<Inputs<I>>().set(seat, I::default()),
+        }
+    }
+
+    /// Reads the payload of a datagram: inputs with their ticks, oldest first, each sanitised and in bytes that
+    /// [`set`](Self::set) takes.
+    pub fn read_datagram(&self, payload: &[u8]) -> Result<Vec<(Tick, Vec<u8>)>, InputError> {
+        let mut reader = BitReader::new(payload);
+        let newest = Tick(reader.bits(32)?);
+        let count = reader.bits(5)? + 1;
+        let mut inputs: Vec<(Tick, Vec<u8>)> = Vec::with_capacity(count as usize);
+        for i in 0..count {
+            let bytes = match inputs.last() {
+                Some((_, before)) if reader.bit()? => before.clone(),
+                Some(_) | None => (self.read)(&mut reader)?,
+            };
+            // An input for a tick before 0 cannot be; it must still be read.
+            if let Some(tick) = newest.0.checked_sub(count - 1 - i) {
+                inputs.push((Tick(tick), bytes));
+            } else if inputs.is_empty() {
+                inputs.push((Tick(0), bytes));
+            }
+        }
+        Ok(inputs)
+    }
+
+    pub(crate) fn init(&self, world: &mut World, seats: usize) {
+        (self.init)(world, seats);
+    }
+
+    /// Replaces the input of a seat.
+    pub fn set(&self, world: &mut World, seat: Seat, bytes: &[u8]) -> Result<(), InputError> {
+        (self.set)(world, seat, bytes)
+    }
+
+    /// Lets the input of a seat decay: its next one is late.
+    pub fn decay(&self, world: &mut World, seat: Seat) {
+        (self.decay)(world, seat);
+    }
+
+    /// Puts the default input on a seat.
+    pub fn reset(&self, world: &mut World, seat: Seat) {
+        (self.reset)(world, seat);
+    }
+}
+
+fn read<I: Input>(reader: &mut BitReader<'_>) -> Result<Vec<u8>, InputError> {
+    let input = I::decode(reader)?.sanitise();
+    let mut writer = BitWriter::new();
+    input.encode(&mut writer);
+    let bytes = writer.finish();
+    if bytes.len() > INPUT_BYTES_MAX { Err(InputError::TooLarge) } else { Ok(bytes) }
+}
+
+fn set<I: Input>(world: &mut World, seat: Seat, bytes: &[u8]) -> Result<(), InputError> {
+    let input = I::decode(&mut BitReader::new(bytes))?.sanitise();
+    world.resource_mut::<Inputs<I>>().set(seat, input);
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! Registered types behind functions that know them.
+
+use bevy_ecs::prelude::{Component, Entity, QueryState, Resource, World};
+use bevy_ecs::world::EntityWorldMut;
+use serde::Serialize;
+
+use crate::mirror::{ColumnWriter, Mirrored};
+use crate::{Replicate, StateHasher};
+
+/// A sent component of one world.
+pub(crate) trait ReplicatedPort: Send + Sync {
+    /// Quantises every copy of the component into its column.
+    fn scan(&mut self, world: &World, column: &mut ColumnWriter<'_>);
+
+    /// Puts the value of a row on an entity.
+    fn insert(&self, entity: &mut EntityWorldMut<'_>, row: &[i32]);
+
+    /// Takes the component from an entity.
+    fn remove(&self, entity: &mut EntityWorldMut<'_>);
+}
+
+/// Hashes a component of an entity, if it has it.
+pub(crate) type StatePort = fn(&World, Entity, &mut StateHasher);
+
+struct Replicated<C: Component + Replicate> {
+    query: QueryState<(&'static Mirrored, &'static C)>,
+}
+
+impl<C: Component + Replicate> ReplicatedPort for Replicated<C> {
+    fn scan(&mut self, world: &World, column: &mut ColumnWriter<'_>) {
+        for (mirrored, component) in self.query.iter(world) {
+            column.put(mirrored.slot, |row| component.write(row));
+        }
+    }
+
+    fn insert(&self, entity: &mut EntityWorldMut<'_>, row: &[i32]) {
+        entity.insert(C::read(row));
+    }
+
+    fn remove(&self, entity: &mut EntityWorldMut<'_>) {
+        entity.remove::<C>();
+    }
+}
+
+pub(crate) fn replicated<C: Component + Replicate>(world: &mut World) -> Box<dyn ReplicatedPort> {
+    Box::new(Replicated::<C> { query: world.query() })
+}
+
+pub(crate) fn hash_component<C: Component + Serialize>(world: &World, entity: Entity, hasher: &mut StateHasher) {
+    if let Some(component) = world.get::<C>(entity) {
+        hasher.word(1);
+        hasher.value(component);
+    } else {
+        hasher.word(0);
+    }
+}
+
+pub(crate) fn hash_resource<R: Resource + Serialize>(world: &World, hasher: &mut StateHasher) {
+    if let Some(resource) = world.get_resource::<R>() {
+        hasher.value(resource);
+    }
+}

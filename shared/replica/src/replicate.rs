@@ -1,0 +1,94 @@
+//! The trait of components that are sent: a row of integers there and back.
+
+/// A component that is sent as a row of `i32`. Derive it.
+pub trait Replicate: Sized {
+    /// Name in the schema: letters, digits and `_`.
+    const NAME: &'static str;
+
+    /// The integers of a row, in order; at most [`FIELDS_MAX`](amphi_shared_wire::limits::FIELDS_MAX).
+    fn fields() -> &'static [Field];
+
+    /// Quantises into `row`, which has one integer per field.
+    fn write(&self, row: &mut [i32]);
+
+    /// The value of a row. Any integers give some value: rows come from peers.
+    fn read(row: &[i32]) -> Self;
+
+    /// The value at the fraction `t` of the way from `a` to `b`; `t` is between 0 and 1.
+    fn lerp(a: &Self, b: &Self, t: f32) -> Self;
+}
+
+/// One integer of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Name within its component: `x`, or `velocity.0` for a part of an array.
+    pub name: &'static str,
+    /// What one step means: a positive number or a fraction, `0.01` or `1/4096`.
+    pub unit: &'static str,
+    /// Type of the number in the component.
+    pub kind: FieldKind,
+    /// How a value between two samples is found.
+    pub lerp: Lerp,
+}
+
+/// Type of a number before it became an `i32`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldKind {
+    /// 0 or 1.
+    Bool,
+    /// Signed, 8 bits.
+    I8,
+    /// Signed, 16 bits.
+    I16,
+    /// Signed, 32 bits.
+    I32,
+    /// Unsigned, 8 bits.
+    U8,
+    /// Unsigned, 16 bits.
+    U16,
+    /// Unsigned, 32 bits; the `i32` of the row has the same bits.
+    U32,
+    /// A whole number of units.
+    F32,
+}
+
+impl FieldKind {
+    /// Lower-case word, as in the schema.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::I8 => "i8",
+            Self::I16 => "i16",
+            Self::I32 => "i32",
+            Self::U8 => "u8",
+            Self::U16 => "u16",
+            Self::U32 => "u32",
+            Self::F32 => "f32",
+        }
+    }
+}
+
+/// How a value between two samples is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lerp {
+    /// On the straight line.
+    Linear,
+    /// The older value until the newer one's time.
+    Step,
+    /// The shorter way round; an integer wraps at its own width, an `f32` at 2π.
+    Angle,
+    /// One of the four parts x, y, z, w of a rotation: normalised straight line, the shorter way round.
+    Quaternion,
+}
+
+impl Lerp {
+    /// Lower-case word, as in the schema.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::Step => "step",
+            Self::Angle => "angle",
+            Self::Quaternion => "quaternion",
+        }
+    }
+}

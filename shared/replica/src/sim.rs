@@ -1,0 +1,331 @@
+//! A world of a game that steps tick by tick.
+
+use std::fmt;
+use std::sync::Arc;
+
+use amphi_shared_wire::limits::ENTITIES_MAX;
+use amphi_shared_wire::{Seed, Tick};
+use bevy_app::SubApp;
+use bevy_ecs::component::ComponentId;
+use bevy_ecs::prelude::{Entity, QueryBuilder, QueryState, Schedule, Without, World};
+use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings, ScheduleLabel, SingleThreadedExecutor};
+
+use crate::mirror::{Freed, Mirror, Mirrored};
+use crate::port::ReplicatedPort;
+use crate::register::Registry;
+use crate::{
+    Begin, GameError, GameEvent, GameEvents, Input, InputPort, Inputs, MatchBoard, MatchMode, NetId, Row, Schema, Seat,
+    SeatState, Seats, SimMode, SimRng, SimTick, Simulate, StateHasher,
+};
+
+/// A world of a game. It lives in a `SubApp` of its own and never in an app that draws.
+pub struct Sim {
+    app: SubApp,
+    registry: Registry,
+    ports: Vec<Box<dyn ReplicatedPort>>,
+    mirror: Mirror,
+    fresh: QueryState<Entity, Without<NetId>>,
+    known: Vec<ComponentId>,
+    archetypes_checked: usize,
+    next_id: u32,
+}
+
+impl Sim {
+    pub(crate) fn build(
+        mode: SimMode,
+        match_mode: MatchMode,
+        seed: Seed,
+        schema: &Arc<Schema>,
+        install: &dyn Fn(&mut SubApp),
+    ) -> Result<Self, GameError> {
+        let mut app = SubApp::new();
+        Registry::install(app.world_mut());
+        insert_resources(app.world_mut(), mode, &match_mode, seed);
+        for label in [Begin.intern(), Simulate.intern()] {
+            app.add_schedule(strict_schedule(label));
+        }
+        install(&mut app);
+        app.finish();
+        app.cleanup();
+
+        let world = app.world_mut();
+        let registry = world.remove_resource::<Registry>().unwrap_or_default();
+        if !registry.errors.is_empty() {
+            return Err(GameError::Registration(registry.errors.join("; ")));
+        }
+        if let Some(input) = &registry.input {
+            input.init(world, match_mode.seats());
+        }
+        check_schedule(world, Begin, "Begin")?;
+        check_schedule(world, Simulate, "Simulate")?;
+        let ports = registry.replicated.iter().map(|port| port(world)).collect();
+        let mut known = registry.known.clone();
+        known.extend([world.register_component::<NetId>(), world.register_component::<Mirrored>()]);
+        let fresh = fresh_query(world, &registry);
+        let mirror = Mirror::new(Arc::clone(schema));
+        let mut sim = Self { app, registry, ports, mirror, fresh, known, archetypes_checked: 0, next_id: 1 };
+        sim.app.world_mut().run_schedule(Begin);
+        sim.after_step()?;
+        Ok(sim)
+    }
+
+    /// Simulates the next tick.
+    pub fn step(&mut self) -> Result<(), GameError> {
+        let world = self.app.world_mut();
+        let mut tick = world.resource_mut::<SimTick>();
+        tick.0 = tick.0.plus(1);
+        world.run_schedule(Simulate);
+        self.after_step()
+    }
+
+    /// The last simulated tick.
+    pub fn tick(&self) -> Tick {
+        self.world().resource::<SimTick>().0
+    }
+
+    /// Sets the last simulated tick: a client corrects its lead, or goes back to predict again.
+    pub fn set_tick(&mut self, tick: Tick) {
+        self.world_mut().resource_mut::<SimTick>().0 = tick;
+    }
+
+    /// The world, to read.
+    pub fn world(&self) -> &World {
+        self.app.world()
+    }
+
+    /// The world. Whoever changes it outside of a step answers for determinism.
+    pub fn world_mut(&mut self) -> &mut World {
+        self.app.world_mut()
+    }
+
+    /// What the rows mean.
+    pub fn schema(&self) -> &Arc<Schema> {
+        self.mirror.schema()
+    }
+
+    /// The quantised state after the last step.
+    pub fn mirror(&self) -> &Mirror {
+        &self.mirror
+    }
+
+    /// The functions of the game's input type, if it has one.
+    pub fn input_port(&self) -> Option<InputPort> {
+        self.registry.input
+    }
+
+    /// Replaces the input of a seat for the next steps.
+    pub fn set_input<I: Input>(&mut self, seat: Seat, input: I) {
+        self.world_mut().resource_mut::<Inputs<I>>().set(seat, input);
+    }
+
+    /// The seats.
+    pub fn seats(&self) -> &Seats {
+        self.world().resource::<Seats>()
+    }
+
+    /// Changes the seats, between steps.
+    pub fn seats_mut(&mut self) -> &mut Seats {
+        self.world_mut().resource_mut::<Seats>().into_inner()
+    }
+
+    /// The score.
+    pub fn board(&self) -> &MatchBoard {
+        self.world().resource::<MatchBoard>()
+    }
+
+    /// Takes the one-shot effects since the last call.
+    pub fn take_events(&mut self) -> Vec<GameEvent> {
+        self.world_mut().resource_mut::<GameEvents>().take()
+    }
+
+    /// Id of the entity that a seat controls, once it exists.
+    pub fn entity_of_seat(&self, seat: Seat) -> Option<NetId> {
+        // Component 0 of every schema is `Seat`.
+        let order = self.mirror.order().iter();
+        order
+            .copied()
+            .find(|slot| self.mirror.mask(*slot) & 1 == 1 && self.mirror.component_row(*slot, 0) == [i32::from(seat.0)])
+            .map(|slot| self.mirror.id(slot))
+    }
+
+    /// The Bevy entity with this id.
+    pub fn entity_of(&self, id: NetId) -> Option<Entity> {
+        self.mirror.entity(self.mirror.slot_of(id)?)
+    }
+
+    /// The quantised state of an entity after the last step or [`apply_row`](Self::apply_row).
+    pub fn row_of(&self, id: NetId) -> Option<Row> {
+        Some(self.mirror.row(self.mirror.slot_of(id)?))
+    }
+
+    /// Makes an entity equal to a received row: spawns it when it is new, inserts the row's components, and removes
+    /// sent components that the row does not have.
+    pub fn apply_row(&mut self, id: NetId, row: &Row) -> Result<(), GameError> {
+        let world = self.app.world_mut();
+        let known = self.mirror.slot_of(id).and_then(|slot| self.mirror.entity(slot));
+        let entity = match known {
+            Some(entity) => entity,
+            None => {
+                let entity = world.spawn(id).id();
+                let slot = self.mirror.insert(id, entity);
+                world.entity_mut(entity).insert(Mirrored { slot });
+                entity
+            }
+        };
+        let Ok(mut entity) = world.get_entity_mut(entity) else { return Err(GameError::EntityUnknown(id.0)) };
+        for (i, port) in self.ports.iter().enumerate() {
+            match row.component(self.mirror.schema(), i) {
+                Some(values) => port.insert(&mut entity, values),
+                None => port.remove(&mut entity),
+            }
+        }
+        self.refresh();
+        Ok(())
+    }
+
+    /// Despawns an entity.
+    pub fn remove(&mut self, id: NetId) -> Result<(), GameError> {
+        let entity = self.entity_of(id).ok_or(GameError::EntityUnknown(id.0))?;
+        self.world_mut().despawn(entity);
+        self.refresh();
+        Ok(())
+    }
+
+    /// Hash of everything that is sent or saved.
+    pub fn state_hash(&self) -> u64 {
+        let world = self.world();
+        let mut hasher = StateHasher::default();
+        hasher.word(u64::from(self.tick().0));
+        hasher.word(world.resource::<SimRng>().0.state());
+        hasher.word(u64::from(self.next_id));
+        hasher.value(world.resource::<Seats>());
+        hasher.value(world.resource::<MatchBoard>());
+        for slot in self.mirror.order() {
+            hasher.word(u64::from(self.mirror.id(*slot).0));
+            hasher.word(self.mirror.mask(*slot));
+            for (i, _) in self.mirror.schema().in_mask(self.mirror.mask(*slot)) {
+                hasher.row(self.mirror.component_row(*slot, i));
+            }
+            let Some(entity) = self.mirror.entity(*slot) else { continue };
+            for (_, hash) in &self.registry.states {
+                hash(world, entity, &mut hasher);
+            }
+        }
+        for hash in &self.registry.resources {
+            hash(world, &mut hasher);
+        }
+        hasher.finish()
+    }
+
+    fn after_step(&mut self) -> Result<(), GameError> {
+        self.name_entities()?;
+        self.check_archetypes()?;
+        self.refresh();
+        self.app.world_mut().clear_trackers();
+        Ok(())
+    }
+
+    // A client gets its ids from the server.
+    fn name_entities(&mut self) -> Result<(), GameError> {
+        let world = self.app.world_mut();
+        match *world.resource::<SimMode>() {
+            SimMode::Authority | SimMode::Replay => {}
+            SimMode::Predict => return Ok(()),
+        }
+        let mut fresh: Vec<Entity> = self.fresh.iter(world).collect();
+        fresh.sort_unstable();
+        if self.mirror.order().len() + fresh.len() > ENTITIES_MAX {
+            return Err(GameError::Entities);
+        }
+        for entity in fresh {
+            let id = NetId(self.next_id);
+            self.next_id += 1;
+            let slot = self.mirror.insert(id, entity);
+            world.entity_mut(entity).insert((id, Mirrored { slot }));
+        }
+        Ok(())
+    }
+
+    fn check_archetypes(&mut self) -> Result<(), GameError> {
+        let world = self.app.world();
+        let sent = |id: &ComponentId| {
+            self.registry.ids.contains(id) || self.registry.states.iter().any(|(state, _)| state == id)
+        };
+        for archetype in world.archetypes().iter().skip(self.archetypes_checked) {
+            let components = archetype.components();
+            if !components.iter().any(sent) {
+                continue;
+            }
+            if let Some(unknown) = components.iter().find(|id| !self.known.contains(id)) {
+                let name = world.components().get_name(*unknown).map_or_else(String::new, |name| name.to_string());
+                return Err(GameError::Unregistered(name));
+            }
+        }
+        self.archetypes_checked = world.archetypes().len();
+        Ok(())
+    }
+
+    fn refresh(&mut self) {
+        let tick = self.tick();
+        let freed = core::mem::take(&mut self.app.world_mut().resource_mut::<Freed>().0);
+        self.mirror.start(tick, &freed);
+        let world = self.app.world();
+        self.mirror.scan(|i, column| self.ports[i].scan(world, column));
+    }
+}
+
+impl fmt::Debug for Sim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sim").field("tick", &self.tick()).finish_non_exhaustive()
+    }
+}
+
+fn insert_resources(world: &mut World, mode: SimMode, match_mode: &MatchMode, seed: Seed) {
+    let seat = |i: usize| SeatState {
+        team: (i / usize::from(match_mode.team_size.max(1))) as u8,
+        bot: true,
+        name: format!("Bot {}", i + 1),
+        ..SeatState::default()
+    };
+    world.insert_resource(Seats((0..match_mode.seats()).map(seat).collect()));
+    world.insert_resource(MatchBoard {
+        team_scores: vec![0; usize::from(match_mode.teams)],
+        player_scores: vec![0; match_mode.seats()],
+        finished: false,
+    });
+    world.insert_resource(mode);
+    world.insert_resource(match_mode.clone());
+    world.insert_resource(SimTick::default());
+    world.insert_resource(SimRng(seed.split("sim").rng()));
+    world.init_resource::<GameEvents>();
+    world.init_resource::<Freed>();
+}
+
+fn strict_schedule(label: bevy_ecs::schedule::InternedScheduleLabel) -> Schedule {
+    let mut schedule = Schedule::new(label);
+    schedule.set_executor(SingleThreadedExecutor::new());
+    schedule.set_build_settings(ScheduleBuildSettings {
+        ambiguity_detection: LogLevel::Error,
+        ..ScheduleBuildSettings::default()
+    });
+    schedule
+}
+
+fn check_schedule(world: &mut World, label: impl ScheduleLabel, name: &'static str) -> Result<(), GameError> {
+    world.schedule_scope(label, |world, schedule| match schedule.initialize(world) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(GameError::Schedule { schedule: name, problem: error.to_string(schedule.graph(), world) }),
+    })
+}
+
+// Entities that carry anything sent or saved and have no id yet.
+fn fresh_query(world: &mut World, registry: &Registry) -> QueryState<Entity, Without<NetId>> {
+    let ids: Vec<ComponentId> = registry.ids.iter().copied().chain(registry.states.iter().map(|(id, _)| *id)).collect();
+    let mut query = QueryBuilder::new(world);
+    query.or(|query| {
+        for id in &ids {
+            query.with_id(*id);
+        }
+    });
+    query.build()
+}
