@@ -329,3 +329,6 @@ fn fresh_query(world: &mut World, registry: &Registry) -> QueryState<Entity, Wit
     });
     query.build()
 }
+
+#[cfg(test)]
+mod tests;
