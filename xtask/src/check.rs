@@ -1,0 +1,42 @@
+//! `cargo xtask check`: everything that can be judged without running anything.
+
+use anyhow::bail;
+
+use crate::house::House;
+use crate::{setup, step, terminal, tidy};
+
+/// Runs every check, then fails if one did.
+///
+/// # Errors
+/// When a check fails or a tool is missing and cannot be installed.
+pub(crate) fn run(house: &House, quick: bool) -> anyhow::Result<()> {
+    setup::components(house)?;
+    setup::tool(house, &setup::DENY)?;
+    let mut checks: Vec<(&str, &[&str])> = vec![
+        ("formatting", &["fmt", "--all", "--check"]),
+        ("formatting of examples/own-game", &["fmt", "--check", "--manifest-path", "examples/own-game/Cargo.toml"]),
+        ("formatting of loadtest/peers", &["fmt", "--check", "--manifest-path", "loadtest/peers/Cargo.toml"]),
+        ("licences, bans and sources", &["deny", "--offline", "--locked", "check", "licenses", "bans", "sources"]),
+    ];
+    if !quick {
+        let clippy = &["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"];
+        checks.push(("lints", clippy));
+    }
+    let mut failed = Vec::new();
+    terminal::say("Checking", "house rules");
+    if !tidy::run(house.root())? {
+        failed.push("house rules");
+    }
+    for (name, args) in checks {
+        terminal::say("Checking", name);
+        if let Err(error) = step::run(&mut house.cargo(args)) {
+            terminal::error(&error);
+            failed.push(name);
+        }
+    }
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    terminal::say("Checked", "all is well");
+    Ok(())
+}
