@@ -1,0 +1,69 @@
+use amphi_shared_store::{LiveStore, Location, StoredUser};
+use amphi_shared_wire::{AppId, Micros, UserId};
+
+use crate::NOW;
+
+fn person(id: u128, name: &str, role: &str) -> StoredUser {
+    StoredUser {
+        user: UserId::from_bits(id),
+        app: AppId::default(),
+        name: name.to_owned(),
+        role: role.to_owned(),
+        created: NOW,
+        seen: NOW,
+    }
+}
+
+pub(crate) async fn people(location: &Location) {
+    let store = LiveStore::open(location).await.expect("opened");
+    let names =
+        ["Ann", "'; DROP TABLE users; --", "<script>alert(1)</script>", "$1 %s \\ \u{1f600}", "ünï\u{202e}cødé"];
+    for (id, name) in (1..).zip(names) {
+        let user = person(id, name, "user");
+        assert!(store.add_user(&user).await.expect("added"));
+        assert_eq!(store.user(user.user).await.expect("read"), Some(user));
+    }
+    assert!(!store.add_user(&person(9, "Ann", "operator")).await.expect("asked"), "an account's name is taken");
+    assert_eq!(store.user(UserId::from_bits(9)).await.expect("read"), None);
+    assert!(store.add_user(&person(10, "Ann", "guest")).await.expect("added"), "a guest may share a name");
+    assert!(store.add_user(&person(11, "Ann", "guest")).await.expect("added"));
+    let elsewhere = StoredUser { app: "shop".parse().expect("an app"), ..person(12, "Ann", "user") };
+    assert!(store.add_user(&elsewhere).await.expect("added"), "another app has its own names");
+    let later = StoredUser { seen: NOW + Micros::from_secs(100), ..person(13, "Zoe", "guest") };
+    assert!(store.add_user(&later).await.expect("added"));
+    assert_eq!(store.purge(NOW + Micros::from_secs(1)).await.expect("purged"), 2, "old guests go");
+    assert!(store.user(later.user).await.expect("read").is_some());
+    assert!(store.user(UserId::from_bits(1)).await.expect("read").is_some(), "accounts stay");
+    store.close().await;
+}
+
+pub(crate) async fn codes(location: &Location) {
+    let store = LiveStore::open(location).await.expect("opened");
+    let ann = person(1, "Ann", "moderator");
+    let end = NOW + Micros::from_secs(60);
+    assert!(store.add_user_with_code(&ann, "hash-1", end).await.expect("added"));
+    let (now, again) = (NOW + Micros::from_secs(1), NOW + Micros::from_secs(2));
+    assert_eq!(store.take_code("unknown", now).await.expect("asked"), None);
+    let taken = store.take_code("hash-1", now).await.expect("asked");
+    assert_eq!(taken, Some(StoredUser { seen: now, ..ann.clone() }));
+    assert_eq!(store.take_code("hash-1", again).await.expect("asked"), None, "a code works once");
+    store.add_code(ann.user, "hash-2", NOW, end).await.expect("added");
+    assert_eq!(store.take_code("hash-2", end).await.expect("asked"), None, "a code expires");
+    assert!(!store.add_user_with_code(&person(2, "Ann", "editor"), "hash-3", end).await.expect("asked"));
+    assert_eq!(store.take_code("hash-3", now).await.expect("asked"), None, "a refused account leaves no code");
+    store.add_code(ann.user, "hash-4", NOW, end).await.expect("added");
+    let (one, two) = tokio::join!(store.take_code("hash-4", now), store.take_code("hash-4", now));
+    let winners = [one, two].into_iter().filter(|taken| matches!(taken, Ok(Some(_)))).count();
+    assert_eq!(winners, 1, "of two at the same time one gets in");
+    store.close().await;
+}
+
+pub(crate) async fn first_operator(location: &Location) {
+    let store = LiveStore::open(location).await.expect("opened");
+    let app = AppId::default();
+    assert!(!store.has_role(&app, "operator").await.expect("asked"));
+    assert!(store.add_user(&person(1, "Root", "operator")).await.expect("added"));
+    assert!(store.has_role(&app, "operator").await.expect("asked"));
+    assert!(!store.has_role(&"shop".parse().expect("an app"), "operator").await.expect("asked"));
+    store.close().await;
+}
