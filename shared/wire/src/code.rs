@@ -96,6 +96,7 @@ codes! {
     LaneLost = 115, Retry, "Messages of this lane could not be kept for the resume.";
     Draining = 116, Reconnect, "This node is going away; connect again for another one.";
     Overloaded = 117, Retry, "This node is at a limit; try again after the stated time.";
+    OriginForbidden = 118, Stop, "Pages of this origin may not open sessions here.";
 
     TokenMissing = 200, Stop, "This needs a token; sign in first.";
     TokenInvalid = 201, Stop, "The token could not be verified.";

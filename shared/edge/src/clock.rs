@@ -1,0 +1,40 @@
+//! The only clock of the operating system.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use amphi_shared_wire::Micros;
+
+/// Unix time that never steps: the system time read once, plus the monotonic clock. Cheap to copy.
+///
+/// A process makes one at its start and hands it to everything in it; two of them differ in [`Clock::id`].
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    started: Instant,
+    started_unix: Duration,
+    id: u64,
+}
+
+impl Clock {
+    /// Reads the system time once.
+    pub fn start() -> Self {
+        // Before 1970 counts as 1970: tokens are then refused as not yet valid instead of a panic at start.
+        let started_unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let id = u64::from_le_bytes(amphi_shared_auth::random_bytes());
+        Self { started: Instant::now(), started_unix, id }
+    }
+
+    /// Unix time, µs.
+    pub fn now(&self) -> Micros {
+        Micros((self.started_unix + self.started.elapsed()).as_micros() as u64)
+    }
+
+    /// Random number of this clock: a peer that sees another one restarts its estimate.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// How long to wait from now until `moment`; zero when it has passed.
+    pub fn until(&self, moment: Micros) -> Duration {
+        Duration::from_micros(moment.since(self.now()).0)
+    }
+}

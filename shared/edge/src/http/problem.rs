@@ -1,0 +1,153 @@
+//! A refused HTTP call.
+
+use amphi_shared_session::Refusal;
+use amphi_shared_wire::{Code, proto};
+use serde::Serialize;
+
+use super::Response;
+use crate::service::ServiceFailure;
+
+/// Why a call was refused: `application/problem+json` (RFC 9457), or a `ServiceError` on internal routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The numbered reason.
+    pub code: Code,
+    /// What exactly is wrong, for people.
+    pub message: String,
+    /// HTTP status.
+    pub status: u16,
+    /// When to try again, ms; 0 says nothing about it.
+    pub retry_after_ms: u32,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: String,
+    name: &'a str,
+    action: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u32>,
+    request_id: &'a str,
+}
+
+impl Problem {
+    /// A problem with the usual HTTP status of its code.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), status: status_of(code), retry_after_ms: 0 }
+    }
+
+    /// The same, and when to try again, ms.
+    pub fn retry_after(mut self, ms: u32) -> Self {
+        self.retry_after_ms = ms;
+        self
+    }
+
+    /// A fault on our side. It is logged here, in full; the caller hears only its number.
+    pub fn internal(error: impl std::fmt::Display) -> Self {
+        tracing::error!(%error, "a request failed");
+        Self::from(Code::Internal)
+    }
+
+    pub(crate) fn into_json(self, request_id: &str) -> Response {
+        let number = format!("A{:04}", self.code.number());
+        let response = Response::json(&Body {
+            kind: format!("urn:amphi:code:{number}"),
+            title: self.code.help(),
+            status: self.status,
+            detail: &self.message,
+            code: number,
+            name: self.code.name(),
+            action: self.code.action().as_str(),
+            retry_after_ms: (self.retry_after_ms > 0).then_some(self.retry_after_ms),
+            request_id,
+        });
+        self.retry_header(response.with_status(self.status).with_content_type("application/problem+json"))
+    }
+
+    pub(crate) fn into_proto(self) -> Response {
+        let error = proto::ServiceError {
+            code: self.code.number(),
+            message: self.message.clone(),
+            retry_after_ms: self.retry_after_ms,
+        };
+        self.retry_header(Response::proto(&error).with_status(self.status))
+    }
+
+    fn retry_header(&self, response: Response) -> Response {
+        if self.retry_after_ms == 0 {
+            return response;
+        }
+        response.with_header("retry-after", self.retry_after_ms.div_ceil(1_000).to_string())
+    }
+}
+
+impl From<Code> for Problem {
+    fn from(code: Code) -> Self {
+        Self::new(code, code.help())
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.code, refusal.message).retry_after(refusal.retry_after_ms)
+    }
+}
+
+impl From<ServiceFailure> for Problem {
+    /// A refusal of the called service keeps its code; a service that did not answer is `Unavailable`.
+    fn from(failure: ServiceFailure) -> Self {
+        match failure {
+            ServiceFailure::Refused { code, message, retry_after_ms } => {
+                Self::new(code, message).retry_after(retry_after_ms)
+            }
+            ServiceFailure::Unreachable(_) | ServiceFailure::Malformed(_) => Self::from(Code::Unavailable),
+        }
+    }
+}
+
+/// The usual HTTP status of a code.
+fn status_of(code: Code) -> u16 {
+    const STATUS: &[(Code, u16)] = &[
+        (Code::TokenMissing, 401),
+        (Code::TokenInvalid, 401),
+        (Code::TokenExpired, 401),
+        (Code::SignInUsed, 401),
+        (Code::TokenWrongMatch, 403),
+        (Code::TokenWrongApp, 403),
+        (Code::RoleMissing, 403),
+        (Code::OriginForbidden, 403),
+        (Code::PublishForbidden, 403),
+        (Code::SubscribeForbidden, 403),
+        (Code::MatchUnknown, 404),
+        (Code::TopicUnknown, 404),
+        (Code::TicketUnknown, 404),
+        (Code::HostUnknown, 404),
+        (Code::RouteUnknown, 404),
+        (Code::MethodNotAllowed, 405),
+        (Code::TokenUsed, 409),
+        (Code::SeatTaken, 409),
+        (Code::MatchFull, 409),
+        (Code::AlreadyQueued, 409),
+        (Code::TicketEnded, 409),
+        (Code::AlreadySubscribed, 409),
+        (Code::UserExists, 409),
+        (Code::MatchEnded, 410),
+        (Code::BodyTooLarge, 413),
+        (Code::MessageTooLarge, 413),
+        (Code::RateLimited, 429),
+        (Code::Internal, 500),
+        (Code::Draining, 503),
+        (Code::Overloaded, 503),
+        (Code::QueueFull, 503),
+        (Code::NoCapacity, 503),
+        (Code::HostFull, 503),
+        (Code::FleetFull, 503),
+        (Code::Unavailable, 503),
+    ];
+    STATUS.iter().find(|(c, _)| *c == code).map_or(400, |(_, status)| *status)
+}

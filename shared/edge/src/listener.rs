@@ -1,0 +1,162 @@
+//! One port, TCP and UDP: HTTP and WebSocket on the one, QUIC and WebTransport on the other.
+
+mod admission;
+mod bind;
+mod pipe;
+mod quic;
+mod streams;
+mod tcp;
+mod udp;
+mod ws;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amphi_shared_auth::Verifier;
+use amphi_shared_wire::{Code, proto};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::certificate::Certificate;
+use crate::clock::Clock;
+use crate::counters::Counters;
+use crate::http::{self, Routes};
+use crate::session::{Incoming, Transport};
+use admission::Shared;
+pub use bind::BindError;
+
+/// Connections that may wait for the node's decision. Beyond: refuse with `Overloaded`.
+const INCOMING_MAX: usize = 256;
+/// The path of sessions over WebSocket and WebTransport.
+const SESSION_PATH: &str = "/session";
+
+/// Which browser pages may open sessions. Sessions prove themselves by token, never by cookie, so this keeps other
+/// people's pages from using the service, not from stealing a session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Origins {
+    /// Every page.
+    #[default]
+    Any,
+    /// Pages of these origins (`https://example.org`); clients that send none are no browsers and may connect.
+    Only(Vec<String>),
+}
+
+/// What a listener needs to take sessions.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    /// The certificate for QUIC and WebTransport.
+    pub certificate: Certificate,
+    /// Pages that may connect.
+    pub origins: Origins,
+}
+
+/// What to listen for.
+#[derive(Debug)]
+pub struct ListenConfig {
+    /// Address and port; port 0 takes one that is free for both TCP and UDP.
+    pub listen: SocketAddr,
+    /// What answers HTTP.
+    pub routes: Routes,
+    /// Checks the tokens of HTTP calls.
+    pub verifier: Verifier,
+    /// The process's clock.
+    pub clock: Clock,
+    /// Takes sessions too; without it there is only HTTP and no UDP socket.
+    pub sessions: Option<Sessions>,
+}
+
+/// Binds ports.
+#[derive(Debug)]
+pub struct Listener;
+
+impl Listener {
+    /// Binds the port and starts to serve. Call it inside a tokio runtime, whose threads then do all network work.
+    ///
+    /// # Errors
+    /// The port is taken or forbidden, or the certificate does not fit its key.
+    pub fn bind(config: ListenConfig) -> Result<Listening, BindError> {
+        install_crypto();
+        let sockets = bind::bind(config.listen, config.sessions.is_some())?;
+        let local_addr = sockets.local_addr;
+        let (incoming, receiver) = mpsc::channel(INCOMING_MAX);
+        let counters = Counters::new();
+        let origins = config.sessions.as_ref().map(|sessions| sessions.origins.clone()).unwrap_or_default();
+        let shared = Arc::new(Shared::new(config.clock, counters.clone(), origins, incoming));
+        let cert_sha256 = config.sessions.as_ref().map(|sessions| sessions.certificate.sha256());
+        let mut tasks = JoinSet::new();
+        let mut endpoint = None;
+        if let (Some(sessions), Some(udp)) = (&config.sessions, sockets.udp) {
+            let bound = quic::endpoint(udp, &sessions.certificate, &counters)
+                .map_err(|error| BindError::other(local_addr, error))?;
+            tasks.spawn(quic::accept(bound.clone(), Arc::clone(&shared)));
+            endpoint = Some(bound);
+        }
+        let context = Arc::new(http::Context::new(config.verifier, config.clock));
+        let mut router = http::build(config.routes, context);
+        if config.sessions.is_some() {
+            router = router.route(SESSION_PATH, ws::route(Arc::clone(&shared)));
+        }
+        let tcp = tokio::net::TcpListener::from_std(sockets.tcp).map_err(|e| BindError::other(local_addr, e))?;
+        tasks.spawn(tcp::accept(tcp, router, counters.clone()));
+        Ok(Listening { local_addr, cert_sha256, incoming: receiver, counters, endpoint, tasks })
+    }
+}
+
+/// A bound port. Dropping it closes the port and every connection.
+pub struct Listening {
+    /// Address and port, the same number for TCP and UDP.
+    pub local_addr: SocketAddr,
+    /// SHA-256 of the certificate, when there are sessions.
+    pub cert_sha256: Option<[u8; 32]>,
+    /// Connections to decide on.
+    pub incoming: mpsc::Receiver<Incoming>,
+    /// What was taken and refused.
+    pub counters: Counters,
+    endpoint: Option<quinn::Endpoint>,
+    tasks: JoinSet<()>,
+}
+
+impl Listening {
+    /// The ways to open a session here for clients that know this machine as `host`, best first.
+    pub fn endpoints(&self, host: &str, region: &str) -> Vec<proto::Endpoint> {
+        let Some(hash) = self.cert_sha256 else {
+            return Vec::new();
+        };
+        let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
+        let port = self.local_addr.port();
+        let endpoint = |transport: Transport, url: String, hashed: bool| proto::Endpoint {
+            transport: transport.as_str().to_owned(),
+            url,
+            cert_sha256: if hashed { vec![hash.to_vec().into()] } else { Vec::new() },
+            region: region.to_owned(),
+        };
+        vec![
+            endpoint(Transport::Quic, format!("quic://{host}:{port}"), true),
+            endpoint(Transport::WebTransport, format!("https://{host}:{port}{SESSION_PATH}"), true),
+            endpoint(Transport::WebSocket, format!("ws://{host}:{port}{SESSION_PATH}"), false),
+        ]
+    }
+
+    /// Closes the port. Connections that are still open are closed with `Draining`; their packets get up to `grace`
+    /// to leave.
+    pub async fn shutdown(mut self, grace: Duration) {
+        self.tasks.abort_all();
+        if let Some(endpoint) = self.endpoint.take() {
+            endpoint.close(Code::Draining.number().into(), Code::Draining.name().as_bytes());
+            let _ = tokio::time::timeout(grace, endpoint.wait_idle()).await;
+        }
+    }
+}
+
+impl std::fmt::Debug for Listening {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Listening({})", self.local_addr)
+    }
+}
+
+/// Makes ring the TLS provider of this process; the first call counts.
+pub(crate) fn install_crypto() {
+    // An error says that there is one already, which is what is wanted.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

@@ -1,0 +1,139 @@
+//! From a transport's handshake to the node's decision, the same for every transport.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amphi_shared_session::{Refusal, parse_hello};
+use amphi_shared_wire::limits::{CONNECTIONS_MAX, HANDSHAKE_MS_MAX, HANDSHAKES_PENDING_MAX};
+use amphi_shared_wire::{Code, FrameError};
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use super::Origins;
+use super::pipe::Inbound;
+use crate::clock::Clock;
+use crate::counters::{Counters, Refused};
+use crate::session::{Decision, Incoming, Offer, Outbox, Transport};
+
+/// Time from the transport's handshake to the node's decision.
+pub(super) const HANDSHAKE: Duration = Duration::from_millis(HANDSHAKE_MS_MAX);
+/// When a client that met a limit may try again, ms.
+const OVERLOADED_RETRY_MS: u32 = 1_000;
+
+/// What all connections of a listener share.
+pub(super) struct Shared {
+    pub(super) clock: Clock,
+    pub(super) counters: Counters,
+    origins: Origins,
+    incoming: mpsc::Sender<Incoming>,
+    handshakes: Arc<Semaphore>,
+    connections: Arc<Semaphore>,
+}
+
+/// A connection's place among those that are allowed: inside its handshake, then as a session.
+pub(super) struct Place {
+    _handshake: OwnedSemaphorePermit,
+    connection: OwnedSemaphorePermit,
+}
+
+/// Where a connection comes from.
+pub(super) struct From {
+    pub(super) transport: Transport,
+    pub(super) peer: SocketAddr,
+    pub(super) origin: Option<String>,
+}
+
+impl Shared {
+    pub(super) fn new(clock: Clock, counters: Counters, origins: Origins, incoming: mpsc::Sender<Incoming>) -> Self {
+        Self {
+            clock,
+            counters,
+            origins,
+            incoming,
+            handshakes: Arc::new(Semaphore::new(HANDSHAKES_PENDING_MAX)),
+            connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+        }
+    }
+
+    /// A place for one more connection; counted when there is none.
+    pub(super) fn place(&self) -> Option<Place> {
+        let handshake = Arc::clone(&self.handshakes).try_acquire_owned();
+        let connection = Arc::clone(&self.connections).try_acquire_owned();
+        let (Ok(handshake), Ok(connection)) = (handshake, connection) else {
+            self.counters.count(Refused::Overloaded);
+            return None;
+        };
+        Some(Place { _handshake: handshake, connection })
+    }
+
+    /// Whether so many handshakes are pending that clients should prove their address first.
+    pub(super) fn is_busy(&self) -> bool {
+        self.handshakes.available_permits() < HANDSHAKES_PENDING_MAX / 2
+    }
+
+    /// Whether a page of this origin may connect; counted when not.
+    pub(super) fn allows(&self, origin: Option<&str>) -> bool {
+        let allowed = match (&self.origins, origin) {
+            (Origins::Any, _) | (Origins::Only(_), None) => true,
+            (Origins::Only(list), Some(origin)) => list.iter().any(|allowed| allowed == origin),
+        };
+        if !allowed {
+            self.counters.count(Refused::Origin);
+        }
+        allowed
+    }
+
+    /// Reads the Hello and lets the node decide.
+    pub(super) async fn admit(
+        self: &Arc<Self>,
+        place: Place,
+        from: From,
+        first: Bytes,
+        outbox: &Arc<Outbox>,
+    ) -> Result<Inbound, Refusal> {
+        let hello = parse_hello(first).inspect_err(|refusal| self.counters.count(kind_of(refusal.code)))?;
+        let From { transport, peer, origin } = from;
+        let offer = Offer { hello, transport, peer, origin, outbox: Arc::clone(outbox) };
+        let (incoming, decided) = Incoming::new(offer);
+        if self.incoming.try_send(incoming).is_err() {
+            self.counters.count(Refused::Overloaded);
+            let mut refusal = Refusal::from(Code::Overloaded);
+            refusal.retry_after_ms = OVERLOADED_RETRY_MS;
+            return Err(refusal);
+        }
+        match decided.await {
+            Ok(Decision::Accept { pipe, mailbox }) => {
+                let open = self.counters.open_connection(transport);
+                Ok(Inbound::new(Arc::clone(self), pipe, mailbox, (open, place.connection)))
+            }
+            Ok(Decision::Refuse(refusal)) => {
+                self.counters.count(Refused::ByNode);
+                Err(refusal)
+            }
+            Err(_) => Err(Code::Unavailable.into()),
+        }
+    }
+}
+
+/// The kind under which a refusal before the node's decision is counted.
+pub(super) fn kind_of(code: Code) -> Refused {
+    const KINDS: &[(Code, Refused)] = &[
+        (Code::ProtocolUnsupported, Refused::Protocol),
+        (Code::FrameTooLarge, Refused::Oversize),
+        (Code::FrameInvalid, Refused::Frame),
+        (Code::LaneInvalid, Refused::Frame),
+        (Code::RateLimited, Refused::Messages),
+        (Code::Silent, Refused::Silent),
+        (Code::HandshakeTimeout, Refused::HandshakeTimeout),
+    ];
+    KINDS.iter().find(|(c, _)| *c == code).map_or(Refused::Hello, |(_, kind)| *kind)
+}
+
+pub(super) fn code_of(error: FrameError) -> Code {
+    match error {
+        FrameError::TooLarge => Code::FrameTooLarge,
+        FrameError::Header => Code::FrameInvalid,
+        FrameError::Lane(_) => Code::LaneInvalid,
+    }
+}

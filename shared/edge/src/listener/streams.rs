@@ -1,0 +1,209 @@
+//! A session over QUIC streams and datagrams: one bidirectional stream per reliable lane, opened by the client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amphi_shared_session::Refusal;
+use amphi_shared_wire::limits::HELLO_BYTES_MAX;
+use amphi_shared_wire::{Code, LANE_CONTROL, Lane, ORDERED_LANES, StreamDecoder, encode_varint};
+use bytes::Bytes;
+use tokio::task::JoinSet;
+use web_transport_quinn::{RecvStream, SendStream, Session, SessionError, WebTransportError};
+
+use super::admission::{From, HANDSHAKE, Place, Shared, code_of, kind_of};
+use super::pipe::{End, Inbound};
+use crate::counters::Refused;
+use crate::session::{Datagrams, Next, Outbox};
+
+/// What is queued gets this long to leave when a connection closes.
+const GRACE: Duration = Duration::from_secs(1);
+/// Bytes taken from a stream at a time.
+const READ_BYTES_MAX: usize = 16 * 1024;
+
+/// A lane's stream, its lane byte read.
+struct LaneStream {
+    lane: Lane,
+    send: SendStream,
+    recv: RecvStream,
+    decoder: StreamDecoder,
+}
+
+/// Serves a connection whose transport handshake is done, to its end.
+pub(super) async fn serve(session: Session, datagrams: Datagrams, place: (Place, From), shared: Arc<Shared>) {
+    let hello = tokio::time::timeout(HANDSHAKE, read_hello(&session)).await;
+    let (mut control, first) = match hello {
+        Ok(Ok(read)) => read,
+        Ok(Err(None)) => return shared.counters.count(Refused::Handshake),
+        Ok(Err(Some((control, code)))) => {
+            shared.counters.count(kind_of(code));
+            return refuse(&session, control, code.into()).await;
+        }
+        Err(_) => {
+            shared.counters.count(Refused::HandshakeTimeout);
+            return session.close(Code::HandshakeTimeout.number(), Code::HandshakeTimeout.name().as_bytes());
+        }
+    };
+    let outbox = Outbox::new(datagrams, shared.counters.clone());
+    let (place, from) = place;
+    let admitted = tokio::time::timeout(HANDSHAKE, shared.admit(place, from, first, &outbox)).await;
+    let inbound = match admitted.unwrap_or_else(|_| Err(Code::Unavailable.into())) {
+        Ok(inbound) => Arc::new(inbound),
+        Err(refusal) => return refuse(&session, control, refusal).await,
+    };
+    control.lane = LANE_CONTROL;
+    let end = run(&session, control, &inbound, &outbox).await;
+    outbox.gone();
+    inbound.closed(&end).await;
+    match end {
+        End::ByPeer(_) => {}
+        End::ByOwner(code, message) => session.close(code.number(), message.as_bytes()),
+        End::Broken(code) => session.close(code.number(), code.name().as_bytes()),
+    }
+    // A WebTransport session says goodbye on its streams first, which dropping it would cut short.
+    let _ = tokio::time::timeout(GRACE, session.closed()).await;
+}
+
+/// Moves bytes both ways until someone ends it.
+async fn run(session: &Session, control: LaneStream, inbound: &Arc<Inbound>, outbox: &Arc<Outbox>) -> End {
+    let mut opened = [false; ORDERED_LANES];
+    let (mut opening, mut readers, mut writers) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
+    let mut start = |stream: LaneStream, readers: &mut JoinSet<_>, writers: &mut JoinSet<_>| {
+        if std::mem::replace(&mut opened[usize::from(stream.lane)], true) {
+            return Err(Code::LaneInvalid);
+        }
+        let LaneStream { lane, send, recv, decoder } = stream;
+        readers.spawn(read(lane, recv, decoder, Arc::clone(inbound)));
+        writers.spawn(write(usize::from(lane), send, Arc::clone(outbox)));
+        Ok(())
+    };
+    let mut state = start(control, &mut readers, &mut writers);
+    let end = loop {
+        if let Err(code) = state {
+            break End::Broken(code);
+        }
+        tokio::select! {
+            biased;
+            (code, message) = outbox.closed_by_owner() => break End::ByOwner(code, message),
+            Some(done) = readers.join_next() => state = done.unwrap_or(Ok(())),
+            Some(done) = opening.join_next() => state = match done {
+                Ok(Ok(stream)) => start(stream, &mut readers, &mut writers),
+                Ok(Err(code)) => Err(code),
+                Err(_) => Ok(()),
+            },
+            datagram = session.read_datagram() => match datagram {
+                Ok(bytes) => inbound.datagram(bytes),
+                Err(error) => break End::ByPeer(code_from(&error)),
+            },
+            stream = session.accept_bi() => match stream {
+                Ok((send, recv)) => { opening.spawn(open_lane(send, recv)); }
+                Err(error) => break End::ByPeer(code_from(&error)),
+            },
+        }
+    };
+    readers.shutdown().await;
+    if let End::ByOwner(..) = end {
+        // What the owner queued before it closed still leaves, if the client reads it.
+        let _ = tokio::time::timeout(GRACE, async { while writers.join_next().await.is_some() {} }).await;
+    }
+    writers.shutdown().await;
+    end
+}
+
+/// The first message of the first stream, which must be lane 0. `Err(None)`: the connection broke.
+async fn read_hello(session: &Session) -> Result<(LaneStream, Bytes), Option<(LaneStream, Code)>> {
+    let (send, recv) = session.accept_bi().await.map_err(|_| None)?;
+    let mut control = LaneStream { lane: LANE_CONTROL, send, recv, decoder: StreamDecoder::new() };
+    let mut lane = [0];
+    control.recv.read_exact(&mut lane).await.map_err(|_| None)?;
+    if lane[0] != LANE_CONTROL {
+        return Err(Some((control, Code::HandshakeInvalid)));
+    }
+    let mut received = 0;
+    loop {
+        match control.decoder.poll() {
+            Ok(Some(first)) => return Ok((control, first)),
+            // A longer one is refused by its length alone.
+            Ok(None) if received > HELLO_BYTES_MAX => return Err(Some((control, Code::FrameTooLarge))),
+            Ok(None) => {}
+            Err(error) => return Err(Some((control, code_of(error)))),
+        }
+        let Ok(Some(chunk)) = control.recv.read_chunk(READ_BYTES_MAX, true).await else {
+            return Err(None);
+        };
+        received += chunk.bytes.len();
+        control.decoder.push(&chunk.bytes);
+    }
+}
+
+async fn open_lane(send: SendStream, mut recv: RecvStream) -> Result<LaneStream, Code> {
+    let mut lane = [0];
+    if recv.read_exact(&mut lane).await.is_err() {
+        // The client gave the stream up, or the connection broke, which is noticed elsewhere.
+        return Err(Code::FrameInvalid);
+    }
+    if usize::from(lane[0]) >= ORDERED_LANES {
+        return Err(Code::LaneInvalid);
+    }
+    Ok(LaneStream { lane: lane[0], send, recv, decoder: StreamDecoder::new() })
+}
+
+/// One lane from the client, until its stream ends.
+async fn read(lane: Lane, mut recv: RecvStream, mut decoder: StreamDecoder, inbound: Arc<Inbound>) -> Result<(), Code> {
+    loop {
+        while let Some(payload) = decoder.poll().map_err(code_of)? {
+            inbound.frame(lane, payload).await?;
+        }
+        match recv.read_chunk(READ_BYTES_MAX, true).await {
+            Ok(Some(chunk)) => decoder.push(&chunk.bytes),
+            Ok(None) | Err(_) => return Ok(()),
+        }
+    }
+}
+
+/// One lane to the client, until the outbox ends or the client stops it.
+async fn write(queue: usize, mut send: SendStream, outbox: Arc<Outbox>) {
+    while let Next::Write(batch) = outbox.next(queue).await {
+        let mut chunks = Vec::with_capacity(batch.len() * 2);
+        for (_, payload) in &batch {
+            let mut header = Vec::with_capacity(4);
+            encode_varint(payload.len() as u64, &mut header);
+            chunks.extend([Bytes::from(header), payload.clone()]);
+        }
+        for chunk in chunks {
+            if send.write_chunk(chunk).await.is_err() {
+                return;
+            }
+        }
+        outbox.written(&batch);
+    }
+    // Closing the connection throws away what is not acknowledged, so wait for that.
+    if send.finish().is_ok() {
+        let _ = send.stopped().await;
+    }
+}
+
+async fn refuse(session: &Session, control: LaneStream, refusal: Refusal) {
+    let say = async {
+        let mut send = control.send;
+        let payload = refusal.encode();
+        let mut bytes = Vec::with_capacity(payload.len() + 4);
+        amphi_shared_wire::encode_stream_message(&payload, &mut bytes);
+        if send.write_all(&bytes).await.is_ok() && send.finish().is_ok() {
+            let _ = send.stopped().await;
+        }
+    };
+    let _ = tokio::time::timeout(GRACE, say).await;
+    session.close(refusal.code.number(), refusal.code.name().as_bytes());
+    let _ = tokio::time::timeout(GRACE, session.closed()).await;
+}
+
+/// The code the client closed with, when it named one of ours.
+fn code_from(error: &SessionError) -> Option<Code> {
+    match error {
+        SessionError::WebTransportError(WebTransportError::Closed(number, _)) => Code::from_number(*number),
+        SessionError::ConnectionError(quinn::ConnectionError::TimedOut) => Some(Code::Silent),
+        SessionError::ConnectionError(_) | SessionError::WebTransportError(_) | SessionError::SendDatagramError(_) => {
+            None
+        }
+    }
+}

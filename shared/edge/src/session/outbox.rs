@@ -1,0 +1,246 @@
+//! What waits to be sent on one connection: a bounded queue per pipe that never blocks who fills it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use amphi_shared_wire::limits::{
+    DATAGRAM_BYTES_BROWSER_MAX, DATAGRAM_BYTES_NATIVE_MAX, RING_FRAMES_MAX, SEND_QUEUE_BYTES_MAX,
+};
+use amphi_shared_wire::{Code, LANE_DATAGRAM, Lane, ORDERED_LANES};
+use bytes::Bytes;
+use thiserror::Error;
+use tokio::sync::Notify;
+
+use crate::counters::{Counters, Refused};
+
+/// Bytes that a writer takes at a time.
+const BATCH_BYTES_MAX: usize = 64 * 1024;
+
+/// The queue towards a connection is full: the client reads too slowly. Its owner closes it with `SlowReader`.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("the client reads too slowly")]
+pub struct Overflow;
+
+/// How datagrams leave.
+pub(crate) enum Datagrams {
+    Quic {
+        session: web_transport_quinn::Session,
+        bytes_max: usize,
+    },
+    /// On the one ordered pipe, as frames of lane 63.
+    Ordered,
+}
+
+impl Datagrams {
+    pub(crate) fn native(session: web_transport_quinn::Session) -> Self {
+        Self::Quic { session, bytes_max: DATAGRAM_BYTES_NATIVE_MAX }
+    }
+
+    pub(crate) fn browser(session: web_transport_quinn::Session) -> Self {
+        Self::Quic { session, bytes_max: DATAGRAM_BYTES_BROWSER_MAX }
+    }
+}
+
+/// The sending half of a connection, shared by its owner and its network task.
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+    /// One per queue: something to write, or the end.
+    filled: Vec<Notify>,
+    closing: Notify,
+    datagrams: Datagrams,
+    counters: Counters,
+}
+
+struct State {
+    /// One per lane, or a single one on an ordered pipe.
+    queues: Vec<VecDeque<(Lane, Bytes)>>,
+    frames: usize,
+    bytes: usize,
+    close: Option<(Code, String)>,
+    gone: bool,
+}
+
+/// What a writer is to do next.
+pub(crate) enum Next {
+    /// Write these, then report them with [`Outbox::written`].
+    Write(Vec<(Lane, Bytes)>),
+    /// Nothing more will come.
+    End,
+}
+
+impl Outbox {
+    pub(crate) fn new(datagrams: Datagrams, counters: Counters) -> Arc<Self> {
+        let queues = match &datagrams {
+            Datagrams::Quic { .. } => ORDERED_LANES,
+            Datagrams::Ordered => 1,
+        };
+        let state = State { queues: vec![VecDeque::new(); queues], frames: 0, bytes: 0, close: None, gone: false };
+        let filled = (0..queues).map(|_| Notify::new()).collect();
+        Arc::new(Self { state: Mutex::new(state), filled, closing: Notify::new(), datagrams, counters })
+    }
+
+    /// Waits for frames of `queue` (the lane; 0 on an ordered pipe).
+    pub(crate) async fn next(&self, queue: usize) -> Next {
+        loop {
+            let filled = self.filled[queue].notified();
+            {
+                let mut state = self.lock();
+                let hurried = state.close.as_ref().is_some_and(|(code, _)| *code == Code::SlowReader);
+                if state.gone || hurried {
+                    return Next::End;
+                }
+                let batch = take_batch(&mut state.queues[queue]);
+                if !batch.is_empty() {
+                    return Next::Write(batch);
+                }
+                if state.close.is_some() {
+                    return Next::End;
+                }
+            }
+            filled.await;
+        }
+    }
+
+    /// The transport has taken these frames.
+    pub(crate) fn written(&self, batch: &[(Lane, Bytes)]) {
+        let mut state = self.lock();
+        state.frames -= batch.len();
+        state.bytes -= batch.iter().map(|(_, payload)| payload.len()).sum::<usize>();
+    }
+
+    /// Waits until the owner closes the pipe; the code and words to close it with.
+    pub(crate) async fn closed_by_owner(&self) -> (Code, String) {
+        loop {
+            let closing = self.closing.notified();
+            if let Some(close) = self.lock().close.clone() {
+                return close;
+            }
+            closing.await;
+        }
+    }
+
+    /// The connection is gone: what is queued or comes yet is dropped.
+    pub(crate) fn gone(&self) {
+        let mut state = self.lock();
+        state.gone = true;
+        state.queues.iter_mut().for_each(VecDeque::clear);
+        drop(state);
+        self.wake();
+    }
+
+    pub(crate) fn max_datagram(&self) -> usize {
+        match &self.datagrams {
+            Datagrams::Quic { session, bytes_max } => session.max_datagram_size().min(*bytes_max),
+            Datagrams::Ordered => DATAGRAM_BYTES_NATIVE_MAX,
+        }
+    }
+
+    fn push(&self, lane: Lane, payload: Bytes) -> Result<(), Overflow> {
+        let mut state = self.lock();
+        if state.gone || state.close.is_some() {
+            return Ok(());
+        }
+        if state.frames >= RING_FRAMES_MAX || state.bytes + payload.len() > SEND_QUEUE_BYTES_MAX {
+            return Err(Overflow);
+        }
+        state.frames += 1;
+        state.bytes += payload.len();
+        let queue = if state.queues.len() == 1 { 0 } else { usize::from(lane) };
+        state.queues[queue].push_back((lane, payload));
+        drop(state);
+        self.filled[queue].notify_one();
+        Ok(())
+    }
+
+    fn close(&self, code: Code, message: &str) {
+        self.lock().close.get_or_insert_with(|| (code, message.to_owned()));
+        self.wake();
+    }
+
+    fn wake(&self) {
+        self.closing.notify_one();
+        self.filled.iter().for_each(Notify::notify_one);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it holds the lock, so a poisoned one is still whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The owner's end of a connection: sends, closes, never blocks. Dropping it closes the connection with `Bye`.
+pub struct PipeHandle {
+    outbox: Arc<Outbox>,
+}
+
+impl PipeHandle {
+    pub(crate) fn new(outbox: Arc<Outbox>) -> Self {
+        Self { outbox }
+    }
+
+    /// Queues a message on a reliable lane, 0 to 8. On a connection that is gone it does nothing; its owner hears
+    /// `Closed`.
+    ///
+    /// # Errors
+    /// The queue is full.
+    ///
+    /// # Panics
+    /// `lane` is no reliable lane.
+    pub fn frame(&self, lane: Lane, payload: Bytes) -> Result<(), Overflow> {
+        assert!(usize::from(lane) < ORDERED_LANES, "lane {lane} has no ordered pipe");
+        self.outbox.push(lane, payload)
+    }
+
+    /// Sends a datagram, session header included. One that the path cannot take now is dropped and counted.
+    pub fn datagram(&self, bytes: Bytes) {
+        let sent = match &self.outbox.datagrams {
+            Datagrams::Quic { session, .. } => session.send_datagram(bytes).is_ok() || session.close_reason().is_some(),
+            Datagrams::Ordered => self.outbox.push(LANE_DATAGRAM, bytes).is_ok(),
+        };
+        if !sent {
+            self.outbox.counters.count(Refused::DatagramOut);
+        }
+    }
+
+    /// Closes the connection after what is queued (within a second; at once with `SlowReader`). The first call counts.
+    pub fn close(&self, code: Code, message: &str) {
+        if code == Code::SlowReader {
+            self.outbox.counters.count(Refused::SlowReader);
+        }
+        self.outbox.close(code, message);
+    }
+
+    /// Bytes of the largest datagram the path takes now, session header included; 0 when it takes none.
+    pub fn max_datagram(&self) -> usize {
+        self.outbox.max_datagram()
+    }
+
+    /// Bytes of reliable messages that the transport has not taken yet.
+    pub fn queued_bytes(&self) -> usize {
+        self.outbox.lock().bytes
+    }
+}
+
+impl Drop for PipeHandle {
+    fn drop(&mut self) {
+        self.outbox.close(Code::Bye, "");
+    }
+}
+
+impl fmt::Debug for PipeHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PipeHandle({} bytes queued)", self.queued_bytes())
+    }
+}
+
+fn take_batch(queue: &mut VecDeque<(Lane, Bytes)>) -> Vec<(Lane, Bytes)> {
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    while bytes < BATCH_BYTES_MAX
+        && let Some((lane, payload)) = queue.pop_front()
+    {
+        bytes += payload.len();
+        batch.push((lane, payload));
+    }
+    batch
+}
