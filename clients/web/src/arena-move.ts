@@ -86,7 +86,7 @@ export function sin(angle: number): number {
   const inner = 10_512 - ((z2 * 1_160) >> 14);
   const outer = 25_736 - ((z2 * inner) >> 14);
   const value = (z * outer) >> 14;
-  return quadrant < 2 ? value : -value;
+  return quadrant < 2 ? value : 0 - value;
 }
 
 /** Cosine, see `sin`. */

@@ -58,10 +58,12 @@ export class Datagrams {
     const { seq, ack, ackBits, lane, payload } = decodeDatagram(bytes);
     this.decide(now, ack, ackBits, lostAfterUs);
     this.release(now);
-    if (lane === LANE_CONTROL || seq === 0 || !this.mark(seq)) return;
-    this.ackAt ??= now + ACK_AFTER_US;
+    if (lane === LANE_CONTROL || seq === 0) return;
+    // An ack says that the payload was used: an older one on a latest lane is dropped without one.
     const newest = this.newestOfLane.get(lane);
     if (laneKind(lane) === "latest" && newest !== undefined && seqDiff(seq, newest) < 0) return;
+    if (!this.mark(seq)) return;
+    this.ackAt ??= now + ACK_AFTER_US;
     this.newestOfLane.set(lane, seq);
     this.sink.received(lane, payload);
   }

@@ -1,0 +1,24 @@
+// The renderer this browser can run: three.js, else the flat map.
+
+import { createFlat } from "./flat.ts";
+import type { Renderer } from "./frame.ts";
+
+function hasWebGl(): boolean {
+  try {
+    return document.createElement("canvas").getContext("webgl2") !== null;
+  } catch {
+    return false;
+  }
+}
+
+/** Loads and starts a renderer in `host`. */
+export async function createRenderer(host: HTMLElement): Promise<Renderer> {
+  if (!hasWebGl()) return createFlat(host);
+  const { createScene } = await import("./scene.ts");
+  try {
+    return createScene(host);
+  } catch {
+    host.replaceChildren();
+    return createFlat(host);
+  }
+}
