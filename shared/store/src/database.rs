@@ -181,10 +181,10 @@ async fn open_postgres(owner: Owner, address: &str) -> Result<Db, OpenError> {
 }
 
 fn migrated(result: Result<(), MigrateError>, what: &str) -> Result<(), OpenError> {
-    result.map_err(|error| match error {
-        MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => {
-            OpenError::Newer { what: what.to_owned() }
-        }
-        other => OpenError::Database { what: what.to_owned(), source: sqlx::Error::Migrate(Box::new(other)) },
-    })
+    let Err(error) = result else { return Ok(()) };
+    let what = what.to_owned();
+    if matches!(error, MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_)) {
+        return Err(OpenError::Newer { what });
+    }
+    Err(OpenError::Database { what, source: sqlx::Error::Migrate(Box::new(error)) })
 }
