@@ -11,6 +11,12 @@ mod machine;
 mod report;
 mod server;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::ensure;
+
 pub(crate) use self::affinity::pin_load;
 use self::report::Report;
 #[allow(unused_imports, reason = "benches with a server process start it through this")]
@@ -62,7 +68,7 @@ impl Plan {
 /// What one run of one contestant measured: figures whose names end with their unit.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Sample {
-    figures: Vec<(&'static str, f64)>,
+    figures: Vec<(String, f64)>,
 }
 
 impl Sample {
@@ -72,8 +78,8 @@ impl Sample {
     }
 
     /// Adds a figure; the unit stands in the name (`ns_per_message`, `bytes_per_tick`).
-    pub(crate) fn with(mut self, name: &'static str, value: f64) -> Self {
-        self.figures.push((name, value));
+    pub(crate) fn with(mut self, name: impl Into<String>, value: f64) -> Self {
+        self.figures.push((name.into(), value));
         self
     }
 }
@@ -90,6 +96,18 @@ impl Contestant {
     /// A contestant; `run` does the whole work once, drains it, and returns what it measured.
     pub(crate) fn new(name: &'static str, run: impl FnMut() -> anyhow::Result<Sample> + 'static) -> Self {
         Self { name, run: Box::new(run) }
+    }
+
+    /// A program whose last line of standard output is a JSON object of figures, run on the load's core.
+    pub(crate) fn program(name: &'static str, program: PathBuf, args: &[&str]) -> Self {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        Self::new(name, move || {
+            let output = Command::new(&program).args(&args).stderr(Stdio::inherit()).output()?;
+            ensure!(output.status.success(), "{} ended with {}", program.display(), output.status);
+            let text = String::from_utf8(output.stdout)?;
+            let figures: BTreeMap<String, f64> = serde_json::from_str(text.lines().last().unwrap_or_default())?;
+            Ok(Sample { figures: figures.into_iter().collect() })
+        })
     }
 }
 
@@ -108,7 +126,6 @@ impl Bench {
     }
 
     /// Adds a peer.
-    #[allow(dead_code, reason = "benches that have a peer call it")]
     pub(crate) fn against(mut self, peer: Contestant) -> Self {
         self.contestants.push(peer);
         self

@@ -8,6 +8,8 @@
 
 mod floor;
 mod harness;
+mod peers;
+mod session;
 
 use clap::{Parser, ValueEnum};
 use harness::{Bench, Plan, Scale};
@@ -33,12 +35,16 @@ enum Command {
 enum Name {
     /// What the machine itself costs: the floor against itself.
     Floor,
+    /// Messages and datagrams through a pair of session engines.
+    Session,
 }
 
 impl Name {
+    /// Builds the bench.
     fn bench(self, scale: Scale) -> anyhow::Result<Bench> {
         match self {
             Self::Floor => floor::bench(scale),
+            Self::Session => Ok(session::bench(scale)),
         }
     }
 }

@@ -30,7 +30,7 @@ impl Figure {
     }
 }
 
-type Figures = BTreeMap<&'static str, Figure>;
+type Figures = BTreeMap<String, Figure>;
 
 #[derive(Serialize, Debug)]
 struct Floor {
@@ -83,20 +83,21 @@ impl Report {
 
     /// A table for people, one line per figure.
     pub(crate) fn table(&self) -> String {
-        let mut rows = vec![("contestant".to_owned(), "figure", "median".to_owned(), "spread".to_owned())];
+        let mut rows = vec![["contestant", "figure", "median", "spread"].map(str::to_owned)];
         let floor = (format!("floor: {}", self.floor.name), &self.floor.figures);
         let results = self.results.iter().map(|(name, figures)| ((*name).to_owned(), figures));
         for (name, figures) in std::iter::once(floor).chain(results) {
             for (figure, value) in figures {
-                rows.push((name.clone(), figure, number(value.median), format!("{:.0} %", value.spread * 100.0)));
+                let spread = format!("{:.0} %", value.spread * 100.0);
+                rows.push([name.clone(), figure.clone(), number(value.median), spread]);
             }
         }
-        let width = |column: fn(&(String, &str, String, String)) -> usize| rows.iter().map(column).max().unwrap_or(0);
-        let (first, second, third) = (width(|row| row.0.len()), width(|row| row.1.len()), width(|row| row.2.len()));
+        let widths: [usize; 4] = std::array::from_fn(|at| rows.iter().map(|row| row[at].len()).max().unwrap_or(0));
         let mut table = String::new();
-        for (name, figure, median, spread) in &rows {
+        for [name, figure, median, spread] in &rows {
+            let [first, second, third, fourth] = widths;
             // Writing to a string cannot fail.
-            let _ = writeln!(table, "{name:first$}  {figure:second$}  {median:>third$}  {spread:>6}");
+            let _ = writeln!(table, "{name:first$}  {figure:second$}  {median:>third$}  {spread:>fourth$}");
         }
         if !self.floor.steady {
             table.push_str("The floor moved too much: the machine was busy, so compare with care.\n");
@@ -114,9 +115,9 @@ impl Report {
 }
 
 fn figures(samples: &[Sample]) -> Figures {
-    let mut values: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
+    let mut values: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for (name, value) in samples.iter().flat_map(|sample| &sample.figures) {
-        values.entry(name).or_default().push(*value);
+        values.entry(name.clone()).or_default().push(*value);
     }
     values.into_iter().map(|(name, values)| (name, Figure::of(values))).collect()
 }
