@@ -4,6 +4,9 @@
 //! intermediate values fit into 31 bits; `/` cuts towards zero, `>>` rounds down, roots round down.
 //! `shared/vectors/arena-move` pins the results.
 
+use amphi_shared_replica::Replicate;
+use bevy_ecs::prelude::{Component, Resource};
+
 use crate::angle::{self, ONE};
 use crate::input::ArenaInput;
 use crate::map::{Block, METRE};
@@ -49,27 +52,36 @@ pub const HOLD_DEAD: u8 = 2;
 const SLIDE_SPEED: i32 = RUN_SPEED + 16;
 
 /// Where a player is and how it moves. These integers are what is replicated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Component, Copy, Debug, Default, PartialEq, Eq, Replicate)]
 pub struct PlayerBody {
     /// Feet, 1/4096 m.
+    #[replica(unit = "1/4096")]
     pub x: i32,
     /// Feet, 1/4096 m, up.
+    #[replica(unit = "1/4096")]
     pub y: i32,
     /// Feet, 1/4096 m.
+    #[replica(unit = "1/4096")]
     pub z: i32,
     /// Velocity, 1/4096 m per tick.
+    #[replica(unit = "1/4096")]
     pub vx: i32,
     /// Velocity, 1/4096 m per tick, up.
+    #[replica(unit = "1/4096")]
     pub vy: i32,
     /// Velocity, 1/4096 m per tick.
+    #[replica(unit = "1/4096")]
     pub vz: i32,
     /// Direction of view, 65,536 per turn: 0 looks along +x, a quarter turn along −z.
+    #[replica(lerp = "angle")]
     pub yaw: u16,
     /// Direction of view above the horizon, 65,536 per turn.
     pub pitch: i16,
     /// Ticks since the feet left the ground, at most 254; 0 on the ground; [`AIR_SPENT`] after a jump.
+    #[replica(lerp = "step")]
     pub air: u8,
     /// One of [`HOLD_FREE`], [`HOLD_STILL`] and [`HOLD_DEAD`].
+    #[replica(lerp = "step")]
     pub hold: u8,
 }
 
@@ -92,7 +104,7 @@ impl PlayerBody {
 }
 
 /// What stands in the way of players.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Resource)]
 pub struct Statics {
     /// Solid from every side.
     pub blocks: Vec<Block>,

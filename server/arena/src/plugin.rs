@@ -1,0 +1,133 @@
+//! The game as a Bevy plugin: what is registered, and in which order its systems run.
+
+use amphi_shared_replica::{Begin, Inputs, Mode, ReplicaApp as _, Seat, Seats, SimRng, SimTick, Simulate, authority};
+use bevy_app::{App, Plugin};
+use bevy_ecs::prelude::{DetectChangesMut as _, IntoScheduleConfigs as _, Query, Res, ResMut};
+
+use crate::bots::{self, View};
+use crate::components::{BALL, CRATE, Player, Pose, Scoreboard, Thing, Touch};
+use crate::input::ArenaInput;
+use crate::map;
+use crate::movement::{self, HALF_WIDTH, HEIGHT, PlayerBody, Statics};
+use crate::physics::{Physics, ledge};
+use crate::pulse;
+use crate::rules::{self, Players};
+
+/// Ticks per second that all numbers of the arena are made for.
+pub const TICK_HZ: u32 = 60;
+
+/// The modes on offer; the last one is for trying out.
+pub const MODES: [Mode; 5] = [
+    Mode { name: "1v1", teams: 2, team_size: 1, duration_s: 180 },
+    Mode { name: "2v2", teams: 2, team_size: 2, duration_s: 180 },
+    Mode { name: "4v4", teams: 2, team_size: 4, duration_s: 180 },
+    Mode { name: "8v8", teams: 2, team_size: 8, duration_s: 180 },
+    Mode { name: "blitz", teams: 2, team_size: 2, duration_s: 20 },
+];
+
+// What overlapping players add to each other's velocity, units per tick.
+const PARTING_PUSH: i32 = 60;
+
+/// The sample game.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Arena;
+
+impl Plugin for Arena {
+    fn build(&self, app: &mut App) {
+        app.predict::<PlayerBody>().interpolate::<PlayerBody>();
+        app.replicate::<Player>().replicate::<Thing>().interpolate::<Pose>().replicate::<Scoreboard>();
+        app.state_resource::<Physics>().state_resource::<Touch>().transient_resource::<Statics>();
+        app.input::<ArenaInput>().modes(&MODES);
+        app.insert_resource(Statics { blocks: map::blocks(), ledges: Vec::new() });
+        app.add_systems(Begin, rules::begin.run_if(authority));
+        app.add_systems(
+            Simulate,
+            (
+                play_bots.run_if(authority),
+                rules::referee.run_if(authority),
+                survey,
+                walk,
+                part.run_if(authority),
+                pulse::fight.run_if(authority),
+                move_things.run_if(authority),
+                rules::watch_ball.run_if(authority),
+            )
+                .chain(),
+        );
+    }
+}
+
+/// Writes the inputs of seats that no person holds.
+fn play_bots(
+    seats: Res<'_, Seats>,
+    tick: Res<'_, SimTick>,
+    players: Query<'_, '_, (&Seat, &Player, &PlayerBody)>,
+    things: Query<'_, '_, (&Thing, &Pose)>,
+    mut rng: ResMut<'_, SimRng>,
+    mut inputs: ResMut<'_, Inputs<ArenaInput>>,
+) {
+    let Some((_, ball)) = things.iter().find(|(thing, _)| thing.kind == BALL) else { return };
+    let view = View::new(tick.0.0, players.iter().map(|(seat, player, body)| (*seat, *player, *body)), ball);
+    for (seat, state) in seats.iter() {
+        if state.bot {
+            inputs.set(seat, bots::brain(&view, seat, &mut rng.0));
+        }
+    }
+}
+
+/// Finds the tops of the crates, where feet find hold.
+fn survey(mut statics: ResMut<'_, Statics>, things: Query<'_, '_, (&Thing, &Pose)>) {
+    statics.ledges.clear();
+    statics.ledges.extend(things.iter().filter(|(thing, _)| thing.kind == CRATE).map(|(_, pose)| ledge(pose)));
+}
+
+/// Moves the players. The one system that also runs in a client's prediction, beside [`survey`].
+fn walk(
+    inputs: Res<'_, Inputs<ArenaInput>>,
+    statics: Res<'_, Statics>,
+    mut players: Query<'_, '_, (&Seat, &mut PlayerBody)>,
+) {
+    for (seat, mut body) in &mut players {
+        let next = movement::step(*body, inputs.get(*seat), &statics);
+        body.set_if_neq(next);
+    }
+}
+
+/// Pushes players apart who stand in each other.
+fn part(mut players: Players<'_, '_>) {
+    let mut all: Vec<(Seat, PlayerBody)> =
+        players.iter().filter(|(_, player, _)| player.alive()).map(|(seat, _, body)| (*seat, *body)).collect();
+    all.sort_unstable_by_key(|(seat, _)| *seat);
+    for (seat, player, mut body) in &mut players {
+        let others = all.iter().filter(|(other, _)| other != seat && player.alive());
+        let push = others.filter_map(|(other, near)| parting(*seat, &body, *other, near));
+        let [x, z] = push.fold([0, 0], |sum, push| [sum[0] + push[0], sum[1] + push[1]]);
+        if [x, z] != [0, 0] {
+            body.push([x, 0, z]);
+        }
+    }
+}
+
+/// The push that `body` gets from another one it overlaps, units per tick.
+fn parting(seat: Seat, body: &PlayerBody, other: Seat, near: &PlayerBody) -> Option<[i32; 2]> {
+    let (x, y, z) = (body.x - near.x, body.y - near.y, body.z - near.z);
+    let apart = 2 * HALF_WIDTH;
+    if x.abs() >= apart || z.abs() >= apart || y.abs() >= HEIGHT {
+        return None;
+    }
+    let distance = (x * x + z * z).isqrt();
+    match distance {
+        0 if seat < other => Some([PARTING_PUSH, 0]),
+        0 => Some([-PARTING_PUSH, 0]),
+        1.. if distance < apart => Some([x * PARTING_PUSH / distance, z * PARTING_PUSH / distance]),
+        _ => None,
+    }
+}
+
+/// Steps the physics, with all capsules where their players are.
+fn move_things(mut physics: ResMut<'_, Physics>, players: Query<'_, '_, (&Seat, &Player, &PlayerBody)>) {
+    for (seat, player, body) in &players {
+        physics.place(*seat, body, player.alive());
+    }
+    physics.step();
+}
