@@ -93,10 +93,8 @@ impl Listener {
             endpoint = Some(bound);
         }
         let context = Arc::new(http::Context::new(config.verifier, config.clock));
-        let mut router = http::build(config.routes, context);
-        if config.sessions.is_some() {
-            router = router.route(SESSION_PATH, ws::route(Arc::clone(&shared)));
-        }
+        let upgrade = config.sessions.map(|_| (SESSION_PATH, ws::route(shared, Arc::clone(&context))));
+        let router = http::build(config.routes, context, upgrade);
         let tcp = tokio::net::TcpListener::from_std(sockets.tcp).map_err(|e| BindError::other(local_addr, e))?;
         tasks.spawn(tcp::accept(tcp, router, counters.clone()));
         Ok(Listening { local_addr, cert_sha256, incoming: receiver, counters, endpoint, tasks })

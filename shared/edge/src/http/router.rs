@@ -46,13 +46,13 @@ impl Context {
     }
 
     /// Unique in this process and, by the clock's random id, very likely everywhere.
-    fn next_request_id(&self) -> String {
+    pub(crate) fn next_request_id(&self) -> String {
         format!("{:08x}-{:x}", self.clock.id() as u32, self.requests.fetch_add(1, Ordering::Relaxed))
     }
 }
 
-/// The routes as an axum router.
-pub(crate) fn build(routes: Routes, context: Arc<Context>) -> Router {
+/// The routes as an axum router, and beside them `extra`, which axum itself answers.
+pub(crate) fn build(routes: Routes, context: Arc<Context>, extra: Option<(&str, MethodRouter)>) -> Router {
     let mut by_path: BTreeMap<String, MethodRouter> = BTreeMap::new();
     for route in routes.routes {
         let (path, filter) = (route.path.clone(), filter_of(route.method));
@@ -64,6 +64,7 @@ pub(crate) fn build(routes: Routes, context: Arc<Context>) -> Router {
         let methods = by_path.remove(&path).unwrap_or_default().merge(answer);
         by_path.insert(path, methods);
     }
+    by_path.extend(extra.map(|(path, methods)| (path.to_owned(), methods)));
     let router = by_path.into_iter().fold(Router::new(), |router, (path, methods)| router.route(&path, methods));
     let (wrong_method, page) = (Arc::clone(&context), routes.fallback);
     router

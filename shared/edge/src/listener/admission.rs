@@ -19,7 +19,7 @@ use crate::session::{Decision, Incoming, Offer, Outbox, Transport};
 /// Time from the transport's handshake to the node's decision.
 pub(super) const HANDSHAKE: Duration = Duration::from_millis(HANDSHAKE_MS_MAX);
 /// When a client that met a limit may try again, ms.
-const OVERLOADED_RETRY_MS: u32 = 1_000;
+pub(super) const OVERLOADED_RETRY_MS: u32 = 1_000;
 
 /// What all connections of a listener share.
 pub(super) struct Shared {

@@ -55,12 +55,15 @@ impl Inbound {
         if lane == LANE_BULK && payload.len() > BULK_CHUNK_BYTES_MAX {
             return Err(Code::FrameTooLarge);
         }
-        if self.check(|rates| &mut rates.messages).is_err() {
-            return Err(Code::RateLimited);
-        }
+        self.nothing()?;
         let event = PipeEvent { pipe: self.pipe, kind: PipeEventKind::Frame { lane, payload } };
         // A mailbox without a reader belongs to a node that has ended.
         self.mailbox.send(event).await.map_err(|_| Code::Draining)
+    }
+
+    /// A message that says nothing (a ping), which costs as much as one that does.
+    pub(super) fn nothing(&self) -> Result<(), Code> {
+        self.check(|rates| &mut rates.messages).map_err(|()| Code::RateLimited)
     }
 
     /// A datagram. Never waits: what is too much is dropped and counted.

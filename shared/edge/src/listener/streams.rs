@@ -86,9 +86,9 @@ async fn run(session: &Session, control: LaneStream, inbound: &Arc<Inbound>, out
             (code, message) = outbox.closed_by_owner() => break End::ByOwner(code, message),
             Some(done) = readers.join_next() => state = done.unwrap_or(Ok(())),
             Some(done) = opening.join_next() => state = match done {
-                Ok(Ok(stream)) => start(stream, &mut readers, &mut writers),
+                Ok(Ok(Some(stream))) => start(stream, &mut readers, &mut writers),
                 Ok(Err(code)) => Err(code),
-                Err(_) => Ok(()),
+                Ok(Ok(None)) | Err(_) => Ok(()),
             },
             datagram = session.read_datagram() => match datagram {
                 Ok(bytes) => inbound.datagram(bytes),
@@ -101,7 +101,9 @@ async fn run(session: &Session, control: LaneStream, inbound: &Arc<Inbound>, out
         }
     };
     readers.shutdown().await;
-    if let End::ByOwner(..) = end {
+    if let End::ByOwner(code, _) = &end
+        && *code != Code::SlowReader
+    {
         // What the owner queued before it closed still leaves, if the client reads it.
         let _ = tokio::time::timeout(GRACE, async { while writers.join_next().await.is_some() {} }).await;
     }
@@ -135,16 +137,16 @@ async fn read_hello(session: &Session) -> Result<(LaneStream, Bytes), Option<(La
     }
 }
 
-async fn open_lane(send: SendStream, mut recv: RecvStream) -> Result<LaneStream, Code> {
+/// `None`: the client gave the stream up, or the connection broke, which is noticed elsewhere.
+async fn open_lane(send: SendStream, mut recv: RecvStream) -> Result<Option<LaneStream>, Code> {
     let mut lane = [0];
     if recv.read_exact(&mut lane).await.is_err() {
-        // The client gave the stream up, or the connection broke, which is noticed elsewhere.
-        return Err(Code::FrameInvalid);
+        return Ok(None);
     }
     if usize::from(lane[0]) >= ORDERED_LANES {
         return Err(Code::LaneInvalid);
     }
-    Ok(LaneStream { lane: lane[0], send, recv, decoder: StreamDecoder::new() })
+    Ok(Some(LaneStream { lane: lane[0], send, recv, decoder: StreamDecoder::new() }))
 }
 
 /// One lane from the client, until its stream ends.

@@ -5,21 +5,22 @@ use std::time::Duration;
 
 use amphi_shared_session::Refusal;
 use amphi_shared_wire::limits::{FRAME_BYTES_MAX, HELLO_BYTES_MAX, IDLE_MS_MAX};
-use amphi_shared_wire::{Code, LANE_CONTROL, LANE_DATAGRAM, Lane, WS_BINARY, decode_pipe_frame, encode_pipe_frame};
+use amphi_shared_wire::{Code, LANE_CONTROL, LANE_DATAGRAM, WS_BINARY, decode_pipe_frame, encode_pipe_frame};
+use axum::Extension;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{MethodRouter, get};
-use axum::{Extension, extract::ws::rejection::WebSocketUpgradeRejection};
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite;
 
-use super::admission::{From, HANDSHAKE, Place, Shared, code_of, kind_of};
+use super::admission::{From, HANDSHAKE, OVERLOADED_RETRY_MS, Place, Shared, code_of, kind_of};
 use super::pipe::{End, Inbound};
 use crate::counters::Refused;
-use crate::http::{Peer, Problem};
+use crate::http::{Context, Peer, Problem};
 use crate::session::{Datagrams, Next, Outbox, Transport};
 
 /// What is queued gets this long to leave when a connection closes.
@@ -36,15 +37,16 @@ const CLOSE_CODES: u16 = 4_000;
 const CLOSE_REASON_BYTES_MAX: usize = 123;
 
 /// The route that upgrades to a session.
-pub(super) fn route(shared: Arc<Shared>) -> MethodRouter {
-    get(
-        move |peer: Extension<Peer>,
-              headers: HeaderMap,
-              upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>| {
-            let shared = Arc::clone(&shared);
-            async move { open(peer.0, &headers, upgrade, shared) }
-        },
-    )
+pub(super) fn route(shared: Arc<Shared>, context: Arc<Context>) -> MethodRouter {
+    get(move |peer: Extension<Peer>, headers: HeaderMap, upgrade: Result<WebSocketUpgrade, _>| {
+        let (shared, context) = (Arc::clone(&shared), Arc::clone(&context));
+        async move {
+            open(peer.0, &headers, upgrade, shared).unwrap_or_else(|problem| {
+                let request_id = context.next_request_id();
+                problem.into_json(&request_id).into_axum(&request_id)
+            })
+        }
+    })
 }
 
 fn open(
@@ -52,31 +54,27 @@ fn open(
     headers: &HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     shared: Arc<Shared>,
-) -> Response {
-    let refused = |problem: Problem| problem.into_json("").into_axum("");
-    let Ok(upgrade) = upgrade else {
-        return refused(Problem::new(Code::RequestInvalid, "this address takes WebSocket upgrades only"));
-    };
+) -> Result<Response, Problem> {
+    let upgrade =
+        upgrade.map_err(|_| Problem::new(Code::RequestInvalid, "this address takes WebSocket upgrades only"))?;
     let upgrade = upgrade.protocols([WS_BINARY]);
     if upgrade.selected_protocol().is_none() {
         shared.counters.count(Refused::Protocol);
-        return refused(Problem::new(Code::ProtocolUnsupported, format!("the subprotocol here is `{WS_BINARY}`")));
+        return Err(Problem::new(Code::ProtocolUnsupported, format!("the subprotocol here is `{WS_BINARY}`")));
     }
     let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).map(str::to_owned);
     if !shared.allows(origin.as_deref()) {
-        return refused(Problem::from(Code::OriginForbidden));
+        return Err(Code::OriginForbidden.into());
     }
-    let Some(place) = shared.place() else {
-        return refused(Problem::from(Code::Overloaded).retry_after(1_000));
-    };
+    let place = shared.place().ok_or_else(|| Problem::from(Code::Overloaded).retry_after(OVERLOADED_RETRY_MS))?;
     let from = From { transport: Transport::WebSocket, peer, origin };
-    upgrade
+    let response = upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
         .max_message_size(FRAME_BYTES_MAX + 1)
         .max_frame_size(FRAME_BYTES_MAX + 1)
-        .on_upgrade(move |socket| serve(socket, place, from, shared))
-        .into_response()
+        .on_upgrade(move |socket| serve(socket, place, from, shared));
+    Ok(response)
 }
 
 /// Serves an upgraded connection to its end.
@@ -142,7 +140,10 @@ async fn read(source: &mut SplitStream<WebSocket>, inbound: &Inbound) -> End {
         let frame = match message {
             Message::Binary(frame) => frame,
             Message::Text(_) => return End::Broken(Code::FrameInvalid),
-            Message::Ping(_) | Message::Pong(_) => continue,
+            Message::Ping(_) | Message::Pong(_) => match inbound.nothing() {
+                Ok(()) => continue,
+                Err(code) => return End::Broken(code),
+            },
             Message::Close(close) => return End::ByPeer(close.and_then(|close| code_from(close.code))),
         };
         let (lane, payload) = match decode_pipe_frame(frame) {
@@ -160,14 +161,11 @@ async fn read(source: &mut SplitStream<WebSocket>, inbound: &Inbound) -> End {
 /// Writes until the outbox ends or the connection breaks.
 async fn write(sink: &mut SplitSink<WebSocket, Message>, outbox: &Outbox) {
     loop {
-        let next = match tokio::time::timeout(PING_EVERY, outbox.next(0)).await {
-            Ok(next) => next,
-            Err(_) => {
-                if sink.send(Message::Ping(Bytes::new())).await.is_err() {
-                    return;
-                }
-                continue;
+        let Ok(next) = tokio::time::timeout(PING_EVERY, outbox.next(0)).await else {
+            if sink.send(Message::Ping(Bytes::new())).await.is_err() {
+                return;
             }
+            continue;
         };
         let Next::Write(batch) = next else {
             return;
@@ -210,7 +208,7 @@ async fn read_hello(source: &mut SplitStream<WebSocket>) -> Result<Bytes, Option
 }
 
 async fn refuse(sink: &mut SplitSink<WebSocket, Message>, refusal: Refusal) {
-    let frame = encode_pipe_frame(LANE_CONTROL as Lane, &refusal.encode());
+    let frame = encode_pipe_frame(LANE_CONTROL, &refusal.encode());
     let say = sink.send(Message::Binary(frame));
     if let Ok(Ok(())) = tokio::time::timeout(GRACE, say).await {
         close(sink, refusal.code, refusal.code.name()).await;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use amphi_shared_session::{ClientHello, PipeId, PipeKind, Refusal};
 use amphi_shared_wire::{Code, Lane};
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Outbox, PipeHandle};
@@ -92,6 +93,7 @@ pub struct Incoming {
     pub max_datagram: usize,
     outbox: Arc<Outbox>,
     decision: oneshot::Sender<Decision>,
+    runtime: Handle,
 }
 
 impl Incoming {
@@ -110,19 +112,20 @@ impl Incoming {
             max_datagram: offer.outbox.max_datagram(),
             outbox: offer.outbox,
             decision,
+            runtime: Handle::current(),
         };
         (incoming, decided)
     }
 
     /// Takes the connection: what comes from it goes into `mailbox` under the name `pipe`, until its `Closed`.
     ///
-    /// Reliable frames wait for room in the mailbox (and the client waits with them); datagrams that find none are
+    /// Any thread may call this. Reliable frames wait for room in the mailbox (and the client waits with them); datagrams that find none are
     /// dropped and counted.
     pub fn accept(self, pipe: PipeId, mailbox: mpsc::Sender<PipeEvent>) -> PipeHandle {
         if let Err(Decision::Accept { mailbox, .. }) = self.decision.send(Decision::Accept { pipe, mailbox }) {
             // The connection broke while the node decided, so its task cannot say so any more.
             self.outbox.gone();
-            tokio::spawn(async move {
+            self.runtime.spawn(async move {
                 let _ = mailbox.send(PipeEvent { pipe, kind: PipeEventKind::Closed(None) }).await;
             });
         }

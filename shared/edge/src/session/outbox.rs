@@ -25,7 +25,7 @@ pub struct Overflow;
 /// How datagrams leave.
 pub(crate) enum Datagrams {
     Quic {
-        session: web_transport_quinn::Session,
+        session: Box<web_transport_quinn::Session>,
         bytes_max: usize,
     },
     /// On the one ordered pipe, as frames of lane 63.
@@ -34,11 +34,11 @@ pub(crate) enum Datagrams {
 
 impl Datagrams {
     pub(crate) fn native(session: web_transport_quinn::Session) -> Self {
-        Self::Quic { session, bytes_max: DATAGRAM_BYTES_NATIVE_MAX }
+        Self::Quic { session: Box::new(session), bytes_max: DATAGRAM_BYTES_NATIVE_MAX }
     }
 
     pub(crate) fn browser(session: web_transport_quinn::Session) -> Self {
-        Self::Quic { session, bytes_max: DATAGRAM_BYTES_BROWSER_MAX }
+        Self::Quic { session: Box::new(session), bytes_max: DATAGRAM_BYTES_BROWSER_MAX }
     }
 }
 
