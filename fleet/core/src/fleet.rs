@@ -8,6 +8,10 @@ use amphi_shared_wire::{Code, HostId, LeaseId, MatchId, Micros, Rng, Seed};
 
 use crate::{Allocation, AllocationState, FleetConfig, Host, HostState, MatchRecord, score};
 
+/// Pause after a host that did not become ready; it doubles with each further one …
+const RESTART_PAUSE: Micros = Micros::from_millis(500);
+/// … up to this.
+const RESTART_PAUSE_MAX: Micros = Micros::from_secs(30);
 /// Hosts that may refuse one match before it fails.
 const REFUSALS_MAX: usize = 3;
 
@@ -98,6 +102,10 @@ pub struct Fleet {
     pending: Vec<Allocation>,
     outputs: VecDeque<Output>,
     draining: bool,
+    /// Hosts in a row that did not become ready.
+    failed_starts: u32,
+    /// No host is started before this moment.
+    start_after: Option<Micros>,
     stats: FleetStats,
 }
 
@@ -113,6 +121,8 @@ impl Fleet {
             pending: Vec::new(),
             outputs: VecDeque::new(),
             draining: false,
+            failed_starts: 0,
+            start_after: None,
             stats: FleetStats::default(),
         }
     }
@@ -174,6 +184,8 @@ impl Fleet {
         if host.state == HostState::Starting {
             host.state = if self.draining { HostState::Draining } else { HostState::Ready };
         }
+        self.failed_starts = 0;
+        self.start_after = None;
         host.heard = now;
         host.internal_url = internal_url;
         host.endpoints = endpoints;
@@ -297,7 +309,8 @@ impl Fleet {
             .values()
             .filter(|h| h.state == HostState::Ready)
             .filter_map(|host| host.idle_since.map(|since| (since + self.config.idle_stop, "idle host")));
-        hosts.chain(pending).chain(idle).min()
+        let restart = self.start_after.map(|at| (at, "host restart"));
+        hosts.chain(pending).chain(idle).chain(restart).min()
     }
 
     /// Every host that is not forgotten, by id.
@@ -374,9 +387,10 @@ impl Fleet {
 
     /// Starts hosts until the free rooms cover the warm ones and the waiting allocations.
     fn keep_warm(&mut self, now: Micros) {
-        if self.draining {
+        if self.draining || self.start_after.is_some_and(|at| at > now) {
             return;
         }
+        self.start_after = None;
         let waiting = self.pending.iter().filter(|a| a.asked.is_none()).count();
         let wanted = waiting + self.config.warm_rooms;
         let takes_rooms = |h: &&Host| matches!(h.state, HostState::Starting | HostState::Ready);
@@ -423,6 +437,11 @@ impl Fleet {
         let Some(mut host) = self.hosts.remove(&id) else { return };
         if host.state != HostState::Draining || !host.rooms.is_empty() {
             self.stats.hosts_died += 1;
+        }
+        if host.state == HostState::Starting {
+            let pause = RESTART_PAUSE.0 << self.failed_starts.min(8);
+            self.start_after = Some(now + Micros(pause.min(RESTART_PAUSE_MAX.0)));
+            self.failed_starts += 1;
         }
         host.state = HostState::Dead;
         for match_id in std::mem::take(&mut host.rooms) {

@@ -1,3 +1,15 @@
-//! The fleet role: HTTP and the local process provider.
+//! The fleet role: HTTP for allocations, reports and the list of matches, and hosts as local child processes.
 
 #![forbid(unsafe_code)]
+
+mod forward;
+mod http;
+mod local;
+mod metrics;
+mod overview;
+mod persist;
+mod role;
+
+pub use local::HostCommand;
+pub use overview::{FleetOverview, HostOverview, RoomOverview};
+pub use role::{FleetParts, FleetRole, FleetRoleConfig, FleetStartError, FleetWatcher};

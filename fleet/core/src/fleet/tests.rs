@@ -131,6 +131,24 @@ fn an_allocation_outlives_a_host_that_dies_before_it_has_the_room() {
 }
 
 #[test]
+fn a_program_that_never_starts_is_tried_again_ever_more_slowly() {
+    let mut fleet = Fleet::new(FleetConfig::default(), Seed(1));
+    let mut now = SECOND;
+    let mut pauses = Vec::new();
+    for _ in 0..8 {
+        fleet.handle_timeout(now);
+        let (host, _) = started(&outputs(&mut fleet))[0];
+        fleet.handle_host_exited(now, host);
+        assert!(started(&outputs(&mut fleet)).is_empty());
+        let (at, why) = fleet.poll_timeout().unwrap();
+        assert_eq!(why, "host restart");
+        pauses.push(at.since(now).as_millis());
+        now = at;
+    }
+    assert_eq!(pauses, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+}
+
+#[test]
 fn silence_ends_a_lease() {
     let (mut fleet, host, lease) = warm();
     let (at, why) = fleet.poll_timeout().unwrap();
