@@ -147,7 +147,7 @@ fn chase(view: &View, me: &Seen, rng: &mut Rng) -> Plan {
     let shoot = aligned && (2 * METRE..16 * METRE).contains(&near);
     if shoot || near < 3 * METRE {
         let look = if near < 3 * METRE && behind { [goal[0], METRE, goal[1]] } else { view.ball };
-        return Plan { go, look, fire: shoot && rng.chance(120), shove };
+        return Plan { go, look, fire: shoot && rng.chance(200), shove };
     }
     match view.nearest_foe(me).filter(|foe| distance(foe.ground(), me.ground()) < 9 * METRE) {
         Some(foe) => Plan { go, look: chest(foe), fire: rng.chance(60), shove },
@@ -160,7 +160,7 @@ fn keep(view: &View, me: &Seen, rng: &mut Rng) -> Plan {
     let own = [-enemy_goal(me)[0], 0];
     let ball = view.ball_ground();
     let danger = distance(ball, own);
-    if danger < 11 * METRE {
+    if danger < 8 * METRE {
         return chase(view, me, rng);
     }
     let way = unit(minus(ball, own));

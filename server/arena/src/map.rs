@@ -11,7 +11,7 @@ pub const HALF_LENGTH: i32 = 24 * METRE;
 /// Half the width of the field, units.
 pub const HALF_WIDTH: i32 = 14 * METRE;
 /// Half the width of a goal mouth, units.
-pub const GOAL_HALF_WIDTH: i32 = 3 * METRE;
+pub const GOAL_HALF_WIDTH: i32 = 4 * METRE;
 /// Height of a goal mouth, units.
 pub const GOAL_HEIGHT: i32 = 3 * METRE;
 /// Depth of a goal behind its line, units.
@@ -127,10 +127,10 @@ const CENTRE: &[Row] =
 
 // At +x; mirrored to −x.
 const ENDS: &[Row] = &[
-    (BlockKind::Wall, [96, 0, -64], [112, 16, -12]),
-    (BlockKind::Wall, [96, 0, 12], [112, 16, 64]),
-    (BlockKind::Goal, [108, 0, -12], [112, 12, 12]),
-    (BlockKind::Goal, [96, 12, -12], [112, 16, 12]),
+    (BlockKind::Wall, [96, 0, -64], [112, 16, -16]),
+    (BlockKind::Wall, [96, 0, 16], [112, 16, 64]),
+    (BlockKind::Goal, [108, 0, -16], [112, 12, 16]),
+    (BlockKind::Goal, [96, 12, -16], [112, 16, 16]),
     (BlockKind::Glass, [96, 16, -64], [112, 40, 64]),
     // A low shield before the goal area.
     (BlockKind::Cover, [56, 0, -4], [58, 4, 4]),
@@ -174,7 +174,7 @@ const CORNERS: &[Row] = &[
     (BlockKind::Cover, [30, 0, 14], [33, 5, 24]),
     (BlockKind::Cover, [70, 0, 20], [78, 4, 22]),
     // Goal posts that stand out a little.
-    (BlockKind::Goal, [95, 0, 12], [96, 13, 14]),
+    (BlockKind::Goal, [95, 0, 16], [96, 13, 18]),
 ];
 
 // x towards the own goal, z: team 0 as it looks, team 1 turned by half a turn.

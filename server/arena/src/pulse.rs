@@ -26,11 +26,11 @@ pub const SHOVE_RANGE: i32 = 10_240;
 
 // What a pulse adds to the velocity: of a player, units per tick; of ball and crates, m/s.
 const PULSE_PUSH: i32 = 200;
-const PULSE_BALL: f32 = 8.0;
+const PULSE_BALL: f32 = 10.0;
 const PULSE_CRATE: f32 = 4.0;
 // The same for a shove, ahead and up.
 const SHOVE_PUSH: [i32; 2] = [480, 280];
-const SHOVE_BALL: [f32; 2] = [11.0, 3.0];
+const SHOVE_BALL: [f32; 2] = [14.0, 2.0];
 const SHOVE_CRATE: [f32; 2] = [5.0, 2.0];
 
 /// A player while all fight in one tick.
