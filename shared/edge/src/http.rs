@@ -18,6 +18,3 @@ pub use request::{Method, Request};
 pub use response::Response;
 pub(crate) use router::{Context, Peer, build};
 pub use routes::{Routes, probes};
-
-#[cfg(test)]
-mod tests;

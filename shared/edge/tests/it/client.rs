@@ -1,0 +1,215 @@
+//! Clients of all three transports, as plain as can be.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use amphi_shared_session::{ConnectRequest, Output, PipeId, PipeInfo, PipeKind, Session};
+use amphi_shared_wire::proto::{self, link};
+use amphi_shared_wire::{Lane, Micros, StreamDecoder, decode_pipe_frame, encode_pipe_frame, encode_stream_message};
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use prost::Message as _;
+use quinn::crypto::rustls::QuicClientConfig;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use web_transport_quinn::{RecvStream, SendStream};
+
+use crate::server::patient;
+
+/// The payload of lane 0 that a good client says first.
+pub(crate) fn hello() -> Bytes {
+    let mut session = Session::connect(Default::default(), ConnectRequest { token: "t".into(), ..Default::default() });
+    session.dial(Micros(1), PipeInfo { id: PipeId(0), kind: PipeKind::Streams, max_datagram: 1_000 });
+    loop {
+        match session.poll_output().expect("a dial says Hello") {
+            Output::Frame { payload, .. } => return payload,
+            Output::Datagram { .. } | Output::ClosePipe { .. } | Output::Event(_) => {}
+        }
+    }
+}
+
+/// The code inside a `Refused` on lane 0.
+pub(crate) fn refusal(payload: &[u8]) -> u32 {
+    assert_eq!(payload[0], 0, "not a Link");
+    match proto::Link::decode(&payload[1..]).unwrap().kind {
+        Some(link::Kind::Refused(refused)) => refused.code,
+        other => panic!("expected Refused: {other:?}"),
+    }
+}
+
+/// A client over QUIC or WebTransport.
+pub(crate) struct Quic {
+    pub(crate) session: web_transport_quinn::Session,
+    _endpoint: quinn::Endpoint,
+}
+
+/// A lane of [`Quic`].
+pub(crate) struct LaneClient {
+    pub(crate) send: SendStream,
+    recv: RecvStream,
+    decoder: StreamDecoder,
+}
+
+impl Quic {
+    pub(crate) async fn native(server: SocketAddr) -> Self {
+        let (endpoint, connection) = connect(server, &[b"amphi/1"]).await;
+        Self { session: web_transport_quinn::Session::raw(connection.unwrap()), _endpoint: endpoint }
+    }
+
+    pub(crate) async fn web_transport(server: SocketAddr, path: &str) -> Result<Self, String> {
+        let (endpoint, connection) = connect(server, &[b"h3"]).await;
+        let url: url::Url = format!("https://{server}{path}").parse().unwrap();
+        let session = web_transport_quinn::Session::connect(connection.unwrap(), url);
+        let session = patient(session).await.map_err(|error| error.to_string())?;
+        Ok(Self { session, _endpoint: endpoint })
+    }
+
+    /// Opens a lane's stream.
+    pub(crate) async fn lane(&self, lane: Lane) -> LaneClient {
+        let (mut send, recv) = patient(self.session.open_bi()).await.unwrap();
+        send.write_all(&[lane]).await.unwrap();
+        LaneClient { send, recv, decoder: StreamDecoder::new() }
+    }
+
+    /// The code that the connection was closed with.
+    pub(crate) async fn closed(&self) -> u32 {
+        match patient(self.session.closed()).await {
+            web_transport_quinn::SessionError::WebTransportError(web_transport_quinn::WebTransportError::Closed(
+                code,
+                _,
+            )) => code,
+            other => panic!("closed otherwise: {other}"),
+        }
+    }
+}
+
+impl LaneClient {
+    pub(crate) async fn write(&mut self, payload: &[u8]) {
+        let mut bytes = Vec::new();
+        encode_stream_message(payload, &mut bytes);
+        self.send.write_all(&bytes).await.unwrap();
+    }
+
+    pub(crate) async fn read(&mut self) -> Bytes {
+        loop {
+            if let Some(message) = self.decoder.poll().unwrap() {
+                return message;
+            }
+            let chunk = patient(self.recv.read_chunk(4_096, true)).await.unwrap().expect("the stream ended");
+            self.decoder.push(&chunk.bytes);
+        }
+    }
+}
+
+/// A QUIC connection that offers these protocols and trusts any certificate.
+pub(crate) async fn connect(
+    server: SocketAddr,
+    alpn: &[&[u8]],
+) -> (quinn::Endpoint, Result<quinn::Connection, quinn::ConnectionError>) {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
+        .with_no_client_auth();
+    tls.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+    let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+    let endpoint = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let connection = patient(endpoint.connect_with(config, server, "localhost").unwrap()).await;
+    (endpoint, connection)
+}
+
+/// A client over WebSocket.
+pub(crate) struct Ws {
+    pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+impl Ws {
+    pub(crate) async fn open(
+        server: SocketAddr,
+        protocol: &str,
+        origin: Option<&str>,
+    ) -> Result<Self, tungstenite::Error> {
+        let mut request = format!("ws://{server}/session").into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
+        if let Some(origin) = origin {
+            request.headers_mut().insert("origin", origin.parse().unwrap());
+        }
+        let (socket, _) = patient(tokio_tungstenite::connect_async(request)).await?;
+        Ok(Self { socket })
+    }
+
+    /// A connection that has said Hello.
+    pub(crate) async fn greeted(server: SocketAddr) -> Self {
+        let mut ws = Self::open(server, "amphi.v1", None).await.unwrap();
+        ws.write(0, &hello()).await;
+        ws
+    }
+
+    pub(crate) async fn write(&mut self, lane: Lane, payload: &[u8]) {
+        self.socket.send(Message::Binary(encode_pipe_frame(lane, payload))).await.unwrap();
+    }
+
+    pub(crate) async fn read(&mut self) -> (Lane, Bytes) {
+        loop {
+            match patient(self.socket.next()).await.expect("the socket ended").unwrap() {
+                Message::Binary(frame) => return decode_pipe_frame(frame).unwrap(),
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("expected a frame: {other:?}"),
+            }
+        }
+    }
+
+    /// The close code that the connection ends with; what came before is dropped.
+    pub(crate) async fn closed(&mut self) -> u16 {
+        loop {
+            match patient(self.socket.next()).await.expect("the socket ended").unwrap() {
+                Message::Close(frame) => return frame.expect("a close code").code.into(),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct AnyCertificate;
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}

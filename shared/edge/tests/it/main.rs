@@ -1,0 +1,7 @@
+//! Real sockets on 127.0.0.1: what good clients get, and what hostile ones get.
+
+mod client;
+mod hostile;
+mod http;
+mod server;
+mod sessions;

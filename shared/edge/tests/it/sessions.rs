@@ -1,0 +1,135 @@
+//! What good clients get.
+
+use amphi_shared_edge::session::{PipeEventKind, Refusal, Transport};
+use amphi_shared_edge::{Origins, Refused};
+use amphi_shared_wire::Code;
+use bytes::Bytes;
+
+use crate::client::{Quic, Ws, hello, refusal};
+use crate::server::{Server, patient};
+
+async fn check_streams(server: &mut Server, client: Quic, transport: Transport) {
+    let mut control = client.lane(0).await;
+    control.write(&hello()).await;
+    let (pipe, handle) = server.accept().await;
+    // The server may speak on a lane before the client has opened it.
+    handle.frame(2, Bytes::from_static(b"early")).unwrap();
+    handle.frame(0, Bytes::from_static(b"welcome")).unwrap();
+    assert_eq!(control.read().await, "welcome");
+    let mut room = client.lane(2).await;
+    room.write(b"").await;
+    room.write(b"hello room").await;
+    assert_eq!(room.read().await, "early");
+    assert_eq!(server.frame(pipe).await, (2, Bytes::new()));
+    assert_eq!((server.counters().accepted(transport), server.counters().open(transport)), (1, 1));
+    assert_eq!(server.frame(pipe).await, (2, Bytes::from_static(b"hello room")));
+    assert!((500..=1_150).contains(&handle.max_datagram()), "{}", handle.max_datagram());
+    client.session.send_datagram(Bytes::from_static(b"up")).unwrap();
+    assert_eq!(server.event(pipe).await, PipeEventKind::Datagram(Bytes::from_static(b"up")));
+    handle.datagram(Bytes::from_static(b"down"));
+    assert_eq!(patient(client.session.read_datagram()).await.unwrap(), "down");
+    // What is queued before a close still arrives.
+    handle.frame(2, Bytes::from_static(b"last words")).unwrap();
+    handle.close(Code::Draining, "going away");
+    assert_eq!(room.read().await, "last words");
+    assert_eq!(client.closed().await, Code::Draining.number());
+    assert_eq!(server.closed(pipe).await, Some(Code::Draining));
+}
+
+#[tokio::test]
+async fn quic_carries_lanes_and_datagrams() {
+    let mut server = Server::start();
+    let client = Quic::native(server.addr()).await;
+    check_streams(&mut server, client, Transport::Quic).await;
+}
+
+#[tokio::test]
+async fn web_transport_carries_lanes_and_datagrams() {
+    let mut server = Server::start();
+    assert!(Quic::web_transport(server.addr(), "/elsewhere").await.is_err());
+    let client = Quic::web_transport(server.addr(), "/session").await.unwrap();
+    check_streams(&mut server, client, Transport::WebTransport).await;
+}
+
+#[tokio::test]
+async fn web_socket_carries_lanes_and_datagrams() {
+    let mut server = Server::start();
+    let mut client = Ws::greeted(server.addr()).await;
+    let (pipe, handle) = server.accept().await;
+    handle.frame(0, Bytes::from_static(b"welcome")).unwrap();
+    handle.datagram(Bytes::from_static(b"down"));
+    assert_eq!(client.read().await, (0, Bytes::from_static(b"welcome")));
+    assert_eq!(client.read().await, (63, Bytes::from_static(b"down")));
+    client.write(2, b"hello room").await;
+    client.write(63, b"up").await;
+    assert_eq!(server.frame(pipe).await, (2, Bytes::from_static(b"hello room")));
+    assert_eq!(server.event(pipe).await, PipeEventKind::Datagram(Bytes::from_static(b"up")));
+    handle.frame(2, Bytes::from_static(b"last words")).unwrap();
+    drop(handle);
+    assert_eq!(client.read().await, (2, Bytes::from_static(b"last words")));
+    assert_eq!(client.closed().await, 4_100);
+    assert_eq!(server.closed(pipe).await, Some(Code::Bye));
+    assert_eq!(server.counters().open(Transport::WebSocket), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_says_why() {
+    let mut server = Server::start();
+    let client = Quic::native(server.addr()).await;
+    client.lane(0).await.write(&hello()).await;
+    let (pipe, _handle) = server.accept().await;
+    client.session.close(Code::Bye.number(), b"");
+    assert_eq!(server.closed(pipe).await, Some(Code::Bye));
+}
+
+#[tokio::test]
+async fn the_node_may_refuse() {
+    let mut server = Server::start();
+    let client = Quic::native(server.addr()).await;
+    let mut control = client.lane(0).await;
+    control.write(&hello()).await;
+    let incoming = patient(server.listening.incoming.recv()).await.unwrap();
+    assert_eq!(incoming.hello.token, "t");
+    incoming.refuse(Refusal::from(Code::TokenExpired));
+    assert_eq!(refusal(&control.read().await), Code::TokenExpired.number());
+    assert_eq!(client.closed().await, Code::TokenExpired.number());
+    assert_eq!(server.counters().refused(Refused::ByNode), 1);
+    // A connection that the node forgets is refused as well.
+    let mut ws = Ws::greeted(server.addr()).await;
+    drop(patient(server.listening.incoming.recv()).await.unwrap());
+    assert_eq!(refusal(&ws.read().await.1), Code::Unavailable.number());
+    assert_eq!(ws.closed().await, 4_901);
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_may_be_kept_out() {
+    let only = Origins::Only(vec!["https://play.example".into()]);
+    let mut server = Server::with(Default::default(), only);
+    let refused = Ws::open(server.addr(), "amphi.v1", Some("https://evil.example")).await;
+    assert!(refused.err().unwrap().to_string().contains("403"));
+    assert_eq!(server.counters().refused(Refused::Origin), 1);
+    for origin in [Some("https://play.example"), None] {
+        let mut ws = Ws::open(server.addr(), "amphi.v1", origin).await.unwrap();
+        ws.write(0, &hello()).await;
+        let incoming = patient(server.listening.incoming.recv()).await.unwrap();
+        assert_eq!(incoming.origin.as_deref(), origin);
+    }
+}
+
+#[tokio::test]
+async fn endpoints_name_port_and_certificate() {
+    let server = Server::start();
+    let port = server.addr().port();
+    let endpoints = server.listening.endpoints("::1", "eu");
+    let urls: Vec<_> = endpoints.iter().map(|e| (e.transport.as_str(), e.url.clone())).collect();
+    assert_eq!(
+        urls,
+        [
+            ("quic", format!("quic://[::1]:{port}")),
+            ("webtransport", format!("https://[::1]:{port}/session")),
+            ("ws", format!("ws://[::1]:{port}/session")),
+        ]
+    );
+    assert_eq!(endpoints[0].cert_sha256, [server.certificate.sha256().to_vec()]);
+    assert_eq!((endpoints[2].cert_sha256.len(), endpoints[2].region.as_str()), (0, "eu"));
+}
