@@ -1,3 +1,22 @@
-//! The live role: home sessions, broker, hub and HTTP.
+//! The live role: home sessions, topics over them, people who sign in, and the routes for all of it.
+//!
+//! One thread, the *shard*, owns the hub and the engine of every home session. It drains a bounded mailbox of
+//! connection events, the publications of services and its timers; what it sends goes into a bounded queue per
+//! connection. A reader whose queue is full loses its connection, not its session: it resumes and recovers.
 
 #![forbid(unsafe_code)]
+
+mod config;
+mod home;
+mod http;
+mod metrics;
+mod name;
+mod overview;
+mod people;
+mod role;
+mod shard;
+
+pub use config::LiveConfig;
+pub use name::DisplayName;
+pub use overview::LiveOverview;
+pub use role::{LiveError, LiveRole};

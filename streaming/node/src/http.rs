@@ -1,0 +1,67 @@
+//! The live role's routes.
+
+use amphi_shared_auth::Scope;
+use amphi_shared_edge::http::{Access, Problem, Request, Response, Routes};
+use amphi_shared_wire::Code;
+use amphi_shared_wire::proto::{AddUser, AddUserReply, PublishBatch, PublishBatchReply};
+use serde::Deserialize;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::people::People;
+use crate::shard::Command;
+
+#[derive(Deserialize)]
+struct Guest {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct SignIn {
+    code: String,
+}
+
+/// Every route of the live role.
+pub(crate) fn routes(people: &People, shard: &mpsc::Sender<Command>) -> Routes {
+    let (guests, sign_ins, keys, users) = (people.clone(), people.clone(), people.clone(), people.clone());
+    let shard = shard.clone();
+    Routes::new()
+        .post("/api/v1/auth/guest", Access::Public, move |request| guest(guests.clone(), request))
+        .post("/api/v1/auth/signin", Access::Public, move |request| sign_in(sign_ins.clone(), request))
+        .get("/.well-known/jwks.json", Access::Public, move |_| jwks(keys.clone()))
+        .post("/internal/v1/topics/publish", Access::Service(Scope::LivePublish), move |request| {
+            publish(shard.clone(), request)
+        })
+        .post("/internal/v1/users", Access::Service(Scope::LiveUsers), move |request| add_user(users.clone(), request))
+}
+
+async fn guest(people: People, request: Request) -> Result<Response, Problem> {
+    let Guest { name } = request.json()?;
+    Ok(Response::json(&people.guest(request.peer.ip(), &name).await?))
+}
+
+async fn sign_in(people: People, request: Request) -> Result<Response, Problem> {
+    let SignIn { code } = request.json()?;
+    Ok(Response::json(&people.sign_in(request.peer.ip(), &code).await?))
+}
+
+#[expect(clippy::unused_async, reason = "a handler is async")]
+async fn jwks(people: People) -> Result<Response, Problem> {
+    Ok(Response::bytes("application/json", people.jwks()).with_header("cache-control", "public, max-age=300"))
+}
+
+async fn publish(shard: mpsc::Sender<Command>, request: Request) -> Result<Response, Problem> {
+    let PublishBatch { publications } = request.proto()?;
+    let (reply, offsets) = oneshot::channel();
+    shard.try_send(Command::Publish { publications, reply }).map_err(|error| match error {
+        mpsc::error::TrySendError::Full(_) => Problem::from(Code::Overloaded).retry_after(100),
+        mpsc::error::TrySendError::Closed(_) => Problem::from(Code::Draining),
+    })?;
+    let offsets = offsets.await.map_err(|_| Problem::from(Code::Draining))?;
+    Ok(Response::proto(&PublishBatchReply { offsets }))
+}
+
+async fn add_user(people: People, request: Request) -> Result<Response, Problem> {
+    let AddUser { name, role } = request.proto()?;
+    let (user, code) = people.add(&name, &role).await?;
+    Ok(Response::proto(&AddUserReply { user_id: user.to_string(), code: code.as_str().to_owned() }))
+}

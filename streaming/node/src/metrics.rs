@@ -1,0 +1,45 @@
+//! Metrics of the live role, exported once per second from plain counters.
+
+use amphi_streaming_core::HubCounters;
+use metrics::{counter, gauge};
+
+use crate::overview::LiveOverview;
+
+/// What the shard counts beside the hub.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ShardCounters {
+    /// Publications handed to a connection.
+    pub(crate) deliveries: u64,
+    /// Connections closed because their reader was too slow.
+    pub(crate) slow_readers: u64,
+    /// Sessions that began.
+    pub(crate) sessions_started: u64,
+    /// Sessions that went on over a new connection.
+    pub(crate) sessions_resumed: u64,
+    /// Connections that were refused a session.
+    pub(crate) refused: u64,
+    /// Sessions closed for bytes that make no sense on a home session.
+    pub(crate) invalid: u64,
+}
+
+pub(crate) fn export(overview: &LiveOverview, hub: HubCounters, shard: ShardCounters) {
+    gauge!("live_sessions").set(overview.sessions as f64);
+    gauge!("live_sessions_attached").set(overview.attached as f64);
+    gauge!("live_topics").set(overview.topics as f64);
+    gauge!("live_viewers").set(overview.viewers as f64);
+    counter!("live_publications_total").absolute(hub.publications);
+    counter!("live_publications_duplicate_total").absolute(hub.duplicates);
+    counter!("live_requests_refused_total").absolute(hub.refused);
+    counter!("live_requests_rate_limited_total").absolute(hub.rate_limited);
+    counter!("live_requests_overloaded_total").absolute(hub.overloaded);
+    counter!("live_history_dropped_total").absolute(hub.history_dropped);
+    counter!("live_readers_recovered_total").absolute(hub.recovered);
+    counter!("live_readers_unrecovered_total").absolute(hub.unrecovered);
+    counter!("live_topics_expired_total").absolute(hub.topics_expired);
+    counter!("live_deliveries_total").absolute(shard.deliveries);
+    counter!("live_slow_readers_total").absolute(shard.slow_readers);
+    counter!("live_sessions_started_total").absolute(shard.sessions_started);
+    counter!("live_sessions_resumed_total").absolute(shard.sessions_resumed);
+    counter!("live_sessions_refused_total").absolute(shard.refused);
+    counter!("live_sessions_invalid_total").absolute(shard.invalid);
+}

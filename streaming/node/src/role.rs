@@ -1,0 +1,131 @@
+//! The live role: one shard, its routes and its people.
+
+use std::io;
+use std::thread;
+use std::time::Duration;
+
+use amphi_shared_auth::{Keyring, OneTimeCode};
+use amphi_shared_edge::clock::Clock;
+use amphi_shared_edge::http::Routes;
+use amphi_shared_edge::session::{Incoming, Refusal};
+use amphi_shared_edge::shutdown::Shutdown;
+use amphi_shared_store::LiveStore;
+use amphi_shared_wire::Code;
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
+
+use crate::people::People;
+use crate::shard::{Command, Shard, ShardConfig, Sources};
+use crate::{LiveConfig, LiveOverview, http};
+
+/// Events of all connections that wait for the shard. Beyond: network tasks wait, and their clients with them.
+const MAILBOX_EVENTS_MAX: usize = 8_192;
+/// Connections that wait for the shard. Beyond: refuse with `Overloaded`.
+const INCOMING_MAX: usize = 1_024;
+/// Calls that wait for the shard. Beyond: refuse with `Overloaded`.
+const COMMANDS_MAX: usize = 1_024;
+/// How often forgotten guests are looked for.
+const PURGE_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Why the live role did not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LiveError {
+    /// The shard's thread or its runtime could not be made.
+    #[error("the live role has no thread: {0}")]
+    Thread(#[from] io::Error),
+    /// The first operator could not be stored.
+    #[error("the first operator could not be added: {0}")]
+    Operator(String),
+}
+
+/// The live role. Dropping it drops its routes' way to the shard; the shard itself ends with the shutdown it was given.
+pub struct LiveRole {
+    people: People,
+    commands: mpsc::Sender<Command>,
+    incoming: mpsc::Sender<Incoming>,
+    overview: watch::Receiver<LiveOverview>,
+    ended: watch::Receiver<bool>,
+    operator_code: Option<OneTimeCode>,
+}
+
+impl LiveRole {
+    /// Starts the shard on a thread of its own. On the first start of a deployment the first operator is added; see
+    /// [`LiveRole::operator_code`]. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// See [`LiveError`].
+    pub async fn start(
+        config: LiveConfig,
+        store: LiveStore,
+        (keyring, clock): (Keyring, Clock),
+        shutdown: Shutdown,
+    ) -> Result<Self, LiveError> {
+        let verifier = keyring.verifier();
+        let people = People::new(config.clone(), store, (keyring, clock));
+        let operator_code = people.first_operator().await.map_err(|problem| LiveError::Operator(problem.message))?;
+        let (overview_out, overview) = watch::channel(LiveOverview::default());
+        let (commands, command_queue) = mpsc::channel(COMMANDS_MAX);
+        let (incoming, incoming_queue) = mpsc::channel(INCOMING_MAX);
+        let shard = Shard::new(ShardConfig {
+            hub: config.hub,
+            sessions_max: config.sessions_max,
+            drain: config.drain,
+            verifier,
+            clock,
+            overview: overview_out,
+            mailbox_events_max: MAILBOX_EVENTS_MAX,
+        });
+        let sources = Sources { incoming: incoming_queue, commands: command_queue, shutdown: shutdown.clone() };
+        let (ending, ended) = watch::channel(false);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        thread::Builder::new().name("live-shard".to_owned()).spawn(move || {
+            runtime.block_on(shard.run(sources));
+            ending.send_replace(true);
+        })?;
+        tokio::spawn(keep_house(people.clone(), shutdown));
+        Ok(Self { people, commands, incoming, overview, ended, operator_code })
+    }
+
+    /// `auth/guest`, `auth/signin`, the JWKS and the internal routes.
+    pub fn routes(&self) -> Routes {
+        http::routes(&self.people, &self.commands)
+    }
+
+    /// Takes a connection that wants a home session.
+    pub fn accept(&self, incoming: Incoming) {
+        let (incoming, code) = match self.incoming.try_send(incoming) {
+            Ok(()) => return,
+            Err(mpsc::error::TrySendError::Full(incoming)) => (incoming, Code::Overloaded),
+            Err(mpsc::error::TrySendError::Closed(incoming)) => (incoming, Code::Draining),
+        };
+        incoming.refuse(Refusal { code, message: code.help().to_owned(), retry_after_ms: 1_000 });
+    }
+
+    /// Numbers for the operator, about one second old.
+    pub fn overview(&self) -> LiveOverview {
+        *self.overview.borrow()
+    }
+
+    /// The first operator's sign-in code, on the first start only: the link is `<public url>/signin#<code>`.
+    pub fn operator_code(&self) -> Option<&OneTimeCode> {
+        self.operator_code.as_ref()
+    }
+
+    /// Returns when the shard has ended: after the shutdown drained it. False: it broke, and the process should end.
+    pub async fn finished(&self) -> bool {
+        let mut ended = self.ended.clone();
+        ended.wait_for(|ended| *ended).await.is_ok()
+    }
+}
+
+/// Forgets guests from time to time.
+async fn keep_house(people: People, shutdown: Shutdown) {
+    loop {
+        people.purge().await;
+        tokio::select! {
+            () = tokio::time::sleep(PURGE_EVERY) => {}
+            () = shutdown.wait() => return,
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! The shard: one thread that owns the hub and every home session.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use amphi_shared_auth::{Verifier, random_bytes};
+use amphi_shared_edge::clock::Clock;
+use amphi_shared_edge::session::{Incoming, PipeEvent, PipeEventKind};
+use amphi_shared_edge::shutdown::Shutdown;
+use amphi_shared_session::{Event, Output, PipeId, PipeInfo, Refusal, SendError, ServerParams, Session};
+use amphi_shared_wire::proto::{ServicePublication, TopicRequest};
+use amphi_shared_wire::{AppId, Code, LANE_CONTROL, LANE_TOPICS, Lane, Micros, Rng, Seed, SessionId};
+use amphi_streaming_core::{Hub, HubConfig, HubOutput, Person, SessionKey};
+use bytes::Bytes;
+use prost::Message;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::home::{Home, Homes, Pipe};
+use crate::metrics::{self, ShardCounters};
+use crate::overview::LiveOverview;
+
+/// Events taken from the mailbox before other things get their turn.
+const BATCH: usize = 256;
+/// How often numbers are exported.
+const EXPORT_EVERY: Micros = Micros::from_secs(1);
+
+/// What the HTTP side asks of the shard.
+pub(crate) enum Command {
+    /// Publishes each, and answers with their offsets; 0 = refused.
+    Publish { publications: Vec<ServicePublication>, reply: oneshot::Sender<Vec<u64>> },
+}
+
+/// Where a shard's work comes from.
+pub(crate) struct Sources {
+    pub(crate) incoming: mpsc::Receiver<Incoming>,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) shutdown: Shutdown,
+}
+
+/// What a shard is made with.
+pub(crate) struct ShardConfig {
+    pub(crate) hub: HubConfig,
+    pub(crate) sessions_max: usize,
+    /// Time over which the sessions of a draining node are closed.
+    pub(crate) drain: Micros,
+    pub(crate) verifier: Verifier,
+    pub(crate) clock: Clock,
+    pub(crate) overview: watch::Sender<LiveOverview>,
+    /// Room for events of all connections.
+    pub(crate) mailbox_events_max: usize,
+}
+
+/// Owner of the hub and every home session.
+pub(crate) struct Shard {
+    config: ShardConfig,
+    hub: Hub,
+    homes: Homes,
+    ids: Rng,
+    mailbox: mpsc::Sender<PipeEvent>,
+    events: mpsc::Receiver<PipeEvent>,
+    /// Sessions whose engine may have output.
+    dirty: VecDeque<SessionKey>,
+    /// Sessions still to be closed, and when, while draining; newest time first.
+    leaving: Option<Vec<(Micros, SessionKey)>>,
+    counters: ShardCounters,
+    exported: (Micros, u64, u64),
+}
+
+/// One thing that happened.
+enum Happening {
+    Events,
+    Incoming(Box<Incoming>),
+    Command(Command),
+    Timer,
+    Draining,
+    Stopping,
+}
+
+impl Shard {
+    pub(crate) fn new(config: ShardConfig) -> Self {
+        let (mailbox, events) = mpsc::channel(config.mailbox_events_max);
+        let seed = Seed(u64::from_le_bytes(random_bytes()));
+        Self {
+            hub: Hub::new(config.hub.clone(), seed.split("hub")),
+            homes: Homes::default(),
+            ids: seed.split("ids").rng(),
+            mailbox,
+            events,
+            dirty: VecDeque::new(),
+            leaving: None,
+            counters: ShardCounters::default(),
+            exported: (config.clock.now(), 0, 0),
+            config,
+        }
+    }
+
+    /// Works until the node stops, or has drained.
+    pub(crate) async fn run(mut self, mut sources: Sources) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while !self.is_done() {
+            let happening = self.next(&mut batch, &mut sources).await;
+            let now = self.config.clock.now();
+            match happening {
+                Happening::Events => batch.drain(..).for_each(|event| self.handle_event(now, event)),
+                Happening::Incoming(incoming) => self.handle_incoming(now, *incoming),
+                Happening::Command(command) => self.handle_command(now, command),
+                Happening::Timer => {}
+                Happening::Draining => self.start_drain(now),
+                Happening::Stopping => break,
+            }
+            self.handle_timeout(now);
+        }
+        self.export(self.config.clock.now());
+    }
+
+    async fn next(&mut self, batch: &mut Vec<PipeEvent>, sources: &mut Sources) -> Happening {
+        let wait = self.config.clock.until(self.next_timeout());
+        let draining = self.leaving.is_some();
+        tokio::select! {
+            _ = self.events.recv_many(batch, BATCH) => Happening::Events,
+            Some(incoming) = sources.incoming.recv() => Happening::Incoming(Box::new(incoming)),
+            Some(command) = sources.commands.recv() => Happening::Command(command),
+            () = tokio::time::sleep(wait.min(Duration::from_secs(1))) => Happening::Timer,
+            () = sources.shutdown.wait(), if !draining => Happening::Draining,
+            () = sources.shutdown.wait_stop() => Happening::Stopping,
+        }
+    }
+
+    /// A draining node is done when nobody is left.
+    fn is_done(&self) -> bool {
+        self.leaving.is_some() && self.homes.len() == 0
+    }
+
+    fn handle_event(&mut self, now: Micros, event: PipeEvent) {
+        let Some(key) = self.homes.pipe(event.pipe).map(|pipe| pipe.session) else { return };
+        let Some(home) = self.homes.get(key) else { return };
+        match event.kind {
+            PipeEventKind::Frame { lane, payload } => home.engine.handle_frame(now, event.pipe, lane, payload),
+            PipeEventKind::Datagram(bytes) => home.engine.handle_datagram(now, event.pipe, bytes),
+            PipeEventKind::Closed(code) => {
+                home.engine.handle_pipe_closed(now, event.pipe, code);
+                self.homes.remove_pipe(event.pipe);
+            }
+        }
+        self.dirty.push_back(key);
+        self.drain(now);
+    }
+
+    fn handle_command(&mut self, now: Micros, command: Command) {
+        let Command::Publish { publications, reply } = command;
+        let offsets = publications.into_iter().map(|publication| self.publish(now, publication)).collect();
+        // The caller may have gone; the publications stand.
+        let _ = reply.send(offsets);
+    }
+
+    fn publish(&mut self, now: Micros, publication: ServicePublication) -> u64 {
+        let (topic, flags) = (publication.topic, publication.flags as u8);
+        let done = publication.app.parse::<AppId>().map_err(|error| error.to_string()).and_then(|app| {
+            self.hub
+                .publish_service(now, (&app, &topic), flags, publication.payload)
+                .map_err(|denied| denied.to_string())
+        });
+        self.drain(now);
+        done.unwrap_or_else(|error| {
+            tracing::warn!(topic = %topic.escape_debug(), error, "a service's publication was refused");
+            0
+        })
+    }
+
+    fn handle_incoming(&mut self, now: Micros, incoming: Incoming) {
+        let pipe = self.homes.next_pipe();
+        match self.admit(now, &incoming, pipe) {
+            Ok(session) => {
+                let handle = incoming.accept(pipe, self.mailbox.clone());
+                self.homes.insert_pipe(pipe, Pipe { session, handle });
+                self.dirty.push_back(session);
+                self.drain(now);
+            }
+            Err(refusal) => {
+                self.counters.refused += 1;
+                tracing::debug!(code = %refusal.code, "a home session was refused");
+                incoming.refuse(refusal);
+            }
+        }
+    }
+
+    /// The session that this connection will carry: a new one, or the one it resumes.
+    fn admit(&mut self, now: Micros, incoming: &Incoming, pipe: PipeId) -> Result<SessionKey, Refusal> {
+        if self.leaving.is_some() {
+            return Err(self.later(Code::Draining, self.config.drain));
+        }
+        let hello = &incoming.hello;
+        let token = self.config.verifier.user(now, &hello.token)?;
+        if token.app != hello.app {
+            return Err(Code::TokenWrongApp.into());
+        }
+        let info = PipeInfo { id: pipe, kind: incoming.kind, max_datagram: incoming.max_datagram };
+        if let Some(resume) = &hello.resume {
+            let key = self.homes.find(resume.session).ok_or(Code::SessionUnknown)?;
+            let home = self.homes.get(key).ok_or(Code::SessionUnknown)?;
+            if home.person.user != token.user || home.person.app != token.app {
+                return Err(Code::SessionSecret.into());
+            }
+            home.engine.attach(now, hello, info)?;
+            home.expires = token.expires;
+            home.person.name = token.name;
+            home.person.role = role(token.role);
+            self.counters.sessions_resumed += 1;
+            return Ok(key);
+        }
+        if self.homes.len() >= self.config.sessions_max {
+            return Err(self.later(Code::Overloaded, Micros::from_secs(10)));
+        }
+        let id = SessionId::generate(now, &mut self.ids);
+        let params = ServerParams {
+            session: id,
+            secret: random_bytes(),
+            clock_id: self.config.clock.id(),
+            tick: None,
+            capabilities: Vec::new(),
+        };
+        let engine = Session::accept(now, amphi_shared_session::Config::default(), params, hello, info);
+        let person = Person { user: token.user, app: token.app, name: token.name, role: role(token.role) };
+        self.counters.sessions_started += 1;
+        tracing::debug!(session = %id, user = %person.user, "a home session began");
+        Ok(self.homes.insert(person, engine, (id, token.expires)))
+    }
+
+    /// A refusal whose time to try again is spread over `within`, so that not everyone comes back at once.
+    fn later(&mut self, code: Code, within: Micros) -> Refusal {
+        let retry_after_ms = 500 + self.ids.below(within.as_millis().max(1)) as u32;
+        Refusal { code, message: code.help().to_owned(), retry_after_ms }
+    }
+
+    fn handle_timeout(&mut self, now: Micros) {
+        self.close_leaving(now);
+        while let Some(key) = self.homes.poll_due(now) {
+            let Some(home) = self.homes.get(key) else { continue };
+            if home.expires <= now {
+                home.expires = Micros(u64::MAX);
+                home.engine.close(now, Code::TokenExpired, Code::TokenExpired.help());
+            }
+            home.engine.handle_timeout(now);
+            self.dirty.push_back(key);
+            self.drain(now);
+        }
+        self.hub.handle_timeout(now);
+        self.drain(now);
+        if now >= self.exported.0 + EXPORT_EVERY {
+            self.export(now);
+        }
+    }
+
+    fn next_timeout(&self) -> Micros {
+        let leaving = self.leaving.as_ref().and_then(|leaving| leaving.last()).map(|(at, _)| *at);
+        let hub = self.hub.poll_timeout().map(|(at, _)| at);
+        let others = [self.homes.next_due(), hub, leaving];
+        others.into_iter().flatten().fold(self.exported.0 + EXPORT_EVERY, Micros::min)
+    }
+
+    /// Moves everything that is waiting to where it goes, until nothing is.
+    fn drain(&mut self, now: Micros) {
+        loop {
+            if let Some(key) = self.dirty.pop_front() {
+                self.drain_engine(now, key);
+            } else if let Some(output) = self.hub.poll_output() {
+                match output {
+                    HubOutput::Send { session, payload } => self.send(now, session, payload),
+                    HubOutput::Broadcast { alias, offset, payload } => {
+                        let receivers: Vec<SessionKey> = self.hub.receivers(alias, offset).collect();
+                        self.counters.deliveries += receivers.len() as u64;
+                        receivers.into_iter().for_each(|session| self.send(now, session, payload.clone()));
+                    }
+                }
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn send(&mut self, now: Micros, key: SessionKey, payload: Bytes) {
+        let Some(home) = self.homes.get(key) else { return };
+        match home.engine.send(now, LANE_TOPICS, payload) {
+            Ok(_) | Err(SendError::Closed) => {}
+            // Lane 1 keeps nothing, so it is never full, and the hub's messages fit into a frame.
+            Err(error @ (SendError::Full | SendError::Lane | SendError::TooLarge)) => {
+                tracing::error!(%error, session = %home.id, "a topic message was not taken");
+            }
+        }
+        self.drain_engine(now, key);
+    }
+
+    fn drain_engine(&mut self, now: Micros, key: SessionKey) {
+        while let Some(output) = self.homes.get(key).and_then(|home| home.engine.poll_output()) {
+            match output {
+                Output::Frame { pipe, lane, payload } => self.write(now, (key, pipe), lane, payload),
+                Output::Datagram { pipe, bytes } => {
+                    if let Some(pipe) = self.homes.pipe(pipe) {
+                        pipe.handle.datagram(bytes);
+                    }
+                }
+                Output::ClosePipe { pipe, code, message } => {
+                    if let Some(pipe) = self.homes.remove_pipe(pipe) {
+                        pipe.handle.close(code, &message);
+                    }
+                }
+                Output::Event(event) => self.handle_session_event(now, key, event),
+            }
+        }
+        self.homes.plan(key);
+    }
+
+    /// A reader whose queue is full loses its connection, not its session: it can resume and recover.
+    fn write(&mut self, now: Micros, (key, pipe_id): (SessionKey, PipeId), lane: Lane, payload: Bytes) {
+        let Some(pipe) = self.homes.pipe(pipe_id) else { return };
+        if pipe.handle.frame(lane, payload).is_ok() {
+            return;
+        }
+        pipe.handle.close(Code::SlowReader, Code::SlowReader.help());
+        self.homes.remove_pipe(pipe_id);
+        self.counters.slow_readers += 1;
+        if let Some(home) = self.homes.get(key) {
+            tracing::debug!(session = %home.id, "a reader was too slow");
+            home.engine.handle_pipe_closed(now, pipe_id, Some(Code::SlowReader));
+        }
+    }
+
+    fn handle_session_event(&mut self, now: Micros, key: SessionKey, event: Event) {
+        match event {
+            // Subscriptions end with the connection; the client makes them again, with its positions.
+            Event::Attached { .. } | Event::Detached => self.hub.session_closed(now, key),
+            Event::Message { lane: LANE_TOPICS, payload } => self.handle_topic_message(now, key, payload),
+            // A home session takes no control message from its client in this protocol; a later one may.
+            Event::Message { lane: LANE_CONTROL, .. } => {}
+            Event::Message { .. } | Event::Datagram { .. } => self.close(now, key, Code::LaneInvalid),
+            Event::Closed { code, .. } => {
+                self.hub.session_closed(now, key);
+                if let Some(home) = self.homes.get(key) {
+                    tracing::debug!(session = %home.id, %code, "a home session ended");
+                }
+                self.homes.remove(key);
+            }
+            Event::Acked { .. }
+            | Event::Lost { .. }
+            | Event::LaneWritable { .. }
+            | Event::LaneLost { .. }
+            | Event::PathSilent
+            | Event::Refused(_) => {}
+        }
+    }
+
+    fn handle_topic_message(&mut self, now: Micros, key: SessionKey, payload: Bytes) {
+        let Some(Home { person, .. }) = self.homes.get(key) else { return };
+        match TopicRequest::decode(payload) {
+            Ok(request) => self.hub.handle_request(now, key, person, request),
+            Err(_) => self.close(now, key, Code::MessageInvalid),
+        }
+    }
+
+    fn close(&mut self, now: Micros, key: SessionKey, code: Code) {
+        self.counters.invalid += 1;
+        if let Some(home) = self.homes.get(key) {
+            home.engine.close(now, code, code.help());
+        }
+    }
+
+    /// Plans to close every session, evenly over the drain time, so that they do not all come back at once.
+    fn start_drain(&mut self, now: Micros) {
+        let keys = self.homes.keys();
+        let step = self.config.drain.0 / keys.len().max(1) as u64;
+        tracing::info!(sessions = keys.len(), "the live role drains");
+        let mut leaving: Vec<_> = keys.into_iter().zip(0_u64..).map(|(key, n)| (now + Micros(n * step), key)).collect();
+        leaving.reverse();
+        self.leaving = Some(leaving);
+    }
+
+    fn close_leaving(&mut self, now: Micros) {
+        let Some(mut leaving) = self.leaving.take() else { return };
+        while let Some((_, key)) = leaving.pop_if(|(at, _)| *at <= now) {
+            if let Some(home) = self.homes.get(key) {
+                home.engine.close(now, Code::Draining, Code::Draining.help());
+                self.dirty.push_back(key);
+            }
+        }
+        self.leaving = Some(leaving);
+        self.drain(now);
+    }
+
+    fn export(&mut self, now: Micros) {
+        let hub = self.hub.counters();
+        let (at, publications, deliveries) = self.exported;
+        let seconds = (now.since(at).0 as f64 / 1e6).max(1e-3);
+        let overview = LiveOverview {
+            sessions: self.homes.len() as u64,
+            attached: self.homes.pipes() as u64,
+            topics: self.hub.topics() as u64,
+            viewers: self.hub.viewers(),
+            publications_per_s: (hub.publications - publications) as f64 / seconds,
+            deliveries_per_s: (self.counters.deliveries - deliveries) as f64 / seconds,
+            slow_readers: self.counters.slow_readers,
+        };
+        self.exported = (now, hub.publications, self.counters.deliveries);
+        metrics::export(&overview, hub, self.counters);
+        self.config.overview.send_replace(overview);
+    }
+}
+
+/// A token's role in the hub's terms.
+fn role(role: amphi_shared_auth::Role) -> amphi_streaming_core::Role {
+    use amphi_shared_auth::Role as Token;
+    use amphi_streaming_core::Role as Hub;
+    match role {
+        Token::Guest => Hub::Guest,
+        Token::User => Hub::User,
+        Token::Editor => Hub::Editor,
+        Token::Moderator => Hub::Moderator,
+        Token::Operator => Hub::Operator,
+    }
+}

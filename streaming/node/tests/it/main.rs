@@ -1,0 +1,10 @@
+//! The live role over real sockets on 127.0.0.1.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod client;
+mod drain;
+mod hostile;
+mod house;
+mod people;
+mod topics;

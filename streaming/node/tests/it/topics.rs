@@ -1,0 +1,124 @@
+//! Chat and views as people meet them.
+
+use amphi_shared_wire::Code;
+use amphi_shared_wire::proto::{Position, payload::Kind};
+use serde_json::json;
+
+use crate::client::Heard;
+use crate::house::House;
+
+const CHAT: &str = "match:mch_1:chat";
+const VIEW: &str = "match:mch_1:view:0";
+const STATS: &str = "match:mch_1:stats";
+
+#[tokio::test]
+async fn two_people_chat_and_a_late_joiner_sees_it() {
+    let house = House::open().await;
+    let (mut ada, mut bob) = (house.guest("Ada").await, house.guest("Bob").await);
+    ada.subscribe(CHAT, None).await;
+    bob.subscribe(CHAT, None).await;
+    assert_eq!(ada.say(CHAT, "hello").await, 1);
+    let line = bob.publication().await.json();
+    assert_eq!((&line["text"], &line["from"]["name"], &line["id"]), (&json!("hello"), &json!("Ada"), &json!(1)));
+    assert_eq!(line["from"]["role"], "guest");
+    assert!(line["from"]["id"].as_str().unwrap().starts_with("usr_") && line["at_us"].as_u64().unwrap() > 1 << 50);
+    assert_eq!(bob.say(CHAT, "hi Ada").await, 2);
+    assert_eq!(ada.publication().await.offset, 1);
+    assert_eq!(ada.publication().await.json()["text"], "hi Ada");
+
+    let mut late = house.guest("Cleo").await;
+    let subscribed = late.subscribe(CHAT, None).await;
+    assert_eq!((subscribed.offset, subscribed.replayed), (2, 2));
+    assert_eq!(late.publication().await.json()["text"], "hello");
+    assert_eq!(late.publication().await.json()["text"], "hi Ada");
+}
+
+#[tokio::test]
+async fn a_spectator_starts_at_the_last_keyframe() {
+    let house = House::open().await;
+    let frames = [(1, vec![1]), (0, vec![2]), (1, vec![3]), (0, vec![4])];
+    assert_eq!(house.publish_view(VIEW, frames).await, Ok(vec![1, 2, 3, 4]));
+    let mut spectator = house.guest("Ada").await;
+    assert_eq!(spectator.subscribe(VIEW, None).await.replayed, 2);
+    let first = spectator.publication().await;
+    assert_eq!((first.offset, first.flags, first.payload.kind), (3, 1, Some(Kind::Binary(vec![3].into()))));
+    assert_eq!(spectator.publication().await.offset, 4);
+    house.publish_view(VIEW, [(0, vec![5])]).await.unwrap();
+    assert_eq!(spectator.publication().await.offset, 5);
+}
+
+#[tokio::test]
+async fn viewers_are_counted() {
+    let house = House::open().await;
+    let mut host = house.guest("Ada").await;
+    host.subscribe(STATS, None).await;
+    assert_eq!(host.publication().await.json(), json!({ "viewers": 0 }));
+    let mut spectator = house.guest("Bob").await;
+    spectator.subscribe(VIEW, None).await;
+    assert_eq!(host.publication().await.json(), json!({ "viewers": 1 }));
+    drop(spectator);
+    assert_eq!(host.publication().await.json(), json!({ "viewers": 0 }));
+}
+
+#[tokio::test]
+async fn who_loses_the_connection_gets_what_was_missed() {
+    let house = House::open().await;
+    let (mut ada, mut bob) = (house.guest("Ada").await, house.guest("Bob").await);
+    let first = bob.subscribe(CHAT, None).await;
+    ada.say(CHAT, "one").await;
+    assert_eq!(bob.publication().await.offset, 1);
+    bob.cut().await;
+    ada.say(CHAT, "two").await;
+    ada.say(CHAT, "three").await;
+    bob.resume().await;
+    let back = bob.subscribe(CHAT, Some(Position { epoch: first.epoch, offset: 1 })).await;
+    assert!(back.recovered);
+    assert_eq!((back.epoch, back.alias, back.replayed), (first.epoch, first.alias, 2));
+    assert_eq!(bob.publication().await.json()["text"], "two");
+    assert_eq!(bob.publication().await.json()["text"], "three");
+    let gone = house.guest("Cleo").await.subscribe(CHAT, Some(Position { epoch: first.epoch ^ 1, offset: 1 })).await;
+    assert!(!gone.recovered);
+}
+
+#[tokio::test]
+async fn who_never_reads_is_cut_off_and_can_come_back() {
+    let house = House::open().await;
+    let (mut sleeper, mut reader) = (house.guest("Sleeper").await, house.guest("Reader").await);
+    let position = sleeper.subscribe(VIEW, None).await;
+    reader.subscribe(VIEW, None).await;
+    let mut expected = 0;
+    // The kernel's buffers take some megabytes before the queue of the connection begins to fill.
+    for batch in 0..40_u8 {
+        let frames = (0..16_u32).map(|n| (u32::from(n == 0), vec![batch; 60_000]));
+        house.publish_view(VIEW, frames).await.unwrap();
+        for _ in 0..16 {
+            expected += 1;
+            assert_eq!(reader.publication().await.offset, expected, "the others see everything");
+        }
+    }
+    let mut seen = 0;
+    while let Heard::Publication(publication) = sleeper.next().await {
+        seen += 1;
+        assert_eq!(publication.offset, seen, "what was delivered has no hole");
+    }
+    assert!(seen < expected, "a slow reader was not cut off");
+    sleeper.resume().await;
+    let back = sleeper.subscribe(VIEW, Some(Position { epoch: position.epoch, offset: seen })).await;
+    assert!(!back.recovered, "megabytes are not kept");
+    assert_eq!(u64::from(back.replayed), sleeper.publication().await.offset.abs_diff(expected) + 1);
+    assert_eq!(house.live.overview().slow_readers.max(1), 1);
+}
+
+#[tokio::test]
+async fn a_hundred_subscriptions_are_too_many() {
+    let house = House::open().await;
+    let mut ada = house.guest("Ada").await;
+    for n in 0..64 {
+        ada.subscribe(&format!("match:m{n}:chat"), None).await;
+    }
+    for n in 64..100 {
+        let refused = ada.refused(crate::client::subscribe(&format!("match:m{n}:chat"))).await;
+        assert_eq!(refused, Code::TooManySubscriptions);
+    }
+    assert_eq!(ada.say("match:m1:chat", "still here").await, 1);
+}
