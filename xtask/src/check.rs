@@ -10,8 +10,7 @@ use crate::{setup, step, terminal, tidy};
 /// # Errors
 /// When a check fails or a tool is missing and cannot be installed.
 pub(crate) fn run(house: &House, quick: bool) -> anyhow::Result<()> {
-    setup::components(house)?;
-    setup::tool(house, &setup::DENY)?;
+    setup::checks(house)?;
     let mut checks: Vec<(&str, &[&str])> = vec![
         ("formatting", &["fmt", "--all", "--check"]),
         ("formatting of examples/own-game", &["fmt", "--check", "--manifest-path", "examples/own-game/Cargo.toml"]),

