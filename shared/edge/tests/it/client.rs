@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
-use web_transport_quinn::{RecvStream, SendStream};
+use web_transport_quinn::{RecvStream, SendStream, SessionError, WebTransportError};
 
 use crate::server::patient;
 
@@ -77,13 +77,11 @@ impl Quic {
 
     /// The code that the connection was closed with.
     pub(crate) async fn closed(&self) -> u32 {
-        match patient(self.session.closed()).await {
-            web_transport_quinn::SessionError::WebTransportError(web_transport_quinn::WebTransportError::Closed(
-                code,
-                _,
-            )) => code,
-            other => panic!("closed otherwise: {other}"),
-        }
+        let error = patient(self.session.closed()).await;
+        let SessionError::WebTransportError(WebTransportError::Closed(code, _)) = error else {
+            panic!("closed otherwise: {error}");
+        };
+        code
     }
 }
 
@@ -160,7 +158,9 @@ impl Ws {
             match patient(self.socket.next()).await.expect("the socket ended").unwrap() {
                 Message::Binary(frame) => return decode_pipe_frame(frame).unwrap(),
                 Message::Ping(_) | Message::Pong(_) => {}
-                other => panic!("expected a frame: {other:?}"),
+                other @ (Message::Text(_) | Message::Close(_) | Message::Frame(_)) => {
+                    panic!("expected a frame: {other:?}")
+                }
             }
         }
     }
@@ -168,9 +168,9 @@ impl Ws {
     /// The close code that the connection ends with; what came before is dropped.
     pub(crate) async fn closed(&mut self) -> u16 {
         loop {
-            match patient(self.socket.next()).await.expect("the socket ended").unwrap() {
-                Message::Close(frame) => return frame.expect("a close code").code.into(),
-                _ => {}
+            let message = patient(self.socket.next()).await.expect("the socket ended").unwrap();
+            if let Message::Close(frame) = message {
+                return frame.expect("a close code").code.into();
             }
         }
     }

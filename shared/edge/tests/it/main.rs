@@ -1,5 +1,7 @@
 //! Real sockets on 127.0.0.1: what good clients get, and what hostile ones get.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod client;
 mod hostile;
 mod http;
