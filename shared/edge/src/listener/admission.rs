@@ -94,7 +94,7 @@ impl Shared {
     ) -> Result<Inbound, Refusal> {
         let hello = parse_hello(first).inspect_err(|refusal| self.counters.count(kind_of(refusal.code)))?;
         let From { transport, peer, origin } = from;
-        let offer = Offer { hello, transport, peer, origin, outbox: Arc::clone(outbox) };
+        let offer = Offer { hello, transport, peer, origin, outbox: Arc::clone(outbox), clock: self.clock };
         let (incoming, decided) = Incoming::new(offer);
         if self.incoming.try_send(incoming).is_err() {
             self.counters.count(Refused::Overloaded);

@@ -56,7 +56,7 @@ impl Inbound {
             return Err(Code::FrameTooLarge);
         }
         self.nothing()?;
-        let event = PipeEvent { pipe: self.pipe, kind: PipeEventKind::Frame { lane, payload } };
+        let event = self.event(PipeEventKind::Frame { lane, payload });
         // A mailbox without a reader belongs to a node that has ended.
         self.mailbox.send(event).await.map_err(|_| Code::Draining)
     }
@@ -72,8 +72,7 @@ impl Inbound {
             self.shared.counters.count(Refused::Datagrams);
             return;
         }
-        let event = PipeEvent { pipe: self.pipe, kind: PipeEventKind::Datagram(bytes) };
-        if self.mailbox.try_send(event).is_err() {
+        if self.mailbox.try_send(self.event(PipeEventKind::Datagram(bytes))).is_err() {
             self.shared.counters.count(Refused::MailboxFull);
         }
     }
@@ -90,7 +89,11 @@ impl Inbound {
             }
         };
         // Without a reader nobody needs to know.
-        let _ = self.mailbox.send(PipeEvent { pipe: self.pipe, kind: PipeEventKind::Closed(code) }).await;
+        let _ = self.mailbox.send(self.event(PipeEventKind::Closed(code))).await;
+    }
+
+    fn event(&self, kind: PipeEventKind) -> PipeEvent {
+        PipeEvent { pipe: self.pipe, at: self.shared.clock.now(), kind }
     }
 
     fn check(&self, rate: impl FnOnce(&mut Rates) -> &mut RateLimit) -> Result<(), ()> {

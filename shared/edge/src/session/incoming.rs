@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use amphi_shared_session::{ClientHello, PipeId, PipeKind, Refusal};
-use amphi_shared_wire::{Code, Lane};
+use amphi_shared_wire::{Code, Lane, Micros};
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Outbox, PipeHandle};
+use crate::clock::Clock;
 
 /// What carries a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +43,8 @@ impl Transport {
 pub struct PipeEvent {
     /// The connection, as its owner named it.
     pub pipe: PipeId,
+    /// When it happened, not when the owner came to read of it.
+    pub at: Micros,
     /// What happened.
     pub kind: PipeEventKind,
 }
@@ -74,6 +77,7 @@ pub(crate) struct Offer {
     pub(crate) peer: SocketAddr,
     pub(crate) origin: Option<String>,
     pub(crate) outbox: Arc<Outbox>,
+    pub(crate) clock: Clock,
 }
 
 /// A connection whose Hello could be read. The node accepts or refuses it within the handshake time; one that is
@@ -94,6 +98,7 @@ pub struct Incoming {
     outbox: Arc<Outbox>,
     decision: oneshot::Sender<Decision>,
     runtime: Handle,
+    clock: Clock,
 }
 
 impl Incoming {
@@ -113,6 +118,7 @@ impl Incoming {
             outbox: offer.outbox,
             decision,
             runtime: Handle::current(),
+            clock: offer.clock,
         };
         (incoming, decided)
     }
@@ -125,8 +131,9 @@ impl Incoming {
         if let Err(Decision::Accept { mailbox, .. }) = self.decision.send(Decision::Accept { pipe, mailbox }) {
             // The connection broke while the node decided, so its task cannot say so any more.
             self.outbox.gone();
+            let at = self.clock.now();
             self.runtime.spawn(async move {
-                let _ = mailbox.send(PipeEvent { pipe, kind: PipeEventKind::Closed(None) }).await;
+                let _ = mailbox.send(PipeEvent { pipe, at, kind: PipeEventKind::Closed(None) }).await;
             });
         }
         PipeHandle::new(self.outbox)
