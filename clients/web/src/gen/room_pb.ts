@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file room.proto.
  */
 export const file_room: GenFile = /*@__PURE__*/
-  fileDesc("Cgpyb29tLnByb3RvEghhbXBoaS52MSLkAQoLUm9vbU1lc3NhZ2USIgoGam9pbmVkGAEgASgLMhAuYW1waGkudjEuSm9pbmVkSAASKwoLbWF0Y2hfZW5kZWQYAiABKAsyFC5hbXBoaS52MS5NYXRjaEVuZGVkSAASJAoFZXZlbnQYAyABKAsyEy5hbXBoaS52MS5HYW1lRXZlbnRIABIpCgZyb3N0ZXIYBCABKAsyFy5hbXBoaS52MS5Sb3N0ZXJDaGFuZ2VkSAASKwoLcm9sbGVkX2JhY2sYBSABKAsyFC5hbXBoaS52MS5Sb2xsZWRCYWNrSABCBgoEa2luZCKJAQoGSm9pbmVkEhAKCG1hdGNoX2lkGAEgASgJEgwKBHNlYXQYAiABKA0SDgoGZW50aXR5GAMgASgNEgwKBHRpY2sYBCABKA0SEwoLc2NoZW1hX2pzb24YBSABKAkSHgoGcm9zdGVyGAYgAygLMg4uYW1waGkudjEuU2VhdBIMCgRtb2RlGAcgASgJIl4KBFNlYXQSDAoEc2VhdBgBIAEoDRIMCgR0ZWFtGAIgASgNEgwKBG5hbWUYAyABKAkSDAoEdXNlchgEIAEoCRILCgNib3QYBSABKAgSEQoJY29ubmVjdGVkGAYgASgIIi8KDVJvc3RlckNoYW5nZWQSHgoGcm9zdGVyGAEgAygLMg4uYW1waGkudjEuU2VhdCI1CglHYW1lRXZlbnQSDAoEdGljaxgBIAEoDRIMCgRraW5kGAIgASgNEgwKBGJvZHkYAyABKAwiMwoKTWF0Y2hFbmRlZBIlCgZyZXN1bHQYASABKAsyFS5hbXBoaS52MS5NYXRjaFJlc3VsdCIsCgpSb2xsZWRCYWNrEg8KB3RvX3RpY2sYASABKA0SDQoFZXBvY2gYAiABKA0iwAEKC01hdGNoUmVzdWx0EhAKCG1hdGNoX2lkGAEgASgJEg8KB3ZlcnNpb24YAiABKA0SCwoDYXBwGAMgASgJEgwKBG1vZGUYBCABKAkSEwoLdGVhbV9zY29yZXMYBSADKA0SJwoHcGxheWVycxgGIAMoCzIWLmFtcGhpLnYxLlBsYXllclJlc3VsdBISCgpzdGFydGVkX3VzGAcgASgEEhAKCGVuZGVkX3VzGAggASgEEg8KB291dGNvbWUYCSABKAkifAoMUGxheWVyUmVzdWx0EgwKBHNlYXQYASABKA0SDAoEdGVhbRgCIAEoDRIMCgR1c2VyGAMgASgJEgwKBG5hbWUYBCABKAkSCwoDYm90GAUgASgIEg0KBXNjb3JlGAYgASgREhgKEHByZXNlbnRfcGVybWlsbGUYByABKA1iBnByb3RvMw");
+  fileDesc("Cgpyb29tLnByb3RvEghhbXBoaS52MSLkAQoLUm9vbU1lc3NhZ2USIgoGam9pbmVkGAEgASgLMhAuYW1waGkudjEuSm9pbmVkSAASKwoLbWF0Y2hfZW5kZWQYAiABKAsyFC5hbXBoaS52MS5NYXRjaEVuZGVkSAASJAoFZXZlbnQYAyABKAsyEy5hbXBoaS52MS5HYW1lRXZlbnRIABIpCgZyb3N0ZXIYBCABKAsyFy5hbXBoaS52MS5Sb3N0ZXJDaGFuZ2VkSAASKwoLcm9sbGVkX2JhY2sYBSABKAsyFC5hbXBoaS52MS5Sb2xsZWRCYWNrSABCBgoEa2luZCKJAQoGSm9pbmVkEhAKCG1hdGNoX2lkGAEgASgJEgwKBHNlYXQYAiABKA0SDgoGZW50aXR5GAMgASgNEgwKBHRpY2sYBCABKA0SEwoLc2NoZW1hX2pzb24YBSABKAkSHgoGcm9zdGVyGAYgAygLMg4uYW1waGkudjEuU2VhdBIMCgRtb2RlGAcgASgJIl4KBFNlYXQSDAoEc2VhdBgBIAEoDRIMCgR0ZWFtGAIgASgNEgwKBG5hbWUYAyABKAkSDAoEdXNlchgEIAEoCRILCgNib3QYBSABKAgSEQoJY29ubmVjdGVkGAYgASgIIi8KDVJvc3RlckNoYW5nZWQSHgoGcm9zdGVyGAEgAygLMg4uYW1waGkudjEuU2VhdCI1CglHYW1lRXZlbnQSDAoEdGljaxgBIAEoDRIMCgRraW5kGAIgASgNEgwKBGJvZHkYAyABKAwiMwoKTWF0Y2hFbmRlZBIlCgZyZXN1bHQYASABKAsyFS5hbXBoaS52MS5NYXRjaFJlc3VsdCIsCgpSb2xsZWRCYWNrEg8KB3RvX3RpY2sYASABKA0SDQoFZXBvY2gYAiABKA0iwAEKC01hdGNoUmVzdWx0EhAKCG1hdGNoX2lkGAEgASgJEg8KB3ZlcnNpb24YAiABKA0SCwoDYXBwGAMgASgJEgwKBG1vZGUYBCABKAkSEwoLdGVhbV9zY29yZXMYBSADKA0SJwoHcGxheWVycxgGIAMoCzIWLmFtcGhpLnYxLlBsYXllclJlc3VsdBISCgpzdGFydGVkX3VzGAcgASgEEhAKCGVuZGVkX3VzGAggASgEEg8KB291dGNvbWUYCSABKAkifAoMUGxheWVyUmVzdWx0EgwKBHNlYXQYASABKA0SDAoEdGVhbRgCIAEoDRIMCgR1c2VyGAMgASgJEgwKBG5hbWUYBCABKAkSCwoDYm90GAUgASgIEg0KBXNjb3JlGAYgASgREhgKEHByZXNlbnRfcGVybWlsbGUYByABKA0i0AEKCVZpZXdGcmFtZRIMCgR0aWNrGAEgASgNEhAKCHByZXZpb3VzGAIgASgNEhAKCGtleWZyYW1lGAMgASgIEgwKBHJvd3MYBCABKAwSIwoGZXZlbnRzGAUgAygLMhMuYW1waGkudjEuR2FtZUV2ZW50EiIKBW1hdGNoGAYgASgLMhMuYW1waGkudjEuVmlld01hdGNoEhMKC3NjaGVtYV9qc29uGAcgASgJEiUKBnJlc3VsdBgIIAEoCzIVLmFtcGhpLnYxLk1hdGNoUmVzdWx0IpkBCglWaWV3TWF0Y2gSEAoIbWF0Y2hfaWQYASABKAkSDAoEbW9kZRgCIAEoCRIeCgZyb3N0ZXIYAyADKAsyDi5hbXBoaS52MS5TZWF0EhMKC3RlYW1fc2NvcmVzGAQgAygNEhAKCHRpY2swX3VzGAUgASgEEg8KB3RpY2tfaHoYBiABKA0SFAoMZW5kc19hdF90aWNrGAcgASgNYgZwcm90bzM");
 
 /**
  * Server to client.
@@ -356,4 +356,119 @@ export type PlayerResult = Message<"amphi.v1.PlayerResult"> & {
  */
 export const PlayerResultSchema: GenMessage<PlayerResult> = /*@__PURE__*/
   messageDesc(file_room, 8);
+
+/**
+ * One frame of a view: the payload of a publication on match:{id}:view:{n}.
+ *
+ * @generated from message amphi.v1.ViewFrame
+ */
+export type ViewFrame = Message<"amphi.v1.ViewFrame"> & {
+  /**
+   * @generated from field: uint32 tick = 1;
+   */
+  tick: number;
+
+  /**
+   * Tick of the frame this one builds on; a keyframe builds on none.
+   *
+   * @generated from field: uint32 previous = 2;
+   */
+  previous: number;
+
+  /**
+   * @generated from field: bool keyframe = 3;
+   */
+  keyframe: boolean;
+
+  /**
+   * Bit-packed, see docs/wire.md.
+   *
+   * @generated from field: bytes rows = 4;
+   */
+  rows: Uint8Array;
+
+  /**
+   * One-shot events of the ticks after `previous`, up to `tick`.
+   *
+   * @generated from field: repeated amphi.v1.GameEvent events = 5;
+   */
+  events: GameEvent[];
+
+  /**
+   * In keyframes, and when it has changed.
+   *
+   * @generated from field: amphi.v1.ViewMatch match = 6;
+   */
+  match?: ViewMatch | undefined;
+
+  /**
+   * In keyframes.
+   *
+   * @generated from field: string schema_json = 7;
+   */
+  schemaJson: string;
+
+  /**
+   * In the last frame.
+   *
+   * @generated from field: amphi.v1.MatchResult result = 8;
+   */
+  result?: MatchResult | undefined;
+};
+
+/**
+ * Describes the message amphi.v1.ViewFrame.
+ * Use `create(ViewFrameSchema)` to create a new message.
+ */
+export const ViewFrameSchema: GenMessage<ViewFrame> = /*@__PURE__*/
+  messageDesc(file_room, 9);
+
+/**
+ * @generated from message amphi.v1.ViewMatch
+ */
+export type ViewMatch = Message<"amphi.v1.ViewMatch"> & {
+  /**
+   * @generated from field: string match_id = 1;
+   */
+  matchId: string;
+
+  /**
+   * @generated from field: string mode = 2;
+   */
+  mode: string;
+
+  /**
+   * @generated from field: repeated amphi.v1.Seat roster = 3;
+   */
+  roster: Seat[];
+
+  /**
+   * @generated from field: repeated uint32 team_scores = 4;
+   */
+  teamScores: number[];
+
+  /**
+   * @generated from field: uint64 tick0_us = 5;
+   */
+  tick0Us: bigint;
+
+  /**
+   * @generated from field: uint32 tick_hz = 6;
+   */
+  tickHz: number;
+
+  /**
+   * Tick at which the match's time is over.
+   *
+   * @generated from field: uint32 ends_at_tick = 7;
+   */
+  endsAtTick: number;
+};
+
+/**
+ * Describes the message amphi.v1.ViewMatch.
+ * Use `create(ViewMatchSchema)` to create a new message.
+ */
+export const ViewMatchSchema: GenMessage<ViewMatch> = /*@__PURE__*/
+  messageDesc(file_room, 10);
 

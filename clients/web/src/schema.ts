@@ -1,0 +1,75 @@
+// What the rows of a game mean: the schema a room sends in `Joined` and a view carries in its keyframes.
+
+export type LerpKind = "linear" | "step" | "angle" | "quaternion";
+
+export interface FieldSchema {
+  name: string;
+  unit: string;
+  kind: "bool" | "i8" | "i16" | "i32" | "u8" | "u16" | "u32" | "f32";
+  lerp: LerpKind;
+}
+
+export interface ComponentSchema {
+  name: string;
+  predict: boolean;
+  interpolate: boolean;
+  fields: FieldSchema[];
+}
+
+/** Components by number. */
+export class Schema {
+  private readonly numbers: Map<string, number>;
+
+  constructor(readonly components: readonly ComponentSchema[]) {
+    this.numbers = new Map(components.map(({ name }, number) => [name, number]));
+  }
+
+  static parse(json: string): Schema {
+    return new Schema((JSON.parse(json) as { components: ComponentSchema[] }).components);
+  }
+
+  /** Number of the component with this name; −1 when there is none. */
+  component(name: string): number {
+    return this.numbers.get(name) ?? -1;
+  }
+}
+
+/** The integers of one entity, by component number; `undefined` where it has no such component. */
+export type Row = readonly (readonly number[] | undefined)[];
+
+/** The row at the fraction `t` of the way from `a` to `b`: numbers that need not be whole. */
+export function blend(schema: Schema, a: Row, b: Row, t: number): Row {
+  return a.map((from, number) => {
+    const to = b[number];
+    const component = schema.components[number];
+    if (from === undefined || to === undefined || component === undefined || !component.interpolate) return from;
+    return blendComponent(component, from, to, t);
+  });
+}
+
+function blendComponent({ fields }: ComponentSchema, a: readonly number[], b: readonly number[], t: number): number[] {
+  const out = fields.map(({ lerp, kind }, i) => {
+    const [from, to] = [a[i]!, b[i]!];
+    if (lerp === "linear") return from + (to - from) * t;
+    if (lerp === "angle") return from + shorterWay(to - from, fullTurn(kind)) * t;
+    return from;
+  });
+  const first = fields.findIndex(({ lerp }) => lerp === "quaternion");
+  if (first >= 0) blendQuaternion(a, b, t, first, out);
+  return out;
+}
+
+function fullTurn(kind: FieldSchema["kind"]): number {
+  return kind === "i8" || kind === "u8" ? 256 : kind === "i16" || kind === "u16" ? 65_536 : 2 ** 32;
+}
+
+function shorterWay(way: number, full: number): number {
+  return ((((way + full / 2) % full) + full) % full) - full / 2;
+}
+
+function blendQuaternion(a: readonly number[], b: readonly number[], t: number, first: number, out: number[]): void {
+  let dot = 0;
+  for (let i = first; i < first + 4; i++) dot += a[i]! * b[i]!;
+  const sign = dot < 0 ? -1 : 1;
+  for (let i = first; i < first + 4; i++) out[i] = a[i]! + (b[i]! * sign - a[i]!) * t;
+}

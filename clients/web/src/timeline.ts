@@ -1,0 +1,75 @@
+// Rows of entities over the last ticks, and what they were in between: how remote things move smoothly.
+
+import { blend, type Row, type Schema } from "./schema.ts";
+
+/** Ticks of history per entity. */
+const SAMPLES_MAX = 48;
+/** An entity without a sample for more ticks than this was at rest until just before the next one. */
+const REST_TICKS = 8;
+
+interface Sample {
+  tick: number;
+  row: Row;
+}
+
+/** The recent past of a world. */
+export class Timeline {
+  /** Newest tick that was pushed; −1 before the first. */
+  newest = -1;
+  private entities = new Map<number, Sample[]>();
+
+  constructor(readonly schema: Schema) {}
+
+  /** Takes the rows that changed in `tick`, and the entities that are gone. */
+  push(tick: number, rows: Iterable<[number, Row]>, removed: Iterable<number>): void {
+    if (tick <= this.newest) return;
+    this.newest = tick;
+    for (const [id, row] of rows) this.add(id, { tick, row });
+    for (const id of removed) this.entities.delete(id);
+  }
+
+  /** Forgets everything, for instance after a gap in a view. */
+  clear(): void {
+    this.newest = -1;
+    this.entities.clear();
+  }
+
+  /** The newest row of an entity. */
+  row(id: number): Row | undefined {
+    return this.entities.get(id)?.at(-1)?.row;
+  }
+
+  /** The newest rows of all entities. */
+  *rows(): Generator<[number, Row]> {
+    for (const [id, samples] of this.entities) yield [id, samples.at(-1)!.row];
+  }
+
+  /** All entities as they were at `tick`, which need not be whole; after the newest tick they stand still. */
+  *at(tick: number): Generator<[number, Row]> {
+    for (const [id, samples] of this.entities) {
+      const row = this.between(samples, tick);
+      if (row !== undefined) yield [id, row];
+    }
+  }
+
+  private add(id: number, sample: Sample): void {
+    const samples = this.entities.get(id);
+    if (samples === undefined) {
+      this.entities.set(id, [sample]);
+      return;
+    }
+    const last = samples.at(-1)!;
+    if (sample.tick - last.tick > REST_TICKS) samples.push({ tick: sample.tick - 2, row: last.row });
+    samples.push(sample);
+    if (samples.length > SAMPLES_MAX) samples.splice(0, samples.length - SAMPLES_MAX);
+  }
+
+  private between(samples: Sample[], tick: number): Row | undefined {
+    let i = samples.length - 1;
+    while (i >= 0 && samples[i]!.tick > tick) i -= 1;
+    if (i < 0) return samples[0]!.row;
+    const [from, to] = [samples[i]!, samples[i + 1]];
+    if (to === undefined) return from.row;
+    return blend(this.schema, from.row, to.row, (tick - from.tick) / (to.tick - from.tick));
+  }
+}
