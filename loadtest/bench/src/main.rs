@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program: its report is its output")]
 
+mod codec;
 mod floor;
 mod harness;
 mod peers;
@@ -33,6 +34,8 @@ enum Command {
 /// Every bench there is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum Name {
+    /// Bytes and time of a snapshot, over a match of bots.
+    Codec,
     /// What the machine itself costs: the floor against itself.
     Floor,
     /// Messages and datagrams through a pair of session engines.
@@ -43,6 +46,7 @@ impl Name {
     /// Builds the bench.
     fn bench(self, scale: Scale) -> anyhow::Result<Bench> {
         match self {
+            Self::Codec => codec::bench(scale),
             Self::Floor => floor::bench(scale),
             Self::Session => Ok(session::bench(scale)),
         }
