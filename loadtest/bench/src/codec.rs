@@ -27,7 +27,7 @@ const BUDGET_BYTES: usize = DATAGRAM_BYTES_NATIVE_MAX - DATAGRAM_HEADER_BYTES - 
 /// Ticks from a snapshot to its ack at the server: 67 ms of round trip.
 const ACK_TICKS: usize = 4;
 /// A snapshot's size for the floor; about what ours needs.
-const FLOOR_BYTES: usize = 150;
+const FLOOR_BYTES: usize = 200;
 
 /// Builds the bench: plays and records the match.
 ///
