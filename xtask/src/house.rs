@@ -15,13 +15,14 @@ pub(crate) struct House {
 }
 
 impl House {
-    /// Finds the checkout this program was built from.
+    /// Finds the checkout that `cargo xtask` runs in.
     ///
     /// # Errors
-    /// When that checkout is gone.
+    /// When cargo did not start this program.
     pub(crate) fn find() -> anyhow::Result<Self> {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let root = manifest.parent().context("xtask lies in no checkout")?.to_path_buf();
+        // Cargo says it at run time; what it said at build time is another checkout's when both share their output.
+        let manifest = env::var_os("CARGO_MANIFEST_DIR").context("start this as `cargo xtask`")?;
+        let root = Path::new(&manifest).parent().context("xtask lies in no checkout")?.to_path_buf();
         let cache = cache();
         let target = match env::var_os("CARGO_TARGET_DIR") {
             Some(target) => root.join(target),
