@@ -66,7 +66,7 @@ pub enum Event {
         /// The payload.
         payload: Bytes,
     },
-    /// A datagram has arrived at the peer.
+    /// A datagram has arrived at the peer and was delivered there.
     Acked {
         /// What `send_datagram` returned.
         seq: u16,

@@ -1,130 +1,326 @@
-//! The engine.
+//! The engine: one side of a session.
 
-use amphi_shared_wire::{Code, Lane, Micros, SessionId, TickClock};
-use bytes::Bytes;
+mod attach;
+mod dial;
+mod link;
+mod timer;
 
-use crate::{
-    ClientHello, Clock, Config, ConnectRequest, Output, PipeId, PipeInfo, Refusal, Saved, SendError, ServerParams,
-    Stats,
+use std::collections::VecDeque;
+
+use amphi_shared_wire::limits::{BULK_CHUNK_BYTES_MAX, DATAGRAM_HEADER_BYTES, FRAME_BYTES_MAX};
+use amphi_shared_wire::{
+    Code, Datagram, LANE_BULK, LANE_CONTROL, Lane, LaneKind, Micros, ORDERED_LANES, SessionId, TickClock,
 };
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::datagram::{Datagrams, Fate};
+use crate::handshake::KIND_CONTROL;
+use crate::lane::{Loss, ReceiveLane, SendLanes, resumable_lanes};
+use crate::rtt::Rtt;
+use crate::{
+    Clock, Config, ConnectRequest, Event, Output, PipeId, PipeInfo, PipeKind, Saved, SendError, ServerParams, Stats,
+};
+use dial::Dialing;
 
 /// One side of a session, over any number of pipes.
+///
+/// Call one method that takes `now`, drain [`Session::poll_output`] to the end, and repeat; call
+/// [`Session::handle_timeout`] when [`Session::poll_timeout`] says so. `now` never goes back.
 #[derive(Debug)]
 pub struct Session {
+    config: Config,
+    role: Role,
+    identity: Option<Identity>,
+    /// Newest attach (server) or dial (client).
+    generation: u32,
+    /// Generation of the attach in use.
+    welcomed: u32,
+    capabilities: Vec<String>,
+    tick: Option<TickClock>,
+    life: Life,
+    attached: Option<Attached>,
+    dialing: Option<Dialing>,
+    detached_since: Option<Micros>,
+    outbound: SendLanes,
+    inbound: [ReceiveLane; ORDERED_LANES],
+    unacked: Unacked,
+    datagrams: Datagrams,
+    rtt: Rtt,
     clock: Clock,
+    probes: Probes,
+    outputs: VecDeque<Output>,
     stats: Stats,
 }
 
+#[derive(Debug)]
+enum Role {
+    Server(ServerParams),
+    Client(ConnectRequest),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    session: SessionId,
+    secret: [u8; 16],
+}
+
+/// Why a session ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct End {
+    code: Code,
+    message: String,
+    /// When the pipe is closed whatever happens.
+    until: Micros,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Life {
+    Open,
+    /// We said Close and wait for the peer to close the pipe.
+    Closing(End),
+    /// The peer said Close and these messages are still on their way.
+    Ending(End, Vec<(Lane, u64)>),
+    Closed,
+}
+
+/// The pipe that carries the session.
+#[derive(Clone, Copy, Debug)]
+struct Attached {
+    pipe: PipeInfo,
+    heard: Micros,
+    silence_told: bool,
+}
+
+/// Received messages that the peer does not know to be received.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unacked {
+    messages: u64,
+    bytes: usize,
+    due: Option<Micros>,
+}
+
+/// Our clock probes.
+#[derive(Clone, Debug, Default)]
+struct Probes {
+    unanswered: VecDeque<Micros>,
+    next: Micros,
+    /// Probes left in the burst after an attach.
+    burst: u8,
+}
+
 impl Session {
-    /// The server's side of a new session: attached to `pipe`, the Welcome is queued.
-    pub fn accept(_now: Micros, config: Config, _params: ServerParams, _hello: &ClientHello, _pipe: PipeInfo) -> Self {
-        Self { clock: Clock::new(config.clock_drift_ppm), stats: Stats::default() }
+    fn new(config: Config, role: Role) -> Self {
+        let clock = Clock::new(config.clock_drift_ppm);
+        Self {
+            config,
+            role,
+            identity: None,
+            generation: 0,
+            welcomed: 0,
+            capabilities: Vec::new(),
+            tick: None,
+            life: Life::Open,
+            attached: None,
+            dialing: None,
+            detached_since: None,
+            outbound: SendLanes::default(),
+            inbound: [ReceiveLane::default(); ORDERED_LANES],
+            unacked: Unacked::default(),
+            datagrams: Datagrams::new(),
+            rtt: Rtt::default(),
+            clock,
+            probes: Probes::default(),
+            outputs: VecDeque::new(),
+            stats: Stats::default(),
+        }
     }
-
-    /// The client's side of a session, without a pipe.
-    pub fn connect(config: Config, _request: ConnectRequest) -> Self {
-        Self { clock: Clock::new(config.clock_drift_ppm), stats: Stats::default() }
-    }
-
-    /// Server: goes on with this session on a fresh pipe, after checking secret and generation. On success the
-    /// Welcome is queued and the old pipe is closed with `GenerationStale`. On failure nothing changes.
-    pub fn attach(&mut self, _now: Micros, _hello: &ClientHello, _pipe: PipeInfo) -> Result<(), Refusal> {
-        Ok(())
-    }
-
-    /// Client: uses a fresh pipe; the Hello is queued, with a resume when there is a session. May be called while
-    /// another pipe carries the session: that one goes on until the Welcome arrives on the new one.
-    pub fn dial(&mut self, _now: Micros, _pipe: PipeInfo) {}
 
     /// Takes a message of a reliable lane.
-    pub fn handle_frame(&mut self, _now: Micros, _pipe: PipeId, _lane: Lane, _payload: Bytes) {}
+    pub fn handle_frame(&mut self, now: Micros, pipe: PipeId, lane: Lane, payload: Bytes) {
+        if self.life == Life::Closed {
+            return;
+        }
+        self.stats.frames_in += 1;
+        self.stats.frame_bytes_in += payload.len() as u64;
+        if self.dialing.as_ref().is_some_and(|d| d.pipe.id == pipe) {
+            self.handle_early(now, lane, payload);
+        } else if self.hear(now, pipe) {
+            self.confirm_losses();
+            self.take_frame(now, lane, payload);
+        } else {
+            self.stats.stale_in += 1;
+        }
+    }
 
     /// Takes a datagram.
-    pub fn handle_datagram(&mut self, _now: Micros, _pipe: PipeId, _bytes: Bytes) {}
+    pub fn handle_datagram(&mut self, now: Micros, pipe: PipeId, bytes: Bytes) {
+        if self.life == Life::Closed {
+            return;
+        }
+        self.stats.datagrams_in += 1;
+        self.stats.datagram_bytes_in += bytes.len() as u64;
+        if !self.hear(now, pipe) {
+            self.stats.stale_in += 1;
+            return;
+        }
+        let Ok(datagram) = Datagram::decode(bytes) else {
+            self.stats.datagrams_dropped += 1;
+            return;
+        };
+        self.take_acks(now, &datagram);
+        if datagram.lane == LANE_CONTROL {
+            return;
+        }
+        let ack_at = now + self.config.datagram_ack_after;
+        if self.datagrams.receive(datagram.header.seq, datagram.lane, ack_at) && !self.is_closing() {
+            self.event(Event::Datagram { lane: datagram.lane, payload: datagram.payload });
+        } else {
+            self.stats.datagrams_dropped += 1;
+        }
+    }
 
     /// Takes the end of a pipe, with the code the peer gave.
-    pub fn handle_pipe_closed(&mut self, _now: Micros, _pipe: PipeId, _code: Option<Code>) {}
-
-    /// Does what is due.
-    pub fn handle_timeout(&mut self, _now: Micros) {}
+    ///
+    /// On a client, a code that says `stop` ends the session.
+    pub fn handle_pipe_closed(&mut self, now: Micros, pipe: PipeId, code: Option<Code>) {
+        if self.dialing.as_ref().is_some_and(|d| d.pipe.id == pipe) {
+            self.dialing = None;
+            return;
+        }
+        if self.attached.is_none_or(|a| a.pipe.id != pipe) {
+            return;
+        }
+        match &self.life {
+            Life::Open => {
+                let ended = code.filter(|code| self.ends_session(*code));
+                self.detach(now);
+                if let Some(code) = ended {
+                    self.finish(code, code.help().to_owned());
+                }
+            }
+            Life::Closing(end) | Life::Ending(end, _) => {
+                let end = end.clone();
+                self.attached = None;
+                self.finish(end.code, end.message);
+            }
+            Life::Closed => {}
+        }
+    }
 
     /// Sends a message on a reliable lane (0 to 8) and says its number; on lane 0 the payload is a `Control` message.
     /// Without a pipe, messages of resumable lanes wait for the next attach; those of lane 1 are dropped.
-    pub fn send(&mut self, _now: Micros, _lane: Lane, _payload: Bytes) -> Result<u64, SendError> {
-        Ok(0)
+    pub fn send(&mut self, _now: Micros, lane: Lane, payload: Bytes) -> Result<u64, SendError> {
+        if self.is_closed() {
+            return Err(SendError::Closed);
+        }
+        let kind = LaneKind::of(lane).ok_or(SendError::Lane)?;
+        let payload = if lane == LANE_CONTROL { control(&payload) } else { payload };
+        if payload.len() > frame_bytes_max(lane) {
+            return Err(SendError::TooLarge);
+        }
+        match kind {
+            LaneKind::Resumed => {
+                let Some(seq) = self.outbound.push(&self.config, lane, payload.clone()) else {
+                    self.stats.sends_full += 1;
+                    return Err(SendError::Full);
+                };
+                self.count_retained();
+                self.write_attached(lane, payload);
+                Ok(seq)
+            }
+            LaneKind::Ordered => {
+                if !self.write_attached(lane, payload) {
+                    self.stats.topics_dropped += 1;
+                }
+                Ok(0)
+            }
+            LaneKind::Latest | LaneKind::Unordered => Err(SendError::Lane),
+        }
     }
 
     /// Sends a datagram on lane 16 to 32 and says its sequence number, for `Acked` or `Lost`. `None`: no pipe, not
     /// such a lane, or more bytes than [`Session::datagram_room`]. On an ordered pipe at most two are in flight and
     /// the newest of each lane waits.
-    pub fn send_datagram(&mut self, _now: Micros, _lane: Lane, _payload: Bytes) -> Option<u16> {
-        None
+    pub fn send_datagram(&mut self, now: Micros, lane: Lane, payload: Bytes) -> Option<u16> {
+        let is_datagram = matches!(LaneKind::of(lane), Some(LaneKind::Latest | LaneKind::Unordered));
+        if self.is_closed() || !is_datagram || payload.len() > self.datagram_room() {
+            return None;
+        }
+        let pipe = self.attached?.pipe;
+        let seq = self.datagrams.number();
+        if self.datagrams.may_leave(pipe.kind) {
+            let (bytes, pushed_out) = self.datagrams.leave(now, seq, lane, payload);
+            self.write_datagram(pipe.id, bytes);
+            self.report(pushed_out.map(Fate::Lost));
+        } else if let Some(replaced) = self.datagrams.wait(seq, lane, payload) {
+            self.stats.datagrams_replaced += 1;
+            self.report([Fate::Lost(replaced)]);
+        }
+        Some(seq)
     }
 
     /// Payload bytes that fit into the next datagram; 0 = no pipe.
     pub fn datagram_room(&self) -> usize {
-        0
+        self.attached.map_or(0, |a| a.pipe.max_datagram.saturating_sub(DATAGRAM_HEADER_BYTES + 1))
     }
 
     /// Drops what a resumable lane keeps while there is no pipe: the lane starts anew, and the peer hears
-    /// [`Event::LaneLost`](crate::Event::LaneLost) with `code` at the next attach. False: attached or dialing, so
-    /// nothing was done.
-    pub fn give_up(&mut self, _lane: Lane, _code: Code) -> bool {
-        false
+    /// [`Event::LaneLost`] with `code` at the next attach. False: attached or dialing, so nothing was done.
+    pub fn give_up(&mut self, lane: Lane, code: Code) -> bool {
+        let idle = self.attached.is_none() && self.dialing.is_none() && self.life == Life::Open;
+        if !idle || LaneKind::of(lane) != Some(LaneKind::Resumed) {
+            return false;
+        }
+        self.outbound.start_anew(lane, Some(Loss { code, told: None }));
+        self.stats.lanes_lost += 1;
+        self.count_retained();
+        self.report_writable();
+        true
     }
-
-    /// Ends the session in order. [`Event::Closed`](crate::Event::Closed) follows when the other side has
-    /// read everything, or after `Config::close_linger`.
-    pub fn close(&mut self, _now: Micros, _code: Code, _message: &str) {}
 
     /// The next output; `None` when all are taken.
     pub fn poll_output(&mut self) -> Option<Output> {
-        None
-    }
-
-    /// When to call `handle_timeout`, and what for.
-    pub fn poll_timeout(&self) -> Option<(Micros, &'static str)> {
-        None
+        self.outputs.pop_front()
     }
 
     /// The session's id; `None` on a client before its first Welcome.
     pub fn id(&self) -> Option<SessionId> {
-        None
+        self.identity.map(|i| i.session)
     }
 
     /// The session's secret; `None` on a client before its first Welcome.
     pub fn secret(&self) -> Option<[u8; 16]> {
-        None
+        self.identity.map(|i| i.secret)
     }
 
     /// Number of the newest attach, or of the newest dial.
     pub fn generation(&self) -> u32 {
-        0
+        self.generation
     }
 
     /// True while a pipe carries the session.
     pub fn is_attached(&self) -> bool {
-        false
+        self.attached.is_some()
     }
 
     /// Client: true while a Hello waits for its answer.
     pub fn is_dialing(&self) -> bool {
-        false
+        self.dialing.is_some()
     }
 
     /// True when the session has ended or is ending.
     pub fn is_closed(&self) -> bool {
-        false
+        self.life != Life::Open
     }
 
     /// What both sides can do beyond the protocol.
     pub fn capabilities(&self) -> &[String] {
-        &[]
+        &self.capabilities
     }
 
     /// Ticks of the match, as the Welcome says; `None` on a home session or before the Welcome.
     pub fn tick_clock(&self) -> Option<TickClock> {
-        None
+        self.tick
     }
 
     /// The peer's clock.
@@ -134,7 +330,7 @@ impl Session {
 
     /// Smoothed round-trip time; `None` before the first sample.
     pub fn rtt(&self) -> Option<Micros> {
-        None
+        self.rtt.is_known().then(|| self.rtt.smoothed())
     }
 
     /// Counters.
@@ -142,8 +338,175 @@ impl Session {
         &self.stats
     }
 
-    /// What a client keeps to find this session after it lost its memory; `None` before the first Welcome.
+    /// What a client keeps to find this session after it lost its memory; `None` before the first Welcome. It changes
+    /// with every dial.
     pub fn saved(&self) -> Option<Saved> {
-        None
+        let Identity { session, secret } = self.identity?;
+        Some(Saved { session, secret, generation: self.generation })
+    }
+
+    /// True while messages of the peer are not delivered any more.
+    fn is_closing(&self) -> bool {
+        matches!(self.life, Life::Closing(_) | Life::Closed)
+    }
+
+    /// Notes that the attached pipe is alive; false when `pipe` is another one.
+    fn hear(&mut self, now: Micros, pipe: PipeId) -> bool {
+        let Some(attached) = self.attached.as_mut().filter(|a| a.pipe.id == pipe) else {
+            return false;
+        };
+        attached.heard = now;
+        attached.silence_told = false;
+        true
+    }
+
+    /// Takes a frame of the attached pipe.
+    fn take_frame(&mut self, now: Micros, lane: Lane, payload: Bytes) {
+        if payload.len() > frame_bytes_max(lane) {
+            return self.fail(Code::FrameTooLarge);
+        }
+        match LaneKind::of(lane) {
+            Some(LaneKind::Resumed) if lane == LANE_CONTROL => self.take_control(now, payload),
+            Some(LaneKind::Resumed) => self.take_message(now, lane, payload),
+            Some(LaneKind::Ordered) => {
+                if !self.is_closing() {
+                    self.event(Event::Message { lane, payload });
+                }
+            }
+            Some(LaneKind::Latest | LaneKind::Unordered) | None => self.fail(Code::LaneInvalid),
+        }
+    }
+
+    /// Takes a message of a resumable lane: delivers it once.
+    fn take_message(&mut self, now: Micros, lane: Lane, payload: Bytes) {
+        if self.is_closing() {
+            return;
+        }
+        if !self.inbound[usize::from(lane)].take() {
+            self.stats.messages_repeated += 1;
+            return;
+        }
+        self.stats.messages_in += 1;
+        self.unacked.messages += 1;
+        self.unacked.bytes += payload.len();
+        let due = now + self.config.ack_after;
+        self.unacked.due = Some(self.unacked.due.map_or(due, |first| first.min(due)));
+        self.event(Event::Message { lane, payload });
+        let many = self.unacked.messages >= self.config.ack_after_messages;
+        if many || self.unacked.bytes >= self.config.ack_after_bytes {
+            self.send_ack();
+        }
+        self.end_when_complete();
+    }
+
+    fn take_acks(&mut self, now: Micros, datagram: &Datagram) {
+        let Some(Attached { pipe, .. }) = self.attached else {
+            return;
+        };
+        let acks = self.datagrams.acknowledge(now, datagram.header, pipe.kind);
+        self.stats.datagrams_late += acks.late;
+        if let Some(rtt) = acks.rtt {
+            self.sample_rtt(rtt);
+        }
+        self.report(acks.fates);
+        if pipe.kind == PipeKind::Ordered {
+            while let Some(bytes) = self.datagrams.next_waiting(now) {
+                self.write_datagram(pipe.id, bytes);
+            }
+        }
+    }
+
+    fn sample_rtt(&mut self, rtt: Micros) {
+        self.rtt.sample(rtt);
+        self.stats.rtt_us = self.rtt.smoothed().0;
+        self.stats.rtt_var_us = self.rtt.deviation().0;
+    }
+
+    /// The pipe is gone; the session waits for a resume.
+    fn detach(&mut self, now: Micros) {
+        self.attached = None;
+        self.detached_since = Some(now);
+        self.unacked.due = None;
+        self.probes.unanswered.clear();
+        self.stats.detaches += 1;
+        let fates = self.datagrams.abandon();
+        self.report(fates);
+        self.event(Event::Detached);
+    }
+
+    /// Lane messages kept for the peer leave again, in lane order.
+    fn replay(&mut self, pipe: PipeId) {
+        for lane in resumable_lanes() {
+            let kept: Vec<Bytes> = self.outbound.lane(lane).kept().cloned().collect();
+            self.stats.messages_resent += kept.len() as u64;
+            kept.into_iter().for_each(|payload| self.write_frame(pipe, lane, payload));
+        }
+    }
+
+    fn report(&mut self, fates: impl IntoIterator<Item = Fate>) {
+        for fate in fates {
+            match fate {
+                Fate::Acked(seq) => {
+                    self.stats.datagrams_acked += 1;
+                    self.event(Event::Acked { seq });
+                }
+                Fate::Lost(seq) => {
+                    self.stats.datagrams_lost += 1;
+                    self.event(Event::Lost { seq });
+                }
+            }
+        }
+    }
+
+    fn report_writable(&mut self) {
+        for lane in self.outbound.take_writable(&self.config) {
+            self.event(Event::LaneWritable { lane });
+        }
+    }
+
+    fn count_retained(&mut self) {
+        self.stats.retained_messages = self.outbound.messages() as u64;
+        self.stats.retained_bytes = self.outbound.bytes() as u64;
+    }
+
+    /// Writes a frame on the attached pipe; false without one.
+    fn write_attached(&mut self, lane: Lane, payload: Bytes) -> bool {
+        let Some(attached) = self.attached else {
+            return false;
+        };
+        self.write_frame(attached.pipe.id, lane, payload);
+        true
+    }
+
+    fn write_frame(&mut self, pipe: PipeId, lane: Lane, payload: Bytes) {
+        self.stats.frames_out += 1;
+        self.stats.frame_bytes_out += payload.len() as u64;
+        self.outputs.push_back(Output::Frame { pipe, lane, payload });
+    }
+
+    fn write_datagram(&mut self, pipe: PipeId, bytes: Bytes) {
+        self.stats.datagrams_out += 1;
+        self.stats.datagram_bytes_out += bytes.len() as u64;
+        self.outputs.push_back(Output::Datagram { pipe, bytes });
+    }
+
+    fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
     }
 }
+
+/// Largest payload of a frame on `lane`, bytes.
+fn frame_bytes_max(lane: Lane) -> usize {
+    if lane == LANE_BULK { BULK_CHUNK_BYTES_MAX } else { FRAME_BYTES_MAX }
+}
+
+/// A `Control` message as payload of lane 0.
+fn control(message: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(message.len() + 1);
+    out.put_u8(KIND_CONTROL);
+    out.put_slice(message);
+    out.freeze()
+}
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ pub struct Stats {
     pub frame_bytes_in: u64,
     /// Messages delivered in order on resumable lanes.
     pub messages_in: u64,
-    /// Messages sent again after a resume.
+    /// Messages that an attach sent: again, or for the first time after waiting for it.
     pub messages_resent: u64,
     /// Messages that arrived twice, because of a resume, and were dropped.
     pub messages_repeated: u64,

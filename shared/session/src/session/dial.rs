@@ -1,0 +1,288 @@
+//! The client's side of an attach.
+
+use amphi_shared_wire::limits::FRAME_BYTES_MAX;
+use amphi_shared_wire::proto::{self, link};
+use amphi_shared_wire::{
+    Action, Code, LANE_CONTROL, Lane, Micros, ORDERED_LANES, PROTOCOL_MAX, PROTOCOL_MIN, SessionId, TickClock,
+};
+use bytes::Bytes;
+use prost::Message;
+
+use super::{Identity, Life, Role, Session};
+use crate::datagram::Datagrams;
+use crate::handshake::{KIND_LINK, agree, decode_lost, decode_positions, encode_link, encode_lost, encode_positions};
+use crate::lane::{Loss, ReceiveLane, resumable_lanes};
+use crate::{Config, ConnectRequest, Event, Output, PipeInfo, Refusal};
+
+/// Bytes of frames on other lanes that may arrive before the Welcome. Beyond: the pipe is closed with `Overloaded`.
+const EARLY_BYTES_MAX: usize = 8 * FRAME_BYTES_MAX;
+/// What such a frame costs beside its payload, bytes.
+const EARLY_FRAME_COST: usize = 64;
+
+/// A pipe on which our Hello waits for its answer.
+#[derive(Debug)]
+pub(super) struct Dialing {
+    pub(super) pipe: PipeInfo,
+    pub(super) since: Micros,
+    generation: u32,
+    /// Number of messages received per lane, as the Hello says.
+    told: [u64; ORDERED_LANES],
+    /// Frames of lanes that overtook the Welcome.
+    early: Vec<(Lane, Bytes)>,
+    early_bytes: usize,
+}
+
+/// A Welcome with every field checked.
+struct Greeting {
+    identity: Identity,
+    generation: u32,
+    clock_id: u64,
+    tick: Option<TickClock>,
+    resumed: bool,
+    received: Vec<(Lane, u64)>,
+    lost: Vec<(Lane, Code)>,
+    capabilities: Vec<String>,
+    limits: proto::Limits,
+}
+
+impl Session {
+    /// The client's side of a session, without a pipe.
+    pub fn connect(config: Config, request: ConnectRequest) -> Self {
+        let mut session = Self::new(config, Role::Client(request.clone()));
+        if let Some(saved) = request.resume {
+            session.identity = Some(Identity { session: saved.session, secret: saved.secret });
+            session.generation = saved.generation;
+            for lane in resumable_lanes() {
+                session.outbound.start_anew(lane, Some(Loss { code: Code::LaneLost, told: None }));
+            }
+        }
+        session
+    }
+
+    /// Client: uses a fresh pipe; the Hello is queued, with a resume when there is a session. May be called while
+    /// another pipe carries the session: that one goes on until the Welcome arrives on the new one. An older dial
+    /// that has no answer yet is given up.
+    pub fn dial(&mut self, now: Micros, pipe: PipeInfo) {
+        if let Some(old) = self.dialing.take() {
+            self.close_pipe(old.pipe, Code::GenerationStale);
+        }
+        if self.life != Life::Open {
+            return self.close_pipe(pipe, Code::Bye);
+        }
+        let Role::Client(request) = &self.role else {
+            return self.close_pipe(pipe, Code::HandshakeInvalid);
+        };
+        let mut hello = hello(request);
+        if let Some(identity) = self.identity {
+            self.generation += 1;
+            hello.resume = Some(self.resume(identity));
+        }
+        let told = std::array::from_fn(|lane| self.inbound[lane].next);
+        self.dialing =
+            Some(Dialing { pipe, since: now, generation: self.generation, told, early: Vec::new(), early_bytes: 0 });
+        self.write_frame(pipe.id, LANE_CONTROL, encode_link(link::Kind::Hello(hello)));
+    }
+
+    fn resume(&self, identity: Identity) -> proto::Resume {
+        let received = resumable_lanes().map(|lane| (lane, self.inbound[usize::from(lane)].next));
+        let lost = resumable_lanes().filter_map(|lane| Some((lane, self.outbound.lane(lane).lost?.code)));
+        proto::Resume {
+            session: identity.session.to_string(),
+            secret: identity.secret.to_vec().into(),
+            generation: self.generation,
+            received: encode_positions(received),
+            welcomed: self.welcomed,
+            lost: encode_lost(lost),
+        }
+    }
+
+    /// Takes a frame of the pipe on which our Hello waits.
+    pub(super) fn handle_early(&mut self, now: Micros, lane: Lane, payload: Bytes) {
+        let Some(dialing) = &mut self.dialing else {
+            return;
+        };
+        if lane != LANE_CONTROL {
+            dialing.early_bytes += payload.len() + EARLY_FRAME_COST;
+            if dialing.early_bytes > EARLY_BYTES_MAX {
+                return self.abort_dial(Code::Overloaded);
+            }
+            return dialing.early.push((lane, payload));
+        }
+        let link = (payload.first() == Some(&KIND_LINK)).then(|| proto::Link::decode(payload.slice(1..)));
+        match link.and_then(Result::ok).and_then(|link| link.kind) {
+            Some(link::Kind::Welcome(welcome)) => match self.check_welcome(welcome) {
+                Some(greeting) => self.handle_welcome(now, greeting),
+                None => self.abort_dial(Code::MessageInvalid),
+            },
+            Some(link::Kind::Refused(refused)) => self.handle_refused(refused),
+            Some(link::Kind::Close(close)) => self.handle_refused(proto::Refused {
+                code: close.code,
+                message: close.message,
+                retry_after_ms: close.retry_after_ms,
+                ..proto::Refused::default()
+            }),
+            Some(link::Kind::Hello(_) | link::Kind::Ack(_) | link::Kind::Ping(_) | link::Kind::Pong(_)) | None => {
+                self.abort_dial(Code::HandshakeInvalid);
+            }
+        }
+    }
+
+    /// Reads a Welcome; `None` when it cannot be an answer to our Hello.
+    fn check_welcome(&self, welcome: proto::Welcome) -> Option<Greeting> {
+        let dialing = self.dialing.as_ref()?;
+        agree(welcome.protocol, welcome.protocol).ok()?;
+        let identity = Identity {
+            session: welcome.session.parse::<SessionId>().ok()?,
+            secret: welcome.secret.as_ref().try_into().ok()?,
+        };
+        let goes_on = self.identity == Some(identity) && welcome.generation == dialing.generation;
+        let received = decode_positions(&welcome.received)?;
+        let fits = received.iter().all(|(lane, next)| {
+            let sent = self.outbound.lane(*lane);
+            *next <= sent.next_seq() && (sent.lost.is_none() || *next == 0)
+        });
+        let complete = resumable_lanes().all(|lane| {
+            self.outbound.lane(lane).base() == 0
+                || received.iter().any(|(l, n)| *l == lane && *n >= self.outbound.lane(lane).base())
+        });
+        if welcome.resumed && !(goes_on && fits && complete) {
+            return None;
+        }
+        let tick_hz_fits = (1..=1_000).contains(&welcome.tick_hz);
+        Some(Greeting {
+            identity,
+            generation: welcome.generation,
+            clock_id: welcome.clock_id,
+            tick: tick_hz_fits.then_some(TickClock { tick0: Micros(welcome.tick0_us), tick_hz: welcome.tick_hz }),
+            resumed: welcome.resumed,
+            received,
+            lost: decode_lost(&welcome.lost)?,
+            capabilities: welcome.capabilities,
+            limits: welcome.limits.unwrap_or_default(),
+        })
+    }
+
+    fn handle_welcome(&mut self, now: Micros, greeting: Greeting) {
+        let Some(mut dialing) = self.dialing.take() else {
+            return;
+        };
+        let lost = if greeting.resumed { self.go_on(&greeting, &dialing.told) } else { self.start_over() };
+        self.drop_pipe(Code::GenerationStale);
+        self.identity = Some(greeting.identity);
+        self.generation = greeting.generation;
+        self.capabilities = greeting.capabilities;
+        self.tick = greeting.tick;
+        self.clock.follow(greeting.clock_id);
+        if greeting.limits.datagram_bytes_max > 0 {
+            dialing.pipe.max_datagram = dialing.pipe.max_datagram.min(greeting.limits.datagram_bytes_max as usize);
+        }
+        if greeting.limits.resume_window_ms > 0 {
+            self.config.resume_window = Micros::from_millis(greeting.limits.resume_window_ms.into());
+        }
+        self.carry(now, dialing.pipe);
+        if self.inbound.iter().any(|lane| lane.next > lane.told) {
+            self.unacked.due = Some(now + self.config.ack_after);
+        }
+        self.event(Event::Attached { resumed: greeting.resumed, generation: greeting.generation });
+        self.report_lost_lanes(lost);
+        self.count_retained();
+        self.report_writable();
+        self.replay(dialing.pipe.id);
+        for (lane, payload) in dialing.early {
+            if self.life != Life::Closed {
+                self.take_frame(now, lane, payload);
+            }
+        }
+    }
+
+    /// The session goes on: brings both directions to what the Welcome says, and says which lanes were lost.
+    fn go_on(&mut self, greeting: &Greeting, told: &[u64; ORDERED_LANES]) -> Vec<(Lane, Code)> {
+        for lane in resumable_lanes() {
+            let next = greeting.received.iter().find(|(l, _)| *l == lane).map_or(0, |(_, next)| *next);
+            self.outbound.confirm(lane, next).unwrap_or_else(|_| unreachable!("positions were checked"));
+            self.outbound.lane_mut(lane).lost = None;
+            let received = &mut self.inbound[usize::from(lane)];
+            if greeting.lost.iter().any(|(l, _)| *l == lane) {
+                *received = ReceiveLane::default();
+            } else {
+                let told = told[usize::from(lane)];
+                *received = ReceiveLane { next: received.next, told, repeated: received.next - told };
+            }
+        }
+        greeting.lost.clone()
+    }
+
+    /// The server knows no earlier session: everything counts from 0. Says which lanes lost messages.
+    fn start_over(&mut self) -> Vec<(Lane, Code)> {
+        let mut lost = Vec::new();
+        for lane in resumable_lanes() {
+            let kept = self.outbound.lane(lane).kept().next().is_some();
+            if self.welcomed == 0 {
+                // Nothing was ever sent, so nothing is lost.
+                self.outbound.lane_mut(lane).lost = None;
+                continue;
+            }
+            self.outbound.start_anew(lane, None);
+            if kept {
+                lost.push((lane, Code::LaneLost));
+            }
+        }
+        self.inbound = [ReceiveLane::default(); ORDERED_LANES];
+        let fates = self.datagrams.abandon();
+        self.report(fates);
+        self.datagrams = Datagrams::new();
+        lost
+    }
+
+    fn handle_refused(&mut self, refused: proto::Refused) {
+        let Some(dialing) = self.dialing.take() else {
+            return;
+        };
+        // A code from a newer server: nothing is known about it but that it refuses.
+        let code = Code::from_number(refused.code).unwrap_or(Code::HandshakeInvalid);
+        let refusal = Refusal { code, message: refused.message, retry_after_ms: refused.retry_after_ms };
+        self.close_pipe(dialing.pipe, code);
+        self.event(Event::Refused(refusal.clone()));
+        if code.action() == Action::Stop && self.attached.is_none() {
+            self.finish(code, refusal.message);
+        }
+    }
+
+    /// Gives up the pipe on which our Hello waits.
+    pub(super) fn abort_dial(&mut self, code: Code) {
+        if let Some(dialing) = self.dialing.take() {
+            self.close_pipe(dialing.pipe, code);
+        }
+    }
+
+    /// True when a pipe that ended with `code` ends a client's session too.
+    pub(super) fn ends_session(&self, code: Code) -> bool {
+        match self.role {
+            Role::Server(_) => false,
+            // A newer dial of our own makes the older pipe stale.
+            Role::Client(_) if code == Code::GenerationStale => {
+                self.dialing.is_none() && self.generation == self.welcomed
+            }
+            Role::Client(_) => code.action() == Action::Stop,
+        }
+    }
+
+    pub(super) fn close_pipe(&mut self, pipe: PipeInfo, code: Code) {
+        self.outputs.push_back(Output::ClosePipe { pipe: pipe.id, code, message: code.help().to_owned() });
+    }
+}
+
+fn hello(request: &ConnectRequest) -> proto::Hello {
+    proto::Hello {
+        protocol_min: PROTOCOL_MIN,
+        protocol_max: PROTOCOL_MAX,
+        app: request.app.as_str().to_owned(),
+        game: request.game.clone(),
+        build: request.build.clone(),
+        schema_hash: request.schema_hash,
+        tables_known: request.tables_known.clone(),
+        capabilities: request.capabilities.clone(),
+        token: request.token.clone(),
+        resume: None,
+    }
+}

@@ -1,0 +1,151 @@
+//! Link messages of an attached pipe, acks, and the end of a session.
+
+use amphi_shared_wire::proto::{self, link};
+use amphi_shared_wire::{Code, LANE_CONTROL, Lane, Micros};
+use bytes::Bytes;
+use prost::Message;
+
+use super::{End, Life, Role, Session, Unacked};
+use crate::handshake::{KIND_CONTROL, KIND_LINK, decode_positions, encode_link, encode_positions};
+use crate::lane::resumable_lanes;
+use crate::{Event, Output};
+
+impl Session {
+    /// Ends the session in order. [`Event::Closed`] follows when the other side has read everything, or after
+    /// `Config::close_linger`.
+    pub fn close(&mut self, now: Micros, code: Code, message: &str) {
+        if self.is_closed() {
+            return;
+        }
+        if self.attached.is_none() {
+            return self.finish(code, message.to_owned());
+        }
+        let sent = encode_positions(self.outbound.positions());
+        self.say_close(code, message, sent);
+        let until = now + self.config.close_linger;
+        self.life = Life::Closing(End { code, message: message.to_owned(), until });
+    }
+
+    /// Takes a frame of lane 0.
+    pub(super) fn take_control(&mut self, now: Micros, payload: Bytes) {
+        match payload.first() {
+            Some(&KIND_LINK) => match proto::Link::decode(payload.slice(1..)) {
+                Ok(link) => self.take_link(now, link),
+                Err(_) => self.fail(Code::MessageInvalid),
+            },
+            Some(&KIND_CONTROL) => self.take_message(now, LANE_CONTROL, payload.slice(1..)),
+            Some(_) | None => self.fail(Code::MessageInvalid),
+        }
+    }
+
+    fn take_link(&mut self, now: Micros, link: proto::Link) {
+        match link.kind {
+            Some(link::Kind::Ack(ack)) => self.take_ack(&ack),
+            Some(link::Kind::Ping(ping)) => {
+                let pong = proto::Pong { t0_us: ping.t0_us, t1_us: now.0, t2_us: now.0 };
+                self.write_attached(LANE_CONTROL, encode_link(link::Kind::Pong(pong)));
+            }
+            Some(link::Kind::Pong(pong)) => self.take_pong(now, &pong),
+            Some(link::Kind::Close(close)) => self.take_close(now, close),
+            Some(link::Kind::Hello(_) | link::Kind::Welcome(_) | link::Kind::Refused(_)) => {
+                self.fail(Code::MessageInvalid);
+            }
+            // A kind that a newer peer knows.
+            None => {}
+        }
+    }
+
+    fn take_ack(&mut self, ack: &proto::Ack) {
+        let Some(received) = decode_positions(&ack.received) else {
+            return self.fail(Code::MessageInvalid);
+        };
+        for (lane, next) in received {
+            if self.outbound.confirm(lane, next).is_err() {
+                return self.fail(Code::MessageInvalid);
+            }
+        }
+        self.count_retained();
+        self.report_writable();
+    }
+
+    fn take_pong(&mut self, now: Micros, pong: &proto::Pong) {
+        let sent = Micros(pong.t0_us);
+        if !self.probes.unanswered.contains(&sent) {
+            return;
+        }
+        self.probes.unanswered.retain(|t0| *t0 > sent);
+        if let Some(rtt) = self.clock.answer(sent, (Micros(pong.t1_us), Micros(pong.t2_us)), now) {
+            self.stats.pongs_in += 1;
+            self.sample_rtt(rtt);
+        }
+    }
+
+    fn take_close(&mut self, now: Micros, close: proto::Close) {
+        let code = Code::from_number(close.code).unwrap_or(Code::Bye);
+        let end = End { code, message: close.message, until: now + self.config.close_linger };
+        match self.life.clone() {
+            Life::Open => {
+                self.life = Life::Ending(end, decode_positions(&close.sent).unwrap_or_default());
+                self.end_when_complete();
+            }
+            // Both sides said it: there is nothing to wait for.
+            Life::Closing(ours) => self.finish(ours.code, ours.message),
+            Life::Ending(..) | Life::Closed => {}
+        }
+    }
+
+    /// Ends the session when everything the peer sent before its Close has arrived.
+    pub(super) fn end_when_complete(&mut self) {
+        let Life::Ending(end, sent) = &self.life else {
+            return;
+        };
+        if sent.iter().all(|(lane, next)| self.inbound[usize::from(*lane)].next >= *next) {
+            let end = end.clone();
+            self.finish(end.code, end.message);
+        }
+    }
+
+    /// Tells the peer what has arrived. Silent while a dial waits: its Hello has told, and must not be overtaken.
+    pub(super) fn send_ack(&mut self) {
+        if self.attached.is_none() || self.dialing.is_some() {
+            return;
+        }
+        self.unacked = Unacked::default();
+        let changed: Vec<(Lane, u64)> = resumable_lanes()
+            .map(|lane| (lane, self.inbound[usize::from(lane)]))
+            .filter(|(_, received)| received.next > received.told)
+            .map(|(lane, received)| (lane, received.next))
+            .collect();
+        self.inbound.iter_mut().for_each(|lane| lane.told = lane.next);
+        let ack = proto::Ack { received: encode_positions(changed.into_iter()) };
+        self.write_attached(LANE_CONTROL, encode_link(link::Kind::Ack(ack)));
+    }
+
+    /// A frame of the client on this pipe: it has read our Welcome, so it knows of every lost lane.
+    pub(super) fn confirm_losses(&mut self) {
+        if matches!(self.role, Role::Server(_)) {
+            resumable_lanes().for_each(|lane| self.outbound.lane_mut(lane).lost = None);
+        }
+    }
+
+    /// The peer broke the protocol: ends the session at once.
+    pub(super) fn fail(&mut self, code: Code) {
+        self.say_close(code, code.help(), Vec::new());
+        self.finish(code, code.help().to_owned());
+    }
+
+    /// Ends the session: closes its pipes and says so.
+    pub(super) fn finish(&mut self, code: Code, message: String) {
+        let pipes = self.attached.take().map(|a| a.pipe.id).into_iter().chain(self.dialing.take().map(|d| d.pipe.id));
+        for pipe in pipes {
+            self.outputs.push_back(Output::ClosePipe { pipe, code, message: message.clone() });
+        }
+        self.life = Life::Closed;
+        self.event(Event::Closed { code, message });
+    }
+
+    fn say_close(&mut self, code: Code, message: &str, sent: Vec<proto::LanePosition>) {
+        let close = proto::Close { code: code.number(), message: message.to_owned(), retry_after_ms: 0, sent };
+        self.write_attached(LANE_CONTROL, encode_link(link::Kind::Close(close)));
+    }
+}
