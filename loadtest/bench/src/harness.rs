@@ -3,6 +3,10 @@
 //! ```text
 //! Bench::new("fanout", "us_per_delivery", floor, ours).against(peer).run(&Plan::default(), pinned)?
 //! ```
+//! A new bench is one file beside this folder and a variant of `Name` in `main.rs`. When it needs a server, that is a
+//! subcommand in `main.rs` which prints one line when it is ready (its address) and serves until it is killed; the
+//! contestant starts it with [`Server::start`] and reads its processor time and memory there.
+//!
 //! Each round runs the floor, then ours, then every peer, once each, so a slow minute of the machine falls on all of
 //! them. When the floor itself moved more than [`Plan::floor_drift_max`], all rounds are repeated.
 
