@@ -4,13 +4,16 @@ import { BitReader, BitWriter, OutOfBits } from "./bits.ts";
 import type { Row, Schema } from "./schema.ts";
 
 const KEYFRAME_TICKS = 8;
-const BASELINE_TICKS_MAX = 256;
+const STALE_TICKS = 128;
+const KEPT_TICKS = 256;
+const ID_MAX = 2 ** 32 - 1;
 const NOTHING_NEW = -128;
 
 /** Bits that cannot be read: nothing of them counts. */
 export class ReplicaError extends Error {}
 
-type CodeTable = readonly { base: number; bits: number }[];
+export type CodeTable = readonly { base: number; bits: number }[];
+/** Classes of a code: see "Codes" in `docs/wire.md`. */
 const table = (...bits: number[]): CodeTable => {
   let base = 1;
   const classes = bits.map((count) => {
@@ -20,12 +23,13 @@ const table = (...bits: number[]): CodeTable => {
   });
   return [{ base: 0, bits: 0 }, ...classes, { base: 0, bits: 32 }];
 };
-const GAP = table(2, 5, 9, 16);
-const RESIDUAL = table(4, 7, 10, 14);
-const ABSOLUTE = table(4, 8, 13, 18);
+export const GAP = table(2, 5, 9, 16);
+export const RESIDUAL = table(4, 7, 10, 14);
+export const ABSOLUTE = table(4, 8, 13, 18);
 const CLASS_LAST = 5;
 
-function read(reader: BitReader, codes: CodeTable): number {
+/** Reads an unsigned number of a code. */
+export function readCode(reader: BitReader, codes: CodeTable): number {
   let number = 0;
   while (number < CLASS_LAST && reader.bit()) number += 1;
   const { base, bits } = codes[number]!;
@@ -39,75 +43,126 @@ function unfold(value: number): number {
 /** What a snapshot says. */
 export interface Snapshot {
   tick: number;
-  /** True: everything known before is to be forgotten. */
-  reset: boolean;
+  epoch: number;
+  /** True: everything known before was forgotten. */
+  restarted: boolean;
   /** Newest input tick that was applied for this seat. */
   applied: number | undefined;
   /** Least time between arrival and use of this seat's inputs, in quarters of a tick. */
   margin: number | undefined;
   /** Inputs that came too late, modulo 256. */
   late: number;
+  /** Entities that left. */
   gone: number[];
+  /** Entities whose newest row it carries. */
   rows: [number, Row][];
 }
 
-interface Baseline {
-  tick: number;
-  row: Row;
-}
+interface Header extends Omit<Snapshot, "restarted" | "gone" | "rows"> {}
 
-/** Decodes lane 16 and keeps the baselines for it. */
+/** Decodes lane 16 and keeps the rows that later snapshots build on. */
 export class SnapshotDecoder {
   private epoch: number | undefined;
-  private baselines = new Map<number, Baseline[]>();
+  private newest = 0;
+  private known = new Map<number, Known>();
+  private left: { tick: number; id: number }[] = [];
 
   constructor(private readonly schema: Schema) {}
 
-  /** Reads one snapshot. Throws `ReplicaError`; then nothing of it counts. */
-  decode(payload: Uint8Array): Snapshot {
+  /** Reads one snapshot; `undefined` when it is too old to count. Throws `ReplicaError`; then nothing of it counts. */
+  decode(payload: Uint8Array): Snapshot | undefined {
     return guarded(() => this.read(new BitReader(payload)));
   }
 
-  private read(reader: BitReader): Snapshot {
-    const tick = reader.bits(32);
-    if (reader.bits(4) !== 0) throw new ReplicaError("the table set is unknown");
-    const epoch = reader.bits(4);
-    const reset = epoch !== this.epoch;
-    const applied = reader.bit() ? tick - read(reader, GAP) : undefined;
-    const margin = (reader.bits(8) << 24) >> 24;
-    const late = reader.bits(8);
+  /** Entities that are there, with their newest rows. */
+  *entities(): Generator<[number, Row]> {
+    for (const [id, known] of this.known) if (known.current !== undefined) yield [id, known.current.row];
+  }
+
+  private read(reader: BitReader): Snapshot | undefined {
+    const header = readHeader(reader);
+    const restarted = this.epoch !== undefined && header.epoch !== this.epoch;
+    if (!restarted && header.tick + STALE_TICKS < this.newest) return undefined;
+    const baselines = restarted ? new Map<number, Known>() : this.known;
     const gone = readIds(reader, () => undefined).map(([id]) => id);
-    const rows = readIds(reader, (id) => readBody(reader, this.schema, () => this.baseline(id, tick, reader.bits(4), reset)));
-    if (reset) this.baselines.clear();
-    this.epoch = epoch;
-    for (const [id, row] of rows) this.keep(id, { tick, row });
-    this.forget(tick);
-    return { tick, reset, applied, margin: margin === NOTHING_NEW ? undefined : margin, late, gone, rows };
-  }
-
-  private baseline(id: number, tick: number, age: number, reset: boolean): Row {
-    const bound = tick - (tick % KEYFRAME_TICKS) - KEYFRAME_TICKS * age;
-    const row = reset ? undefined : this.baselines.get(id)?.findLast((baseline) => baseline.tick <= bound)?.row;
-    if (row === undefined) throw new ReplicaError(`there is no baseline of ${age} for ${id}`);
-    return row;
-  }
-
-  private keep(id: number, baseline: Baseline): void {
-    const known = this.baselines.get(id);
-    if (known === undefined) {
-      this.baselines.set(id, [baseline]);
-      return;
+    const rows = readIds(reader, (id) => readBody(reader, this.schema, () => baselineOf(baselines.get(id), header.tick, reader.bits(4))));
+    if (restarted) {
+      this.known = baselines;
+      this.left = [];
+      this.newest = 0;
     }
-    const span = (tick: number) => Math.ceil(tick / KEYFRAME_TICKS);
-    if (span(known.at(-1)!.tick) === span(baseline.tick)) known.pop();
-    known.push(baseline);
+    this.epoch = header.epoch;
+    this.newest = Math.max(this.newest, header.tick);
+    const left = gone.filter((id) => this.known.get(id)?.leave(header.tick) === true);
+    for (const id of left) this.left.push({ tick: header.tick, id });
+    const changed = rows.filter(([id, row]) => this.entity(id).store(header.tick, row, this.newest));
+    this.forget();
+    return { ...header, restarted, gone: left, rows: changed };
   }
 
-  private forget(newest: number): void {
-    for (const known of this.baselines.values()) {
-      while (known.length > 1 && known[1]!.tick < newest - BASELINE_TICKS_MAX) known.shift();
+  private entity(id: number): Known {
+    let known = this.known.get(id);
+    if (known === undefined) this.known.set(id, (known = new Known()));
+    return known;
+  }
+
+  private forget(): void {
+    while (this.left.length > 0 && this.left[0]!.tick + KEPT_TICKS < this.newest) {
+      const { tick, id } = this.left.shift()!;
+      if (this.known.get(id)?.goneAt === tick) this.known.delete(id);
     }
   }
+}
+
+/** The rows of one entity: at most one per span of keyframe ticks, oldest first. */
+class Known {
+  goneAt: number | undefined;
+  private rows: { tick: number; row: Row }[] = [];
+
+  get current(): { tick: number; row: Row } | undefined {
+    const newest = this.rows.at(-1);
+    return newest !== undefined && (this.goneAt === undefined || this.goneAt < newest.tick) ? newest : undefined;
+  }
+
+  /** The newest row that is not after `tick`. */
+  at(tick: number): Row | undefined {
+    return this.rows.findLast((entry) => entry.tick <= tick)?.row;
+  }
+
+  /** Marks it as gone; false when it was, or when a newer row is known. */
+  leave(tick: number): boolean {
+    const there = this.current !== undefined && this.current.tick <= tick;
+    if (there) this.goneAt = tick;
+    return there;
+  }
+
+  /** Keeps a row; true when it is the newest one. */
+  store(tick: number, row: Row, newest: number): boolean {
+    const span = (of: number) => Math.ceil(of / KEYFRAME_TICKS);
+    const at = this.rows.findLastIndex((entry) => entry.tick <= tick) + 1;
+    const isNewest = at === this.rows.length && (this.goneAt === undefined || this.goneAt < tick);
+    const next = this.rows[at];
+    if (next !== undefined && span(next.tick) === span(tick)) return false;
+    const same = at > 0 && span(this.rows[at - 1]!.tick) === span(tick);
+    this.rows.splice(same ? at - 1 : at, same ? 1 : 0, { tick, row });
+    while (this.rows.length > 1 && this.rows[1]!.tick + KEPT_TICKS < newest) this.rows.shift();
+    return isNewest;
+  }
+}
+
+function readHeader(reader: BitReader): Header {
+  const tick = reader.bits(32);
+  if (reader.bits(4) !== 0) throw new ReplicaError("the table set is unknown");
+  const epoch = reader.bits(4);
+  const applied = reader.bit() ? tick - readCode(reader, GAP) : undefined;
+  const margin = (reader.bits(8) << 24) >> 24;
+  return { tick, epoch, applied, margin: margin === NOTHING_NEW ? undefined : margin, late: reader.bits(8) };
+}
+
+function baselineOf(known: Known | undefined, tick: number, age: number): Row {
+  const row = known?.at(tick - (tick % KEYFRAME_TICKS) - KEYFRAME_TICKS * age);
+  if (row === undefined) throw new ReplicaError("the row it builds on was not received");
+  return row;
 }
 
 /** Decodes the rows of view frames: each builds on the one before, a keyframe on nothing. */
@@ -158,7 +213,8 @@ function readIds<T>(reader: BitReader, value: (id: number) => T): [number, T][] 
   const out: [number, T][] = [];
   let previous = 0;
   while (reader.bit()) {
-    const id = previous + read(reader, GAP) + 1;
+    const id = previous + readCode(reader, GAP) + 1;
+    if (id > ID_MAX) throw new ReplicaError("the id is too large");
     out.push([id, value(id)]);
     previous = id;
   }
@@ -168,11 +224,11 @@ function readIds<T>(reader: BitReader, value: (id: number) => T): [number, T][] 
 function readBody(reader: BitReader, schema: Schema, baseline: () => Row): Row {
   if (reader.bit()) {
     const mask = schema.components.map(() => reader.bit());
-    return schema.components.map(({ fields }, i) => (mask[i] ? fields.map(() => unfold(read(reader, ABSOLUTE))) : undefined));
+    return schema.components.map(({ fields }, i) => (mask[i] ? fields.map(() => unfold(readCode(reader, ABSOLUTE))) : undefined));
   }
   return baseline().map((values) => {
     if (values === undefined || !reader.bit()) return values;
-    return values.map((value) => (value + unfold(read(reader, RESIDUAL))) | 0);
+    return values.map((value) => (value + unfold(readCode(reader, RESIDUAL))) | 0);
   });
 }
 

@@ -1,0 +1,71 @@
+import { describe, expect, it } from "vitest";
+import { BitReader } from "../src/bits.ts";
+import { ABSOLUTE, encodeInputs, GAP, readCode, ReplicaError, RESIDUAL, SnapshotDecoder, ViewDecoder } from "../src/replica.ts";
+import { type ComponentSchema, type Row, Schema } from "../src/schema.ts";
+import { fromHex, toHex, vector } from "./vectors.ts";
+
+type Entity = [id: number, mask: number, values: number[]];
+interface Script {
+  schema: { components: ComponentSchema[] };
+  steps: { hex: string; tick: number; epoch: number; applied: number | null; margin: number | null; late: number; restarted: boolean; gone: number[]; changed: number[]; entities: Entity[]; error?: string }[];
+}
+
+function flat([id, row]: [number, Row]): Entity {
+  const mask = row.reduce((sum, values, i) => sum + (values === undefined ? 0 : 2 ** i), 0);
+  return [id, mask, row.flatMap((values) => values ?? [])];
+}
+
+const ascending = (entities: Iterable<[number, Row]>) => [...entities].map(flat).sort((a, b) => a[0] - b[0]);
+
+describe("snapshots", () => {
+  it("use the codes of table set 0", () => {
+    const { cases } = vector<{ cases: { code: string; number: number; bits: number; hex: string }[] }>("snapshot/codes.json");
+    const codes: Record<string, typeof GAP> = { gap: GAP, residual: RESIDUAL, absolute: ABSOLUTE };
+    for (const { code, number, bits, hex } of cases) {
+      const reader = new BitReader(fromHex(hex));
+      expect([code, readCode(reader, codes[code]!), reader.position]).toEqual([code, number, bits]);
+    }
+  });
+
+  it.each(["steady", "lossy", "narrow", "restart"])("are read as the server wrote them: %s", (name) => {
+    const { schema, steps } = vector<Script>(`snapshot/${name}.json`);
+    const decoder = new SnapshotDecoder(new Schema(schema.components));
+    steps.forEach((step, i) => {
+      const snapshot = decoder.decode(fromHex(step.hex))!;
+      const { rows, applied, margin, ...rest } = snapshot;
+      const seen = { ...rest, applied: applied ?? null, margin: margin ?? null, changed: rows.map(([id]) => id), entities: ascending(decoder.entities()) };
+      const { hex: _, ...wanted } = step;
+      expect(seen, `${name} step ${i}`).toEqual(wanted);
+    });
+  });
+
+  it("that cannot be read are refused, and nothing of them counts", () => {
+    const { schema, steps } = vector<Script>("snapshot/invalid.json");
+    for (const { hex } of steps) {
+      const decoder = new SnapshotDecoder(new Schema(schema.components));
+      expect(() => decoder.decode(fromHex(hex)), hex).toThrow(ReplicaError);
+      expect([...decoder.entities()]).toEqual([]);
+    }
+  });
+
+  it("of a view build on the frame before", () => {
+    const { schema, frames } = vector<{ schema: Script["schema"]; frames: { hex: string; keyframe: boolean; changed: number[]; entities: Entity[] }[] }>("snapshot/view.json");
+    const decoder = new ViewDecoder(new Schema(schema.components));
+    const world = new Map<number, Row>();
+    frames.forEach(({ hex, keyframe, entities }, tick) => {
+      const frame = decoder.decode(tick, tick - 1, keyframe, fromHex(hex))!;
+      for (const id of frame.gone) world.delete(id);
+      for (const [id, row] of frame.rows) world.set(id, row);
+      expect(ascending(world), `frame ${tick}`).toEqual(entities);
+    });
+    expect(decoder.decode(900, 899, false, fromHex(frames[1]!.hex))).toBeUndefined();
+  });
+
+  it("are answered with inputs as the server reads them", () => {
+    const { cases } = vector<{ cases: { tick: number; inputs: number[]; hex: string }[] }>("snapshot/inputs.json");
+    for (const { tick, inputs, hex } of cases) {
+      const bytes = encodeInputs(tick, inputs, (writer, input) => writer.bits(input, 8), (a, b) => a === b);
+      expect(toHex(bytes)).toBe(hex);
+    }
+  });
+});
