@@ -1,0 +1,232 @@
+// One seat of a match: inputs go up once per tick, snapshots come down, the own player is predicted.
+
+import { fromBinary } from "@bufbuild/protobuf";
+import type { BitWriter } from "./bits.ts";
+import { CODE } from "./codes.ts";
+import { LANE_BULK, LANE_CONTROL, LANE_INPUT, LANE_ROOM, LANE_SNAPSHOT } from "./frame.ts";
+import { type Joined, type RoomMessage, RoomMessageSchema } from "./gen/room_pb.ts";
+import type { Welcome } from "./gen/session_pb.ts";
+import { Link, type LinkEvent, type LinkState, nowMicros } from "./link.ts";
+import { Lead, Playout } from "./pace.ts";
+import type { Endpoint } from "./pipe.ts";
+import { type Locomotion, Predictor } from "./predict.ts";
+import { encodeInputs, SnapshotDecoder } from "./replica.ts";
+import { type Row, Schema } from "./schema.ts";
+import type { Saved } from "./session.ts";
+import { Timeline } from "./timeline.ts";
+
+const INPUTS_PER_DATAGRAM_MAX = 32;
+/** Ticks that are played at once after a stall; more are skipped. */
+const CATCH_UP_MAX = 10;
+
+/** What a game brings: how its input is written, and how its players move. */
+export interface PlayedGame<Body, Input> extends Locomotion<Body, Input> {
+  name: string;
+  write(writer: BitWriter, input: Input): void;
+  same(a: Input, b: Input): boolean;
+  body(schema: Schema, row: Row): Body | undefined;
+}
+
+export interface MatchOptions<Body, Input> {
+  endpoints: Endpoint[];
+  token: string;
+  app: string;
+  resume?: Saved | undefined;
+  game: PlayedGame<Body, Input>;
+  /** The input of the next tick. */
+  sample: (tick: number) => Input;
+  onRoom: (message: RoomMessage["kind"]) => void;
+  onSchema: (schema: Schema, timeline: Timeline) => void;
+  onState: (state: LinkState) => void;
+  onOver: (code: number, message: string) => void;
+}
+
+/** Numbers for the net overlay. */
+export interface NetStats {
+  transport: string;
+  rttMs: number;
+  lossPercent: number;
+  inBytesPerS: number;
+  outBytesPerS: number;
+  correctionsPerS: number;
+  marginTicks: number;
+  leadTicks: number;
+  delayMs: number;
+}
+
+interface Counters {
+  at: number;
+  bytesIn: number;
+  bytesOut: number;
+  out: number;
+  lost: number;
+  corrections: number;
+}
+
+/** A match session. */
+export class MatchClient<Body, Input> {
+  readonly link: Link;
+  readonly predictor: Predictor<Body, Input>;
+  timeline: Timeline | undefined;
+  joined: Joined | undefined;
+  tickHz = 60;
+  private tick0 = 0;
+  private schema: Schema | undefined;
+  private decoder: SnapshotDecoder | undefined;
+  private readonly playout = new Playout();
+  private lead: Lead | undefined;
+  private inputs: { tick: number; input: Input }[] = [];
+  private inputTick = -1;
+  private margin = 0;
+  private drawnLag = 0;
+  private counters: Counters = { at: performance.now(), bytesIn: 0, bytesOut: 0, out: 0, lost: 0, corrections: 0 };
+  private timer: ReturnType<typeof setInterval>;
+
+  constructor(private readonly options: MatchOptions<Body, Input>) {
+    this.predictor = new Predictor(options.game);
+    const { token, app, resume, game } = options;
+    this.link = new Link(
+      { token, app, game: game.name, build: "web", schemaHash: 0n, capabilities: [], pingEveryUs: 1_000_000, resume },
+      {
+        endpoints: options.endpoints,
+        lanes: [LANE_CONTROL, LANE_ROOM, LANE_BULK],
+        silenceMs: (rtt, variance) => Math.max(300, 3 * rtt + 4 * variance),
+        giveUpMs: 60_000,
+        onEvent: (event) => this.handle(event),
+        onState: options.onState,
+      },
+    );
+    this.timer = setInterval(() => this.pump(), 4);
+  }
+
+  /** Server ticks at this moment, not whole; negative before the match starts. */
+  serverTick(): number {
+    return ((this.link.session.clock.serverTime(nowMicros()) - this.tick0) * this.tickHz) / 1e6;
+  }
+
+  /** The tick to draw remote things at. */
+  drawTick(seconds: number): number {
+    const now = this.serverTick();
+    const tick = this.playout.tick(now, seconds);
+    this.drawnLag = now - tick;
+    return tick;
+  }
+
+  /** How much of the current input tick has passed, 0 to 1. */
+  tickPart(): number {
+    const ahead = this.serverTick() + (this.lead?.ticks ?? 0) - this.inputTick;
+    return Math.max(0, Math.min(1, ahead));
+  }
+
+  /** Rates since the last call. */
+  stats(): NetStats {
+    const { stats, clock } = this.link.session;
+    const now: Counters = { at: performance.now(), bytesIn: stats.bytesIn, bytesOut: stats.bytesOut, out: stats.datagramsOut, lost: stats.datagramsLost, corrections: this.predictor.corrections };
+    const old = this.counters;
+    this.counters = now;
+    const seconds = Math.max(0.001, (now.at - old.at) / 1_000);
+    return {
+      transport: this.link.transport,
+      rttMs: clock.srtt / 1_000,
+      lossPercent: now.out > old.out ? Math.min(100, ((now.lost - old.lost) / (now.out - old.out)) * 100) : 0,
+      inBytesPerS: (now.bytesIn - old.bytesIn) / seconds,
+      outBytesPerS: (now.bytesOut - old.bytesOut) / seconds,
+      correctionsPerS: (now.corrections - old.corrections) / seconds,
+      marginTicks: this.margin / 4,
+      leadTicks: this.lead?.ticks ?? 0,
+      delayMs: (this.drawnLag / this.tickHz) * 1_000,
+    };
+  }
+
+  /** Leaves the match for good. */
+  leave(): void {
+    clearInterval(this.timer);
+    this.link.close();
+  }
+
+  private handle(event: LinkEvent): void {
+    if (event.kind === "attached") this.attached(event.welcome);
+    else if (event.kind === "message" && event.lane === LANE_ROOM) this.room(event.payload);
+    else if (event.kind === "datagram-received" && event.lane === LANE_SNAPSHOT) this.snapshot(event.payload);
+    else if (event.kind === "closed" || event.kind === "refused") {
+      clearInterval(this.timer);
+      this.options.onOver(event.code, event.message);
+    }
+  }
+
+  private attached(welcome: Welcome): void {
+    this.tick0 = Number(welcome.tick0Us);
+    this.tickHz = welcome.tickHz || this.tickHz;
+    this.lead = undefined;
+    this.inputs = [];
+  }
+
+  private room(payload: Uint8Array): void {
+    const { kind } = fromBinary(RoomMessageSchema, payload);
+    if (kind.case === "joined") this.join(kind.value);
+    this.options.onRoom(kind);
+  }
+
+  private join(joined: Joined): void {
+    const before = this.joined;
+    this.joined = joined;
+    if (before !== undefined && before.schemaJson === joined.schemaJson) return;
+    this.schema = Schema.parse(joined.schemaJson);
+    this.decoder = new SnapshotDecoder(this.schema);
+    this.timeline = new Timeline(this.schema);
+    this.options.onSchema(this.schema, this.timeline);
+  }
+
+  private snapshot(payload: Uint8Array): void {
+    if (this.decoder === undefined || this.timeline === undefined || this.schema === undefined) return;
+    const snapshot = this.decoder.decode(payload);
+    if (snapshot === undefined) return;
+    if (snapshot.restarted) this.timeline.clear();
+    this.timeline.push(snapshot.tick, snapshot.rows, snapshot.gone);
+    this.playout.arrived(this.serverTick(), snapshot.tick);
+    const { applied, margin } = snapshot;
+    if (applied !== undefined) this.inputs = this.inputs.filter(({ tick }) => tick > applied);
+    if (margin !== undefined && this.lead !== undefined) {
+      this.margin = margin;
+      this.lead.take(nowMicros(), margin, this.link.session.clock.srtt);
+    }
+    const own = this.joined && this.timeline.row(this.joined.entity);
+    const body = own && this.options.game.body(this.schema, own);
+    if (body !== undefined) this.predictor.confirm(snapshot.tick, body);
+  }
+
+  private pump(): void {
+    const { session } = this.link;
+    if (!session.isAttached || !session.clock.isSet || !this.predictor.ready) return;
+    this.lead ??= new Lead((session.clock.srtt / 1e6) * this.tickHz);
+    const target = Math.floor(this.serverTick() + this.lead.ticks);
+    const behind = target - Math.max(this.inputTick, this.predictor.tick);
+    if (behind <= 0) return;
+    if (behind > CATCH_UP_MAX || this.inputTick < 0) this.inputTick = target - 1;
+    this.inputTick = Math.max(this.inputTick, this.predictor.tick);
+    while (this.inputTick < target) {
+      this.inputTick += 1;
+      const input = this.options.sample(this.inputTick);
+      this.inputs.push({ tick: this.inputTick, input });
+      this.predictor.advance(this.inputTick, input);
+    }
+    this.sendInputs();
+  }
+
+  private sendInputs(): void {
+    const newest = this.inputs.slice(-INPUTS_PER_DATAGRAM_MAX);
+    // A gap (a stall of this page) ends the run: the ticks of one datagram are consecutive.
+    let first = newest.length - 1;
+    while (first > 0 && newest[first - 1]!.tick === newest[first]!.tick - 1) first -= 1;
+    this.inputs = newest.slice(first);
+    const inputs = this.inputs.map(({ input }) => input);
+    if (inputs.length === 0) return;
+    this.link.sendDatagram(LANE_INPUT, encodeInputs(this.inputTick, inputs, this.options.game.write, this.options.game.same));
+  }
+}
+
+/** True when a code says that the session to resume is gone, so that a new token is needed. */
+export function isSessionGone(code: number): boolean {
+  const gone: number[] = [CODE.SessionUnknown, CODE.SessionSecret, CODE.TokenUsed, CODE.TokenExpired, CODE.MatchUnknown, CODE.MatchEnded];
+  return gone.includes(code);
+}

@@ -1,0 +1,12 @@
+// Amphi in TypeScript: sessions, topics, replicated worlds. `docs/wire.md` describes the bytes.
+
+export * from "./arena-move.ts";
+export { MatchClient, type MatchOptions, type NetStats, type PlayedGame } from "./client.ts";
+export { type Action, actionOf, CODE, codeLabel, helpOf, nameOf } from "./codes.ts";
+export { Link, type LinkState, nowMicros } from "./link.ts";
+export type { Endpoint } from "./pipe.ts";
+export { ReplicaError, SnapshotDecoder, ViewDecoder } from "./replica.ts";
+export { type Row, Schema } from "./schema.ts";
+export { type Saved, Session } from "./session.ts";
+export { Timeline } from "./timeline.ts";
+export { type Publication, TopicError, TopicsClient } from "./topics.ts";
