@@ -12,6 +12,8 @@ use thiserror::Error;
 
 /// How long a call may take unless [`ServiceClient::with_timeout`] says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// Idle connections are given up before the other side does, so that no call meets one that is just closing.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Why a call has no result.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -67,6 +69,7 @@ impl ServiceClient {
         crate::listener::install_crypto();
         let http = reqwest::Client::builder()
             .no_proxy()
+            .pool_idle_timeout(IDLE_TIME_MAX)
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| ServiceFailure::Unreachable(error.to_string()))?;

@@ -63,6 +63,15 @@ impl Request {
         find(&self.params, name).unwrap_or_default()
     }
 
+    /// Path and query as they came, to pass the request on.
+    pub fn path_and_query(&self) -> String {
+        if self.query.is_empty() {
+            return self.path.clone();
+        }
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.query).finish();
+        format!("{}?{query}", self.path)
+    }
+
     /// The first query parameter of this name, percent-decoded.
     pub fn query(&self, name: &str) -> Option<&str> {
         find(&self.query, name)
