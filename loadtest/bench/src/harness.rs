@@ -1,7 +1,7 @@
 //! One way to measure: pinned, alternated, medians of several rounds, a floor in the same run.
 //!
 //! ```text
-//! Bench::new("fanout", "us_per_delivery", floor, ours).against(peer).run(&Plan::default(), pinned)?
+//! Bench::new("fanout", "ns_per_send", floor, ours).against(peer).run(&Plan::default(), pinned)?
 //! ```
 //! A new bench is one file beside this folder and a variant of `Name` in `main.rs`. When it needs a server, that is a
 //! subcommand in `main.rs` which prints one line when it is ready (its address) and serves until it is killed; the
