@@ -19,10 +19,12 @@ type Ground = [i32; 2];
 
 // Fastest turn of the view, 1/65536 turn per tick (about 500° per second).
 const TURN_MAX: i32 = 1_500;
-// Greatest error of aim to each side, 1/65536 turn (about 5°).
-const AIM_ERROR: i32 = 900;
+// Greatest error of aim to each side, 1/65536 turn (about 4°).
+const AIM_ERROR: i32 = 700;
 // Ticks for which an error of aim lasts.
 const AIM_TICKS: u32 = 24;
+// Ticks for which a bot keeps its pace.
+const PACE_TICKS: u32 = 80;
 // Highest block that a jump clears, units.
 const JUMPABLE: i32 = 6_400;
 
@@ -119,14 +121,17 @@ fn role(view: &View, me: &Seen) -> Role {
         .filter(|mate| mate.player.alive() && usize::from(mate.player.index) != keeper)
         .filter(|mate| (distance(mate.ground(), ball), mate.seat) < mine)
         .count();
-    if nearer <= size / 4 { Role::Chaser } else { Role::Hunter }
+    if nearer <= size / 3 { Role::Chaser } else { Role::Hunter }
 }
 
 /// Gets behind the ball and runs, shoves or shoots it towards the other goal.
 fn chase(view: &View, me: &Seen, rng: &mut Rng) -> Plan {
     let lead = |axis: usize| view.ball[axis] + view.ball_velocity[axis] * 10;
     let ball = [lead(0), lead(2)];
-    let goal = enemy_goal(me);
+    let [line, _] = enemy_goal(me);
+    // Not at the middle, where a keeper stands: a corner for some seconds, then the other.
+    let corner = if (view.tick / 200 + u32::from(me.seat.0)).is_multiple_of(2) { 1 } else { -1 };
+    let goal = [line, corner * 5 * METRE / 2];
     let way = unit(minus(goal, ball));
     let from_ball = minus(me.ground(), ball);
     let along = dot(from_ball, way);
@@ -142,12 +147,12 @@ fn chase(view: &View, me: &Seen, rng: &mut Rng) -> Plan {
         plus(ball, scaled(way, -3 * METRE / 2))
     };
     let near = distance(me.ground(), view.ball_ground());
-    let aligned = behind && aside.abs() * 4 < -along;
-    let shove = behind && near < 9_000 && facing(me, goal) && rng.chance(250);
+    let aligned = behind && aside.abs() * 7 < -along;
+    let shove = behind && near < 9_000 && facing(me, goal) && rng.chance(400);
     let shoot = aligned && (2 * METRE..16 * METRE).contains(&near);
     if shoot || near < 3 * METRE {
         let look = if near < 3 * METRE && behind { [goal[0], METRE, goal[1]] } else { view.ball };
-        return Plan { go, look, fire: shoot && rng.chance(200), shove };
+        return Plan { go, look, fire: shoot && rng.chance(600), shove };
     }
     match view.nearest_foe(me).filter(|foe| distance(foe.ground(), me.ground()) < 9 * METRE) {
         Some(foe) => Plan { go, look: chest(foe), fire: rng.chance(60), shove },
@@ -160,13 +165,12 @@ fn keep(view: &View, me: &Seen, rng: &mut Rng) -> Plan {
     let own = [-enemy_goal(me)[0], 0];
     let ball = view.ball_ground();
     let danger = distance(ball, own);
-    if danger < 8 * METRE {
+    if danger < 5 * METRE {
         return chase(view, me, rng);
     }
     let way = unit(minus(ball, own));
-    let go = plus(own, scaled(way, (danger / 4).min(5 * METRE)));
-    let coming = view.ball_velocity[0].signum() == own[0].signum() && view.ball_velocity[0].abs() > 150;
-    let fire = coming && danger < 22 * METRE && rng.chance(100);
+    let go = plus(own, scaled(way, (danger / 2).min(16 * METRE)));
+    let fire = danger < 12 * METRE && rng.chance(30);
     Plan { go, look: view.ball, fire, shove: false }
 }
 
@@ -178,7 +182,7 @@ fn hunt(view: &View, me: &Seen, rng: &mut Rng) -> Plan {
     let go = plus(plus(ball, scaled(way, -7 * METRE)), [0, lane]);
     let Some(foe) = view.nearest_foe(me) else { return Plan { go, look: view.ball, fire: false, shove: false } };
     let far = distance(foe.ground(), me.ground());
-    let fire = far < 22 * METRE && facing(me, foe.ground()) && rng.chance(90);
+    let fire = far < 18 * METRE && facing(me, foe.ground()) && rng.chance(50);
     let shove = far < 2 * METRE && facing(me, foe.ground()) && rng.chance(100);
     Plan { go, look: chest(foe), fire, shove }
 }
@@ -200,8 +204,9 @@ fn act(view: &View, me: &Seen, plan: &Plan, rng: &mut Rng) -> ArenaInput {
         let course = course(view.tick, me, angle::heading(way[0], way[1]), rng);
         jump = course.jump;
         let turn = course.heading.wrapping_sub(yaw);
-        input.move_y = (angle::cos(turn) * 127 / ONE) as i8;
-        input.move_x = (-angle::sin(turn) * 127 / ONE) as i8;
+        let pace = pace(view.tick, me.seat);
+        input.move_y = (angle::cos(turn) * pace / ONE) as i8;
+        input.move_x = (-angle::sin(turn) * pace / ONE) as i8;
     }
     input.with_buttons(jump, plan.shove, plan.fire)
 }
@@ -259,6 +264,12 @@ fn aim_error(tick: u32, seat: Seat) -> (i32, i32) {
     let mut rng = Seed(u64::from(seat.0)).nth(u64::from(tick / AIM_TICKS)).rng();
     let mut error = |most: i32| rng.below(2 * most as u64 + 1) as i32 - most;
     (error(AIM_ERROR), error(AIM_ERROR / 2))
+}
+
+/// How far the stick is pushed: everybody dawdles now and then, which opens gaps for the others.
+fn pace(tick: u32, seat: Seat) -> i32 {
+    let mut rng = Seed(u64::from(seat.0)).split("pace").nth(u64::from(tick / PACE_TICKS)).rng();
+    if rng.chance(350) { 55 } else { 127 }
 }
 
 fn turned(from: u16, to: u16) -> u16 {

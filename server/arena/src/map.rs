@@ -102,7 +102,7 @@ pub fn kick_off(team: u8, index: usize) -> ([i32; 3], u16) {
     if team == 0 { ([-x, 0, z], 0) } else { ([x, 0, -z], 32_768) }
 }
 
-/// Where a dead player `index` of `team` comes back: in front of the own goal.
+/// Where a dead player `index` of `team` comes back: at the sides of the own half.
 pub fn respawn(team: u8, index: usize) -> ([i32; 3], u16) {
     let [x, z] = RESPAWN[index % TEAM_MAX].map(|quarters| quarters * QUARTER_METRE);
     if team == 0 { ([-x, 0, z], 0) } else { ([x, 0, -z], 32_768) }
@@ -180,7 +180,8 @@ const CORNERS: &[Row] = &[
 // x towards the own goal, z: team 0 as it looks, team 1 turned by half a turn.
 const KICK_OFF: [[i32; 2]; TEAM_MAX] =
     [[24, 0], [38, 16], [38, -16], [84, 0], [28, 34], [28, -34], [62, 10], [62, -10]];
-const RESPAWN: [[i32; 2]; TEAM_MAX] = [[88, 0], [88, 8], [88, -8], [84, 16], [84, -16], [84, 4], [84, -4], [88, 20]];
+const RESPAWN: [[i32; 2]; TEAM_MAX] =
+    [[68, 36], [68, -36], [84, 34], [84, -34], [56, 36], [56, -36], [76, 40], [76, -40]];
 
 // x, level, z; each with its twin at −x −z.
 const CRATES: &[[i32; 3]] = &[[16, 0, 26], [16, 0, -26], [52, 0, 12], [52, 0, -12], [52, 1, 12], [80, 0, 30]];

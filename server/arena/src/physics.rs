@@ -92,7 +92,7 @@ impl Physics {
         let half = metres(CRATE_HALF);
         let (body, shape) = if index == 0 {
             let ball = ColliderBuilder::ball(metres(BALL_RADIUS)).mass(BALL_MASS).restitution(0.65).friction(0.5);
-            (body.linear_damping(0.25).angular_damping(0.6).ccd_enabled(true), ball)
+            (body.linear_damping(0.15).angular_damping(0.6).ccd_enabled(true), ball)
         } else {
             let cuboid = ColliderBuilder::cuboid(half, half, half).mass(CRATE_MASS).restitution(0.1).friction(0.5);
             (body.linear_damping(0.2).angular_damping(0.8), cuboid)

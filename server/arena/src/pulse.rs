@@ -20,17 +20,17 @@ pub const SHOVE_TICKS: u32 = 45;
 /// Reach of a pulse, m.
 pub const PULSE_RANGE: f32 = 60.0;
 /// Health that a pulse takes from an opponent.
-pub const PULSE_DAMAGE: u8 = 20;
+pub const PULSE_DAMAGE: u8 = 15;
 /// Reach of a shove from body to body, units.
 pub const SHOVE_RANGE: i32 = 10_240;
 
 // What a pulse adds to the velocity: of a player, units per tick; of ball and crates, m/s.
 const PULSE_PUSH: i32 = 200;
-const PULSE_BALL: f32 = 10.0;
+const PULSE_BALL: f32 = 13.0;
 const PULSE_CRATE: f32 = 4.0;
 // The same for a shove, ahead and up.
 const SHOVE_PUSH: [i32; 2] = [480, 280];
-const SHOVE_BALL: [f32; 2] = [14.0, 2.0];
+const SHOVE_BALL: [f32; 2] = [16.0, 2.5];
 const SHOVE_CRATE: [f32; 2] = [5.0, 2.0];
 
 /// A player while all fight in one tick.
@@ -92,7 +92,9 @@ fn fire(index: usize, fighters: &mut [Fighter], stage: &mut Stage<'_>) {
     match target {
         Target::Nothing | Target::Block => {}
         Target::Thing(0) => {
-            stage.physics.push(0, direction * PULSE_BALL, None);
+            // Seen from eye height the ball lies low: without this a pulse would press it into the floor.
+            let along = Vector::new(direction.x, direction.y.max(0.1), direction.z).normalize();
+            stage.physics.push(0, along * PULSE_BALL, None);
             stage.touch.by(seat);
         }
         Target::Thing(thing) => stage.physics.push(usize::from(thing), direction * PULSE_CRATE, Some(end)),

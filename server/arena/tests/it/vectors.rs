@@ -10,6 +10,7 @@ use amphi_server_arena::movement::{self, PlayerBody, Statics};
 use amphi_server_arena::{ArenaInput, angle};
 use amphi_shared_wire::{Rng, Seed};
 
+#[allow(clippy::disallowed_methods, reason = "vectors are files, written on request")]
 fn golden(name: &str, text: &str) {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors/arena-move");
     let path = folder.join(format!("{name}.json"));
