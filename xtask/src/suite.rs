@@ -12,9 +12,28 @@ use crate::{page, setup, step, terminal};
 /// Seeds of the simulator per run.
 const SIMULATOR_SEEDS: &str = "200";
 
-/// One step of the suite, done.
+/// What a step counts for in the sum.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Weight {
+    /// Nothing, unless it fails: a build.
+    None,
+    /// One test, by its exit code.
+    One,
+    /// What its test runner says.
+    Runner,
+}
+
+/// One step of the suite: programs that run one after another.
+struct Step {
+    name: &'static str,
+    weight: Weight,
+    commands: Vec<Command>,
+}
+
+/// One step, done.
 struct Done {
     name: &'static str,
+    success: bool,
     count: Count,
     took: Duration,
 }
@@ -26,61 +45,65 @@ struct Done {
 pub(crate) fn run(house: &House) -> anyhow::Result<()> {
     setup::everything(house)?;
     page::build(house)?;
-    let done: Vec<Done> = steps(house).into_iter().map(|(name, command)| step(name, command)).collect();
-    for Done { name, count, took } in &done {
-        let verb = if count.failed == 0 { "Passed" } else { "FAILED" };
+    let done: Vec<Done> = steps(house).into_iter().map(Step::run).collect();
+    for Done { name, success, count, took } in &done {
+        let verb = if *success { "Passed" } else { "FAILED" };
         let tests = format!("{} passed, {} failed", count.passed, count.failed);
         terminal::say(verb, &format!("{name}: {tests} in {}", terminal::took(*took)));
     }
     let sum = done.iter().fold(Count::default(), |sum, step| sum.plus(step.count));
     println!("{} passed, {} failed", sum.passed, sum.failed);
-    if sum.failed > 0 {
-        bail!("{} tests failed", sum.failed);
+    if done.iter().any(|step| !step.success) {
+        bail!("not every test passed");
     }
     Ok(())
 }
 
 /// The steps in order. All Rust builds select the whole workspace, so features are unified the same way each time.
-fn steps(house: &House) -> Vec<(&'static str, Vec<Command>)> {
+fn steps(house: &House) -> Vec<Step> {
     let simulator = house.target().join("debug/amphi-loadtest-sim");
     let mut seeds = house.command(&simulator.to_string_lossy());
     seeds.args(["--seeds", SIMULATOR_SEEDS]);
+    let build_simulator = house.cargo(&["build", "--workspace", "--locked", "--bin", "amphi-loadtest-sim"]);
     let own_game = ["test", "--locked", "--manifest-path", "examples/own-game/Cargo.toml"];
+    let step = |name, weight, commands| Step { name, weight, commands };
+    let cargo = |args: &[&str]| vec![house.cargo(args)];
     vec![
-        ("build", vec![house.cargo(&["nextest", "run", "--workspace", "--locked", "--no-run"])]),
-        ("Rust tests and browser", vec![house.cargo(&["nextest", "run", "--workspace", "--locked"])]),
-        ("documentation examples", vec![house.cargo(&["test", "--workspace", "--locked", "--doc"])]),
-        ("page tests", vec![page::npm(house, &["test"])]),
-        ("simulator", vec![house.cargo(&["build", "--workspace", "--locked", "--bin", "amphi-loadtest-sim"]), seeds]),
-        ("a studio's own game", vec![house.cargo(&own_game)]),
+        step("build of the tests", Weight::None, cargo(&["nextest", "run", "--workspace", "--locked", "--no-run"])),
+        step("Rust and browser", Weight::Runner, cargo(&["nextest", "run", "--workspace", "--locked"])),
+        step("examples in the docs", Weight::Runner, cargo(&["test", "--workspace", "--locked", "--doc"])),
+        step("page", Weight::Runner, vec![page::npm(house, &["test"])]),
+        step("simulator", Weight::One, vec![build_simulator, seeds]),
+        step("a studio's own game", Weight::Runner, cargo(&own_game)),
     ]
 }
 
-/// Runs one step. A program that counts nothing is one test by itself, and so is one that fails uncounted.
-fn step(name: &'static str, commands: Vec<Command>) -> Done {
-    terminal::say("Testing", name);
-    let start = Instant::now();
-    let mut count = Count::default();
-    let mut failed = false;
-    for mut command in commands {
-        match step::count(&mut command) {
+impl Step {
+    /// Runs the programs up to the first that fails. A failure that no runner counted is one failed test.
+    fn run(self) -> Done {
+        terminal::say("Testing", self.name);
+        let start = Instant::now();
+        let mut counted = Count::default();
+        let success = self.commands.into_iter().all(|mut command| match step::count(&mut command) {
             Ok(outcome) => {
-                count = count.plus(outcome.count);
-                failed |= !outcome.success;
+                counted = counted.plus(outcome.count);
+                outcome.success
             }
             Err(error) => {
                 terminal::error(&error);
-                failed = true;
+                false
             }
-        }
-        if failed {
-            break;
-        }
+        });
+        let count = match (self.weight, success) {
+            (Weight::None, true) => Count::default(),
+            (Weight::One, true) => Count { passed: 1, failed: 0 },
+            (Weight::Runner, true) => counted,
+            (Weight::None | Weight::One, false) => Count { passed: 0, failed: 1 },
+            (Weight::Runner, false) => Count { failed: counted.failed.max(1), ..counted },
+        };
+        Done { name: self.name, success, count, took: start.elapsed() }
     }
-    if failed && count.failed == 0 {
-        count.failed = 1;
-    } else if count == Count::default() {
-        count.passed = 1;
-    }
-    Done { name, count, took: start.elapsed() }
 }
+
+#[cfg(test)]
+mod tests;
