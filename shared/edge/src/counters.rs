@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use amphi_shared_wire::Code;
+
 use crate::session::Transport;
 
 /// Why something that arrived went no further.
@@ -65,6 +67,20 @@ impl Refused {
         Self::SlowReader,
         Self::Silent,
     ];
+
+    /// The kind under which a refusal before the node's decision, or a broken rule, is counted.
+    pub(crate) fn of(code: Code) -> Self {
+        const KINDS: &[(Code, Refused)] = &[
+            (Code::ProtocolUnsupported, Refused::Protocol),
+            (Code::FrameTooLarge, Refused::Oversize),
+            (Code::FrameInvalid, Refused::Frame),
+            (Code::LaneInvalid, Refused::Frame),
+            (Code::RateLimited, Refused::Messages),
+            (Code::Silent, Refused::Silent),
+            (Code::HandshakeTimeout, Refused::HandshakeTimeout),
+        ];
+        KINDS.iter().find(|(c, _)| *c == code).map_or(Self::Hello, |(_, kind)| *kind)
+    }
 
     /// Name in metrics.
     pub const fn as_str(self) -> &'static str {

@@ -12,13 +12,16 @@
 pub mod certificate;
 pub mod clock;
 mod counters;
+pub mod dial;
 pub mod endpoint;
 pub mod host;
 pub mod http;
+mod inbound;
 mod listener;
 pub mod service;
 pub mod session;
 pub mod shutdown;
+mod streams;
 pub mod telemetry;
 
 pub use counters::{Counters, Refused};

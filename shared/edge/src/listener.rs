@@ -2,9 +2,8 @@
 
 mod admission;
 mod bind;
-mod pipe;
+mod greet;
 mod quic;
-mod streams;
 mod tcp;
 mod udp;
 mod ws;

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amphi_shared_session::{Refusal, parse_hello};
+use amphi_shared_wire::Code;
 use amphi_shared_wire::limits::{CONNECTIONS_MAX, HANDSHAKE_MS_MAX, HANDSHAKES_PENDING_MAX};
-use amphi_shared_wire::{Code, FrameError};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::Origins;
-use super::pipe::Inbound;
 use crate::clock::Clock;
 use crate::counters::{Counters, Refused};
+use crate::inbound::Inbound;
 use crate::session::{Decision, Incoming, Offer, Outbox, Transport};
 
 /// Time from the transport's handshake to the node's decision.
@@ -86,13 +86,13 @@ impl Shared {
 
     /// Reads the Hello and lets the node decide.
     pub(super) async fn admit(
-        self: &Arc<Self>,
+        &self,
         place: Place,
         from: From,
         first: Bytes,
         outbox: &Arc<Outbox>,
     ) -> Result<Inbound, Refusal> {
-        let hello = parse_hello(first).inspect_err(|refusal| self.counters.count(kind_of(refusal.code)))?;
+        let hello = parse_hello(first).inspect_err(|refusal| self.counters.count(Refused::of(refusal.code)))?;
         let From { transport, peer, origin } = from;
         let offer = Offer { hello, transport, peer, origin, outbox: Arc::clone(outbox), clock: self.clock };
         let (incoming, decided) = Incoming::new(offer);
@@ -105,7 +105,8 @@ impl Shared {
         match decided.await {
             Ok(Decision::Accept { pipe, mailbox }) => {
                 let open = self.counters.open_connection(transport);
-                Ok(Inbound::new(Arc::clone(self), pipe, mailbox, (open, place.connection)))
+                let own = (self.clock, self.counters.clone());
+                Ok(Inbound::accepted(own, (pipe, mailbox), (open, place.connection)))
             }
             Ok(Decision::Refuse(refusal)) => {
                 self.counters.count(Refused::ByNode);
@@ -113,27 +114,5 @@ impl Shared {
             }
             Err(_) => Err(Code::Unavailable.into()),
         }
-    }
-}
-
-/// The kind under which a refusal before the node's decision is counted.
-pub(super) fn kind_of(code: Code) -> Refused {
-    const KINDS: &[(Code, Refused)] = &[
-        (Code::ProtocolUnsupported, Refused::Protocol),
-        (Code::FrameTooLarge, Refused::Oversize),
-        (Code::FrameInvalid, Refused::Frame),
-        (Code::LaneInvalid, Refused::Frame),
-        (Code::RateLimited, Refused::Messages),
-        (Code::Silent, Refused::Silent),
-        (Code::HandshakeTimeout, Refused::HandshakeTimeout),
-    ];
-    KINDS.iter().find(|(c, _)| *c == code).map_or(Refused::Hello, |(_, kind)| *kind)
-}
-
-pub(super) fn code_of(error: FrameError) -> Code {
-    match error {
-        FrameError::TooLarge => Code::FrameTooLarge,
-        FrameError::Header => Code::FrameInvalid,
-        FrameError::Lane(_) => Code::LaneInvalid,
     }
 }

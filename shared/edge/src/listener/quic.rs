@@ -15,7 +15,7 @@ use web_transport_quinn::{Request, Session};
 
 use super::SESSION_PATH;
 use super::admission::{From, HANDSHAKE, Place, Shared};
-use super::streams;
+use super::greet;
 use super::udp::CountingSocket;
 use crate::certificate::Certificate;
 use crate::counters::{Counters, Refused};
@@ -107,7 +107,7 @@ async fn serve(incoming: quinn::Incoming, place: Place, shared: Arc<Shared>) {
                 Transport::Quic => Datagrams::native(session.clone()),
                 Transport::WebTransport | Transport::WebSocket => Datagrams::browser(session.clone()),
             };
-            streams::serve(session, datagrams, (place, from), shared).await;
+            greet::serve(session, datagrams, (place, from), shared).await;
         }
         Ok(None) => {}
         Err(_) => shared.counters.count(Refused::HandshakeTimeout),

@@ -17,10 +17,10 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite;
 
-use super::admission::{From, HANDSHAKE, OVERLOADED_RETRY_MS, Place, Shared, code_of, kind_of};
-use super::pipe::{End, Inbound};
+use super::admission::{From, HANDSHAKE, OVERLOADED_RETRY_MS, Place, Shared};
 use crate::counters::Refused;
 use crate::http::{Context, Peer, Problem};
+use crate::inbound::{End, Inbound, code_of};
 use crate::session::{Datagrams, Next, Outbox, Transport};
 
 /// What is queued gets this long to leave when a connection closes.
@@ -84,7 +84,7 @@ async fn serve(socket: WebSocket, place: Place, from: From, shared: Arc<Shared>)
         Ok(Ok(first)) => first,
         Ok(Err(None)) => return shared.counters.count(Refused::Handshake),
         Ok(Err(Some(code))) => {
-            shared.counters.count(kind_of(code));
+            shared.counters.count(Refused::of(code));
             return refuse(&mut sink, code.into()).await;
         }
         Err(_) => {

@@ -1,9 +1,12 @@
 //! What good clients get.
 
-use amphi_shared_edge::session::{PipeEventKind, Refusal, Transport};
+use amphi_shared_edge::dial::{DialError, Dialer};
+use amphi_shared_edge::endpoint::Endpoint;
+use amphi_shared_edge::session::{PipeEventKind, PipeId, Refusal, Transport};
 use amphi_shared_edge::{Origins, Refused};
 use amphi_shared_wire::Code;
 use bytes::Bytes;
+use tokio::sync::mpsc;
 
 use crate::client::{Quic, Ws, hello, refusal};
 use crate::server::{Server, patient};
@@ -114,6 +117,32 @@ async fn pages_of_other_origins_may_be_kept_out() {
         let incoming = patient(server.listening.incoming.recv()).await.unwrap();
         assert_eq!(incoming.origin.as_deref(), origin);
     }
+}
+
+#[tokio::test]
+async fn an_endpoint_can_be_dialled_when_its_certificate_is_pinned() {
+    let mut server = Server::start();
+    let endpoints: Vec<Endpoint> = server.listening.endpoints("127.0.0.1", "").iter().map(Into::into).collect();
+    let dialer = Dialer::new(server.clock).unwrap();
+    for endpoint in &endpoints[..2] {
+        let (mailbox, mut events) = mpsc::channel(16);
+        let dialled = dialer.dial(endpoint, &[0, 2], PipeId(9), mailbox.clone()).await.unwrap();
+        dialled.handle.frame(0, hello()).unwrap();
+        let (pipe, handle) = server.accept().await;
+        dialled.handle.frame(2, Bytes::from_static(b"up")).unwrap();
+        assert_eq!(server.frame(pipe).await, (2, Bytes::from_static(b"up")));
+        handle.frame(2, Bytes::from_static(b"down")).unwrap();
+        handle.close(Code::MatchEnded, "");
+        let kinds = [patient(events.recv()).await.unwrap().kind, patient(events.recv()).await.unwrap().kind];
+        let down = PipeEventKind::Frame { lane: 2, payload: Bytes::from_static(b"down") };
+        assert_eq!(kinds, [down, PipeEventKind::Closed(Some(Code::MatchEnded))]);
+        let other = Endpoint { cert_sha256: vec!["00".repeat(32)], ..endpoint.clone() };
+        let refused = dialer.dial(&other, &[0], PipeId(1), mailbox).await;
+        assert!(matches!(refused, Err(DialError::Connection(..))), "{refused:?}");
+    }
+    let (mailbox, _events) = mpsc::channel(16);
+    let refused = dialer.dial(&endpoints[2], &[0], PipeId(1), mailbox).await;
+    assert!(matches!(refused, Err(DialError::Endpoint(..))), "{refused:?}");
 }
 
 #[tokio::test]

@@ -1,57 +1,32 @@
-//! A session over QUIC streams and datagrams: one bidirectional stream per reliable lane, opened by the client.
+//! Bytes over QUIC streams and datagrams: one bidirectional stream per reliable lane, opened by the client.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use amphi_shared_session::Refusal;
-use amphi_shared_wire::limits::HELLO_BYTES_MAX;
-use amphi_shared_wire::{Code, LANE_CONTROL, Lane, ORDERED_LANES, StreamDecoder, encode_varint};
+use amphi_shared_wire::{Code, Lane, ORDERED_LANES, StreamDecoder, encode_varint};
 use bytes::Bytes;
 use tokio::task::JoinSet;
 use web_transport_quinn::{RecvStream, SendStream, Session, SessionError, WebTransportError};
 
-use super::admission::{From, HANDSHAKE, Place, Shared, code_of, kind_of};
-use super::pipe::{End, Inbound};
-use crate::counters::Refused;
-use crate::session::{Datagrams, Next, Outbox};
+use crate::inbound::{End, Inbound, code_of};
+use crate::session::{Next, Outbox};
 
 /// What is queued gets this long to leave when a connection closes.
-const GRACE: Duration = Duration::from_secs(1);
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
 /// Bytes taken from a stream at a time.
-const READ_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const READ_BYTES_MAX: usize = 16 * 1024;
 
-/// A lane's stream, its lane byte read.
-struct LaneStream {
-    lane: Lane,
-    send: SendStream,
-    recv: RecvStream,
-    decoder: StreamDecoder,
+/// A lane's stream, its lane byte read or written.
+pub(crate) struct LaneStream {
+    pub(crate) lane: Lane,
+    pub(crate) send: SendStream,
+    pub(crate) recv: RecvStream,
+    pub(crate) decoder: StreamDecoder,
 }
 
-/// Serves a connection whose transport handshake is done, to its end.
-pub(super) async fn serve(session: Session, datagrams: Datagrams, place: (Place, From), shared: Arc<Shared>) {
-    let hello = tokio::time::timeout(HANDSHAKE, read_hello(&session)).await;
-    let (mut control, first) = match hello {
-        Ok(Ok(read)) => read,
-        Ok(Err(None)) => return shared.counters.count(Refused::Handshake),
-        Ok(Err(Some((control, code)))) => {
-            shared.counters.count(kind_of(code));
-            return refuse(&session, control, code.into()).await;
-        }
-        Err(_) => {
-            shared.counters.count(Refused::HandshakeTimeout);
-            return session.close(Code::HandshakeTimeout.number(), Code::HandshakeTimeout.name().as_bytes());
-        }
-    };
-    let outbox = Outbox::new(datagrams, shared.counters.clone());
-    let (place, from) = place;
-    let admitted = tokio::time::timeout(HANDSHAKE, shared.admit(place, from, first, &outbox)).await;
-    let inbound = match admitted.unwrap_or_else(|_| Err(Code::Unavailable.into())) {
-        Ok(inbound) => Arc::new(inbound),
-        Err(refusal) => return refuse(&session, control, refusal).await,
-    };
-    control.lane = LANE_CONTROL;
-    let end = run(&session, control, &inbound, &outbox).await;
+/// Carries a session to the end of the connection, starting with these lanes.
+pub(crate) async fn carry(session: Session, lanes: Vec<LaneStream>, inbound: Arc<Inbound>, outbox: Arc<Outbox>) {
+    let end = run(&session, lanes, &inbound, &outbox).await;
     outbox.gone();
     inbound.closed(&end).await;
     match end {
@@ -64,7 +39,7 @@ pub(super) async fn serve(session: Session, datagrams: Datagrams, place: (Place,
 }
 
 /// Moves bytes both ways until someone ends it.
-async fn run(session: &Session, control: LaneStream, inbound: &Arc<Inbound>, outbox: &Arc<Outbox>) -> End {
+async fn run(session: &Session, lanes: Vec<LaneStream>, inbound: &Arc<Inbound>, outbox: &Arc<Outbox>) -> End {
     let mut opened = [false; ORDERED_LANES];
     let (mut opening, mut readers, mut writers) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
     let mut start = |stream: LaneStream, readers: &mut JoinSet<_>, writers: &mut JoinSet<_>| {
@@ -76,7 +51,7 @@ async fn run(session: &Session, control: LaneStream, inbound: &Arc<Inbound>, out
         writers.spawn(write(usize::from(lane), send, Arc::clone(outbox)));
         Ok(())
     };
-    let mut state = start(control, &mut readers, &mut writers);
+    let mut state = lanes.into_iter().try_for_each(|stream| start(stream, &mut readers, &mut writers));
     let end = loop {
         if let Err(code) = state {
             break End::Broken(code);
@@ -104,40 +79,14 @@ async fn run(session: &Session, control: LaneStream, inbound: &Arc<Inbound>, out
     if let End::ByOwner(code, _) = &end
         && *code != Code::SlowReader
     {
-        // What the owner queued before it closed still leaves, if the client reads it.
+        // What the owner queued before it closed still leaves, if the other side reads it.
         let _ = tokio::time::timeout(GRACE, async { while writers.join_next().await.is_some() {} }).await;
     }
     writers.shutdown().await;
     end
 }
 
-/// The first message of the first stream, which must be lane 0. `Err(None)`: the connection broke.
-async fn read_hello(session: &Session) -> Result<(LaneStream, Bytes), Option<(LaneStream, Code)>> {
-    let (send, recv) = session.accept_bi().await.map_err(|_| None)?;
-    let mut control = LaneStream { lane: LANE_CONTROL, send, recv, decoder: StreamDecoder::new() };
-    let mut lane = [0];
-    control.recv.read_exact(&mut lane).await.map_err(|_| None)?;
-    if lane[0] != LANE_CONTROL {
-        return Err(Some((control, Code::HandshakeInvalid)));
-    }
-    let mut received = 0;
-    loop {
-        match control.decoder.poll() {
-            Ok(Some(first)) => return Ok((control, first)),
-            // A longer one is refused by its length alone.
-            Ok(None) if received > HELLO_BYTES_MAX => return Err(Some((control, Code::FrameTooLarge))),
-            Ok(None) => {}
-            Err(error) => return Err(Some((control, code_of(error)))),
-        }
-        let Ok(Some(chunk)) = control.recv.read_chunk(READ_BYTES_MAX, true).await else {
-            return Err(None);
-        };
-        received += chunk.bytes.len();
-        control.decoder.push(&chunk.bytes);
-    }
-}
-
-/// `None`: the client gave the stream up, or the connection broke, which is noticed elsewhere.
+/// `None`: the other side gave the stream up, or the connection broke, which is noticed elsewhere.
 async fn open_lane(send: SendStream, mut recv: RecvStream) -> Result<Option<LaneStream>, Code> {
     let mut lane = [0];
     if recv.read_exact(&mut lane).await.is_err() {
@@ -149,7 +98,7 @@ async fn open_lane(send: SendStream, mut recv: RecvStream) -> Result<Option<Lane
     Ok(Some(LaneStream { lane: lane[0], send, recv, decoder: StreamDecoder::new() }))
 }
 
-/// One lane from the client, until its stream ends.
+/// One lane from the other side, until its stream ends.
 async fn read(lane: Lane, mut recv: RecvStream, mut decoder: StreamDecoder, inbound: Arc<Inbound>) -> Result<(), Code> {
     loop {
         while let Some(payload) = decoder.poll().map_err(code_of)? {
@@ -162,7 +111,7 @@ async fn read(lane: Lane, mut recv: RecvStream, mut decoder: StreamDecoder, inbo
     }
 }
 
-/// One lane to the client, until the outbox ends or the client stops it.
+/// One lane to the other side, until the outbox ends or the other side stops it.
 async fn write(queue: usize, mut send: SendStream, outbox: Arc<Outbox>) {
     while let Next::Write(batch) = outbox.next(queue).await {
         let mut chunks = Vec::with_capacity(batch.len() * 2);
@@ -184,22 +133,7 @@ async fn write(queue: usize, mut send: SendStream, outbox: Arc<Outbox>) {
     }
 }
 
-async fn refuse(session: &Session, control: LaneStream, refusal: Refusal) {
-    let say = async {
-        let mut send = control.send;
-        let payload = refusal.encode();
-        let mut bytes = Vec::with_capacity(payload.len() + 4);
-        amphi_shared_wire::encode_stream_message(&payload, &mut bytes);
-        if send.write_all(&bytes).await.is_ok() && send.finish().is_ok() {
-            let _ = send.stopped().await;
-        }
-    };
-    let _ = tokio::time::timeout(GRACE, say).await;
-    session.close(refusal.code.number(), refusal.code.name().as_bytes());
-    let _ = tokio::time::timeout(GRACE, session.closed()).await;
-}
-
-/// The code the client closed with, when it named one of ours.
+/// The code the other side closed with, when it named one of ours.
 fn code_from(error: &SessionError) -> Option<Code> {
     match error {
         SessionError::WebTransportError(WebTransportError::Closed(number, _)) => Code::from_number(*number),

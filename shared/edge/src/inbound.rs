@@ -1,24 +1,26 @@
-//! What an accepted connection hands to its owner, within its rates.
+//! What a connection hands to its owner, within its rates.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use amphi_shared_session::{PipeId, RateLimit};
 use amphi_shared_wire::limits::{BULK_CHUNK_BYTES_MAX, DATAGRAMS_PER_S_MAX, MESSAGES_PER_S_MAX};
-use amphi_shared_wire::{Code, LANE_BULK, Lane};
+use amphi_shared_wire::{Code, FrameError, LANE_BULK, Lane};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::admission::{Shared, kind_of};
-use crate::counters::{OpenConnection, Refused};
+use crate::clock::Clock;
+use crate::counters::{Counters, OpenConnection, Refused};
 use crate::session::{PipeEvent, PipeEventKind};
 
-/// The receiving half of an accepted connection.
-pub(super) struct Inbound {
-    shared: Arc<Shared>,
+/// The receiving half of a connection.
+pub(crate) struct Inbound {
+    clock: Clock,
+    counters: Counters,
     pipe: PipeId,
     mailbox: mpsc::Sender<PipeEvent>,
-    rates: Mutex<Rates>,
-    _counted: (OpenConnection, OwnedSemaphorePermit),
+    /// None for a server that this process has dialled.
+    rates: Option<Mutex<Rates>>,
+    _counted: Option<(OpenConnection, OwnedSemaphorePermit)>,
 }
 
 struct Rates {
@@ -27,7 +29,7 @@ struct Rates {
 }
 
 /// How a connection ended.
-pub(super) enum End {
+pub(crate) enum End {
     /// The client closed it, or it broke.
     ByPeer(Option<Code>),
     /// Its owner closed it.
@@ -37,21 +39,29 @@ pub(super) enum End {
 }
 
 impl Inbound {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        pipe: PipeId,
-        mailbox: mpsc::Sender<PipeEvent>,
+    /// A connection that a client made: it keeps to the rates.
+    pub(crate) fn accepted(
+        (clock, counters): (Clock, Counters),
+        (pipe, mailbox): (PipeId, mpsc::Sender<PipeEvent>),
         counted: (OpenConnection, OwnedSemaphorePermit),
     ) -> Self {
         let rates = Rates {
             messages: RateLimit::new(MESSAGES_PER_S_MAX, MESSAGES_PER_S_MAX),
             datagrams: RateLimit::new(DATAGRAMS_PER_S_MAX, DATAGRAMS_PER_S_MAX),
         };
-        Self { shared, pipe, mailbox, rates: Mutex::new(rates), _counted: counted }
+        Self { clock, counters, pipe, mailbox, rates: Some(Mutex::new(rates)), _counted: Some(counted) }
+    }
+
+    /// A connection that this process made.
+    pub(crate) fn dialled(
+        (clock, counters): (Clock, Counters),
+        (pipe, mailbox): (PipeId, mpsc::Sender<PipeEvent>),
+    ) -> Self {
+        Self { clock, counters, pipe, mailbox, rates: None, _counted: None }
     }
 
     /// A message of a reliable lane. Waits for room in the mailbox, and the client with it.
-    pub(super) async fn frame(&self, lane: Lane, payload: Bytes) -> Result<(), Code> {
+    pub(crate) async fn frame(&self, lane: Lane, payload: Bytes) -> Result<(), Code> {
         if lane == LANE_BULK && payload.len() > BULK_CHUNK_BYTES_MAX {
             return Err(Code::FrameTooLarge);
         }
@@ -62,28 +72,28 @@ impl Inbound {
     }
 
     /// A message that says nothing (a ping), which costs as much as one that does.
-    pub(super) fn nothing(&self) -> Result<(), Code> {
+    pub(crate) fn nothing(&self) -> Result<(), Code> {
         self.check(|rates| &mut rates.messages).map_err(|()| Code::RateLimited)
     }
 
     /// A datagram. Never waits: what is too much is dropped and counted.
-    pub(super) fn datagram(&self, bytes: Bytes) {
+    pub(crate) fn datagram(&self, bytes: Bytes) {
         if self.check(|rates| &mut rates.datagrams).is_err() {
-            self.shared.counters.count(Refused::Datagrams);
+            self.counters.count(Refused::Datagrams);
             return;
         }
         if self.mailbox.try_send(self.event(PipeEventKind::Datagram(bytes))).is_err() {
-            self.shared.counters.count(Refused::MailboxFull);
+            self.counters.count(Refused::MailboxFull);
         }
     }
 
     /// The last event of the connection. No other may follow.
-    pub(super) async fn closed(&self, end: &End) {
+    pub(crate) async fn closed(&self, end: &End) {
         let code = match end {
             End::ByPeer(code) => *code,
             End::ByOwner(code, _) => Some(*code),
             End::Broken(code) => {
-                self.shared.counters.count(kind_of(*code));
+                self.counters.count(Refused::of(*code));
                 tracing::debug!(pipe = self.pipe.0, %code, "a client broke a rule");
                 Some(*code)
             }
@@ -93,12 +103,24 @@ impl Inbound {
     }
 
     fn event(&self, kind: PipeEventKind) -> PipeEvent {
-        PipeEvent { pipe: self.pipe, at: self.shared.clock.now(), kind }
+        PipeEvent { pipe: self.pipe, at: self.clock.now(), kind }
     }
 
     fn check(&self, rate: impl FnOnce(&mut Rates) -> &mut RateLimit) -> Result<(), ()> {
+        let Some(rates) = &self.rates else {
+            return Ok(());
+        };
         // Nothing panics while it holds the lock, so a poisoned one is still whole.
-        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        rate(&mut rates).check(self.shared.clock.now()).map_err(|_| ())
+        let mut rates = rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rate(&mut rates).check(self.clock.now()).map_err(|_| ())
+    }
+}
+
+/// The code that a client hears for bytes that are no frame.
+pub(crate) fn code_of(error: FrameError) -> Code {
+    match error {
+        FrameError::TooLarge => Code::FrameTooLarge,
+        FrameError::Header => Code::FrameInvalid,
+        FrameError::Lane(_) => Code::LaneInvalid,
     }
 }
