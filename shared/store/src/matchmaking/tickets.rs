@@ -103,7 +103,8 @@ impl MatchStore {
         tx.commit().await
     }
 
-    /// Ends a waiting ticket with a final state. False when it was not waiting (any more).
+    /// Ends a waiting ticket with a final state; players that its claim holds are free. False when it was not waiting
+    /// (any more).
     ///
     /// # Errors
     /// The database failed, or another process has it.
@@ -116,8 +117,13 @@ impl MatchStore {
     ) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
         let sql = "UPDATE tickets SET state = $2, code = $3, updated_us = $4 \
-                   WHERE ticket_id = $1 AND state = 'queued'";
+                   WHERE ticket_id = $1 AND state IN ('queued', 'claimed')";
         let changed = tx.execute(sql, args![ticket.to_string(), state.as_str(), i64::from(code), now]).await?;
+        if changed == 1 {
+            let sql = "DELETE FROM holds WHERE match_id = (SELECT match_id FROM tickets WHERE ticket_id = $1) \
+                       AND user_id IN (SELECT user_id FROM ticket_players WHERE ticket_id = $1)";
+            tx.execute(sql, args![ticket.to_string()]).await?;
+        }
         tx.commit().await?;
         Ok(changed == 1)
     }

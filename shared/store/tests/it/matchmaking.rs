@@ -101,6 +101,12 @@ pub(crate) async fn claims(location: &Location) {
     assert_eq!((ticket.state, ticket.code), (TicketState::Failed, 404));
     assert_eq!(store.hold(&AppId::default(), UserId::from_bits(3)).await.expect("read"), None, "its player is free");
     assert_eq!(store.open_claims().await.expect("read"), []);
+    store.add_ticket(&ticket(4, &[4])).await.expect("added");
+    store.claim(&claim(3, &[4]), &[TicketId::from_bits(4)]).await.expect("asked").expect("claimed");
+    assert!(store.end_ticket(TicketId::from_bits(4), TicketState::Cancelled, 0, NOW).await.expect("ended"));
+    assert_eq!(store.hold(&AppId::default(), UserId::from_bits(4)).await.expect("read"), None, "who leaves is free");
+    assert!(store.allocated(MatchId::from_bits(3), &AllocateReply::default(), until, NOW).await.expect("allocated"));
+    assert_eq!(state(&store, 4).await, TicketState::Cancelled, "and stays out");
     assert_eq!(store.claim_of(MatchId::from_bits(9)).await.expect("read"), None);
     store.close().await;
 }
