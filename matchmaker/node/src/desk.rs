@@ -79,7 +79,7 @@ impl Desk {
             return Err(Code::AlreadyQueued.into());
         }
         let info = self.match_info(hold.match_id).await?;
-        let running = info.filter(|info| is_running(info));
+        let running = info.filter(is_running);
         let seated = |info: &MatchInfo| self.clock.now() < hold.held_until || is_seated(info, user);
         match running.filter(seated) {
             Some(info) => Ok(Some((hold, info))),

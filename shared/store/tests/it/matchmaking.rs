@@ -97,8 +97,8 @@ pub(crate) async fn claims(location: &Location) {
     assert!(!store.release(MatchId::from_bits(1), 404, NOW).await.expect("asked"), "a running match is not released");
     store.claim(&claim(2, &[3]), &ids[2..]).await.expect("asked").expect("claimed");
     assert!(store.release(MatchId::from_bits(2), 404, NOW).await.expect("released"));
-    let ticket = store.ticket(ids[2]).await.expect("read").expect("known");
-    assert_eq!((ticket.state, ticket.code), (TicketState::Failed, 404));
+    let failed = store.ticket(ids[2]).await.expect("read").expect("known");
+    assert_eq!((failed.state, failed.code), (TicketState::Failed, 404));
     assert_eq!(store.hold(&AppId::default(), UserId::from_bits(3)).await.expect("read"), None, "its player is free");
     assert_eq!(store.open_claims().await.expect("read"), []);
     store.add_ticket(&ticket(4, &[4])).await.expect("added");
