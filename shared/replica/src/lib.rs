@@ -11,6 +11,7 @@ extern crate self as amphi_shared_replica;
 
 pub mod blend;
 mod board;
+mod code_table;
 mod event;
 mod game;
 mod input;
@@ -23,6 +24,7 @@ mod row;
 mod schema;
 mod seat;
 mod sim;
+mod snapshot;
 mod state_hash;
 
 pub use amphi_shared_replica_derive::Replicate;
@@ -38,4 +40,7 @@ pub use row::Row;
 pub use schema::{ComponentSchema, Schema};
 pub use seat::{NetId, Seat, SeatState, Seats};
 pub use sim::Sim;
+pub use snapshot::{
+    Recipient, Snapshot, SnapshotDecoder, SnapshotEncoder, SnapshotError, SnapshotHeader, ViewDecoder, ViewEncoder,
+};
 pub use state_hash::StateHasher;

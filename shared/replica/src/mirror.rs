@@ -130,6 +130,11 @@ impl Mirror {
         NetId(self.ids[slot as usize])
     }
 
+    /// An entity is in this slot.
+    pub fn is_live(&self, slot: u32) -> bool {
+        self.entities.get(slot as usize).is_some_and(Option::is_some)
+    }
+
     /// Components of the entity in a slot, as a bit set.
     pub fn mask(&self, slot: u32) -> u64 {
         self.masks[slot as usize]
@@ -168,6 +173,16 @@ impl Mirror {
         let mut values = Vec::new();
         self.copy_row(slot, &mut values);
         Row { mask: self.mask(slot), values }
+    }
+
+    /// Copies masks, change ticks and columns, by slot.
+    pub(crate) fn copy_columns(&self, masks: &mut Vec<u64>, changed: &mut Vec<u32>, columns: &mut Vec<Vec<i32>>) {
+        masks.clone_from(&self.masks);
+        changed.clone_from(&self.changed);
+        columns.resize_with(self.columns.len(), Vec::new);
+        for (copy, column) in columns.iter_mut().zip(&self.columns) {
+            copy.clone_from(&column.rows);
+        }
     }
 
     pub(crate) fn entity(&self, slot: u32) -> Option<Entity> {

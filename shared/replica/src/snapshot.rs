@@ -1,0 +1,18 @@
+//! Snapshots and views: the rows of a mirror as bits, there and back. `docs/wire.md` describes the layout.
+
+mod body;
+mod decoder;
+mod encoder;
+mod header;
+mod history;
+mod recipient;
+mod view;
+
+pub use decoder::{Snapshot, SnapshotDecoder, SnapshotError};
+pub use encoder::SnapshotEncoder;
+pub use header::SnapshotHeader;
+pub use recipient::Recipient;
+pub use view::{ViewDecoder, ViewEncoder};
+
+#[cfg(test)]
+mod tests;
