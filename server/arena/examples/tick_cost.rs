@@ -1,6 +1,11 @@
 //! What one tick of a full 8v8 match of bots costs: `cargo run --release -p amphi-server-arena --example tick_cost`.
 
-#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "it measures, and prints what it measured")]
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "it measures, and prints what it measured"
+)]
 
 use std::time::{Duration, Instant};
 

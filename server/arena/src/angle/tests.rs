@@ -1,5 +1,6 @@
 use super::*;
 
+#[allow(clippy::disallowed_methods, reason = "the platform's sine is only compared with, within a tolerance")]
 #[test]
 fn the_sine_is_close_to_the_real_one() {
     for angle in 0..=u16::MAX {
