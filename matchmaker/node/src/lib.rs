@@ -11,6 +11,7 @@ mod desk;
 mod http;
 mod metrics;
 mod overview;
+mod pace;
 mod queue;
 mod recover;
 mod results;

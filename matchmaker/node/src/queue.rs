@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::desk::{Desk, SeatGrant};
 use crate::results::strength;
-use crate::role::Event;
+use crate::role::{Event, Refused};
 
 /// Regions a client may name.
 const REGIONS_MAX: usize = 32;
@@ -62,6 +62,7 @@ pub(crate) async fn post(desk: Desk, request: Request) -> Result<Response, Probl
     if !desk.modes.iter().any(|mode| mode.name == asked.mode) {
         return Err(Code::ModeUnknown.into());
     }
+    admit(&desk, caller).await?;
     let now = desk.clock.now();
     let ticket = TicketId::generate(now, &mut Seed(u64::from_le_bytes(random_bytes())).rng());
     if let Some((hold, info)) = desk.playing(caller.user).await? {
@@ -121,6 +122,18 @@ pub(crate) async fn cancel(desk: Desk, request: Request) -> Result<Response, Pro
     let (ticket, user) = (ticket_of(&request)?, caller.user);
     desk.ask(|reply| Event::Cancel { ticket, user, reply }).await??;
     Ok(Response::empty())
+}
+
+/// Whether the caller may ask for a ticket now, before anything costs more than that.
+async fn admit(desk: &Desk, caller: &UserToken) -> Result<(), Problem> {
+    let (app, user) = (desk.app.clone(), caller.user);
+    desk.ask(|reply| Event::Admit { app, user, reply }).await?.map_err(|refused| match refused {
+        Refused::Waiting => Code::AlreadyQueued.into(),
+        Refused::TooOften(left) => {
+            let left_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX).max(1);
+            Problem::from(Code::RateLimited).retry_after(left_ms)
+        }
+    })
 }
 
 /// A ticket that leads back into the running match of the caller.

@@ -21,6 +21,7 @@ use crate::config::{MatchRoleConfig, MatchStartError};
 use crate::desk::Desk;
 use crate::metrics::Metrics;
 use crate::overview::{MatchOverview, overview};
+use crate::pace::Pace;
 use crate::recover::recover;
 use crate::{allocate, http};
 
@@ -43,6 +44,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 
 /// What may happen to the role.
 pub(crate) enum Event {
+    Admit { app: AppId, user: UserId, reply: oneshot::Sender<Result<(), Refused>> },
     Queue { new: Box<NewTicket>, reply: oneshot::Sender<Result<TicketView, Code>> },
     Show { ticket: TicketId, user: UserId, reply: oneshot::Sender<Result<TicketView, Code>> },
     Wait { ticket: TicketId, user: UserId, reply: oneshot::Sender<Result<TicketView, Code>> },
@@ -50,6 +52,14 @@ pub(crate) enum Event {
     Leave { app: AppId, user: UserId, reply: oneshot::Sender<()> },
     Placed { match_id: MatchId, outcome: Result<AllocateReply, Code> },
     Overview { reply: oneshot::Sender<MatchOverview> },
+}
+
+/// Why a person may not ask for a ticket now.
+pub(crate) enum Refused {
+    /// The person has a ticket that waits.
+    Waiting,
+    /// The person asked too often; for this long there is no other ticket.
+    TooOften(Micros),
 }
 
 /// What the role needs from its process.
@@ -92,6 +102,7 @@ impl MatchRole {
             waiting: BTreeMap::new(),
             placing: 0,
             allocations: Arc::new(Semaphore::new(ALLOCATIONS_MAX)),
+            pace: Pace::default(),
             next_purge: parts.clock.now() + PURGE_EVERY,
         };
         tokio::spawn(async move {
@@ -152,6 +163,7 @@ struct Task {
     /// Claims for which the fleet is being asked.
     placing: usize,
     allocations: Arc<Semaphore>,
+    pace: Pace,
     next_purge: Micros,
 }
 
@@ -202,6 +214,11 @@ impl Task {
     async fn handle(&mut self, event: Event, draining: bool) {
         let now = self.desk.clock.now();
         match event {
+            Event::Admit { app, user, reply } => {
+                let waiting = self.matchmaker.ticket_of(&app, user).map(|_| Refused::Waiting);
+                let admitted = self.pace.check(now, user).map_err(Refused::TooOften);
+                let _ = reply.send(admitted.and(waiting.map_or(Ok(()), Err)));
+            }
             Event::Queue { reply, .. } if draining => {
                 let _ = reply.send(Err(Code::Draining));
             }

@@ -133,6 +133,8 @@ pub const INTERNAL_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 // Matchmaking and fleet.
 /// Tickets in the pool. Beyond: refuse with `QueueFull`.
 pub const TICKETS_MAX: usize = 100_000;
+/// Tickets that one person may ask for per 10 s. Beyond: refuse with `RateLimited`.
+pub const TICKETS_PER_10_S: u32 = 10;
 /// Players on one ticket.
 pub const TICKET_PLAYERS_MAX: usize = 8;
 /// A ticket that nobody polls for this long is cancelled, ms.

@@ -1,4 +1,4 @@
-use amphi_shared_wire::limits::HTTP_BODY_BYTES_MAX;
+use amphi_shared_wire::limits::{HTTP_BODY_BYTES_MAX, TICKETS_PER_10_S};
 use serde_json::json;
 
 use crate::house::{House, Person};
@@ -65,4 +65,19 @@ async fn every_route_asks_for_its_token() {
     }
     let (status, modes) = house.get(&nobody, "/api/v1/modes").await;
     assert_eq!((status, &modes["modes"][0]["name"], &modes["modes"][1]["team_size"]), (200, &json!("1v1"), &json!(2)));
+}
+
+#[tokio::test]
+async fn whoever_asks_for_too_many_tickets_is_slowed_down() {
+    let house = House::open().await;
+    let (ann, bob) = (house.person(1, "Ann"), house.person(2, "Bob"));
+    let mut answers = Vec::new();
+    for _ in 0..TICKETS_PER_10_S * 2 {
+        answers.push(house.post(&ann, QUEUE, &json!({ "mode": "1v1" })).await);
+    }
+    let (status, slowed) = answers.last().unwrap();
+    assert_eq!((*status, slowed["code"].as_str()), (429, Some("A0114")), "{slowed}");
+    assert!(slowed["retry_after_ms"].as_u64().unwrap() <= 10_000);
+    assert_eq!(answers.iter().filter(|(status, _)| *status == 201).count(), 1);
+    house.queue(&bob, "1v1").await;
 }
