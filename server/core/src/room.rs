@@ -1,0 +1,558 @@
+//! A match: people in seats, ticks, and what everyone is told.
+
+use std::collections::VecDeque;
+
+use amphi_shared_replica::{Game, GameError, MatchMode, Recipient, Seat, SimMode, SnapshotEncoder, SnapshotHeader};
+use amphi_shared_wire::limits::{ROOM_COMMANDS_MAX, SEATS_MAX};
+use amphi_shared_wire::proto::{self, MatchResult, PlayerResult, RoomMessage, RoomReport, ViewMatch, room_message};
+use amphi_shared_wire::{AppId, Code, LANE_ROOM, Lane, MatchId, Micros, Seed, Tick, TickClock, UserId};
+use bytes::Bytes;
+use prost::Message;
+use thiserror::Error;
+
+use crate::RoomCommand;
+use crate::input_buffer::{Arrival, InputBuffer};
+use crate::journal::{JournalHeader, JournalRecord, frame};
+use crate::occupant::{Occupants, SeatPlan};
+use crate::view::View;
+use crate::world::World;
+
+/// How long a seat is kept for someone who was planned for it, s.
+const KEPT_S: u32 = 20;
+/// People who left and are remembered for the result. Beyond: the oldest is forgotten.
+const DEPARTED_MAX: usize = 4 * SEATS_MAX;
+/// The whole match, seen from nowhere in particular.
+const VIEW_ALL: u32 = 0;
+
+/// What a room is made with.
+#[derive(Clone, Debug)]
+pub struct RoomConfig {
+    /// The match.
+    pub match_id: MatchId,
+    /// Its app.
+    pub app: AppId,
+    /// Its mode.
+    pub mode: MatchMode,
+    /// People whose seats are kept for a while.
+    pub seats: Vec<SeatPlan>,
+    /// When ticks start.
+    pub tick_clock: TickClock,
+    /// Where the match's randomness comes from.
+    pub seed: Seed,
+}
+
+/// Why a room cannot be made.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RoomError {
+    /// The game does not build a world.
+    #[error(transparent)]
+    Game(#[from] GameError),
+}
+
+/// What a room wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RoomOutput {
+    /// Append this to the journal before anything that follows leaves the process.
+    Journal(Bytes),
+    /// Tell the person on a seat.
+    Send {
+        /// Number of the seat.
+        seat: u8,
+        /// The lane.
+        lane: Lane,
+        /// The message.
+        payload: Bytes,
+    },
+    /// Publish a frame of a view.
+    View {
+        /// Number of the view.
+        view: u32,
+        /// Older frames are not needed any more.
+        keyframe: bool,
+        /// A `ViewFrame`.
+        payload: Bytes,
+    },
+    /// The match is over.
+    Ended(MatchResult),
+}
+
+/// What a step did.
+#[derive(Debug)]
+pub struct StepReport {
+    /// The tick that was simulated.
+    pub tick: Tick,
+    /// Hash of the state after it.
+    pub hash: u64,
+    /// Why the world cannot go on; the match has ended with the outcome `lost`.
+    pub fault: Option<GameError>,
+}
+
+/// Plain counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RoomStats {
+    /// Inputs that found their tick.
+    pub inputs: u64,
+    /// Inputs that came too late.
+    pub inputs_late: u64,
+    /// Inputs for ticks too far ahead.
+    pub inputs_early: u64,
+    /// Datagrams on the input lane that could not be read.
+    pub inputs_invalid: u64,
+    /// Commands refused.
+    pub commands_refused: u64,
+}
+
+/// A person on a seat.
+#[derive(Default)]
+struct Player {
+    inputs: InputBuffer,
+    recipient: Recipient,
+    /// Wants the greeting that follows an attach.
+    greet: bool,
+    user: String,
+    name: String,
+    joined: Tick,
+}
+
+/// Someone who left before the end.
+struct Departed {
+    result: PlayerResult,
+    ticks: u32,
+}
+
+/// One match.
+///
+/// Contract: call one of the methods that change it, then drain [`Self::poll_output`], then call the next. Journal
+/// outputs come before what depends on them.
+pub struct Room {
+    config: RoomConfig,
+    game: Game,
+    world: World,
+    seats: Occupants,
+    players: Vec<Option<Player>>,
+    commands: Vec<RoomCommand>,
+    encoder: SnapshotEncoder,
+    view: View,
+    departed: VecDeque<Departed>,
+    outputs: VecDeque<RoomOutput>,
+    ended: bool,
+    stats: RoomStats,
+}
+
+impl Room {
+    /// A room at tick 0, with a bot on every seat. Its first output is the journal's header.
+    ///
+    /// # Errors
+    /// The game does not build a world for this mode.
+    pub fn new(game: &Game, config: RoomConfig) -> Result<Self, RoomError> {
+        let world = World::new(game, SimMode::Authority, config.mode.clone(), config.seed)?;
+        let header = JournalHeader {
+            match_id: config.match_id.to_string(),
+            app: config.app.to_string(),
+            game: game.name().to_owned(),
+            build: game.version().to_owned(),
+            schema_hash: game.schema().hash(),
+            mode: config.mode.clone(),
+            seed: config.seed.0,
+            tick0_us: config.tick_clock.tick0.0,
+        };
+        let seats = config.mode.seats();
+        Ok(Self {
+            seats: Occupants::new(&config.mode, &config.seats),
+            players: (0..seats).map(|_| None).collect(),
+            commands: Vec::new(),
+            encoder: SnapshotEncoder::new(),
+            view: View::new(config.mode.tick_hz, game.schema().to_json().to_owned()),
+            departed: VecDeque::new(),
+            outputs: VecDeque::from([RoomOutput::Journal(frame(&header))]),
+            ended: false,
+            stats: RoomStats::default(),
+            game: game.clone(),
+            world,
+            config,
+        })
+    }
+
+    /// A seat for this person: the one that is kept for them, else one of a bot.
+    pub fn open_seat(&self, team: Option<u8>, user: UserId) -> Option<u8> {
+        let keeping = self.tick().0 < KEPT_S * self.config.mode.tick_hz;
+        self.seats.open(team, user, keeping)
+    }
+
+    /// Takes a command for the next tick.
+    ///
+    /// # Errors
+    /// `MatchEnded`, `Overloaded`, or `SeatTaken` and `RequestInvalid` for a seat that is not free or does not exist.
+    pub fn push(&mut self, _now: Micros, command: RoomCommand) -> Result<(), Code> {
+        let checked = self.check(&command);
+        if let Err(code) = checked {
+            self.stats.commands_refused += 1;
+            return Err(code);
+        }
+        let next = self.tick().plus(1);
+        match &command {
+            RoomCommand::Join { seat, user, name } => {
+                self.seats.join(*seat, user);
+                let player = Player { user: user.clone(), name: name.clone(), joined: next, ..Player::default() };
+                self.players[usize::from(*seat)] = Some(Player { greet: true, ..player });
+            }
+            RoomCommand::Leave { seat } => self.remove(*seat),
+            RoomCommand::Presence { .. } | RoomCommand::Input { .. } | RoomCommand::End { .. } => {}
+        }
+        self.commands.push(command);
+        Ok(())
+    }
+
+    /// A datagram of the input lane has arrived from the person on a seat.
+    pub fn handle_input(&mut self, now: Micros, seat: u8, payload: &[u8]) {
+        let current = self.tick();
+        let clock = self.config.tick_clock;
+        let Some(port) = self.world.sim.input_port() else { return };
+        let Some(Some(player)) = self.players.get_mut(usize::from(seat)) else { return };
+        let Ok(inputs) = port.read_datagram(payload) else {
+            self.stats.inputs_invalid += 1;
+            return;
+        };
+        for (tick, bytes) in inputs {
+            match player.inputs.arrive((now, clock), current, tick, bytes) {
+                Arrival::Kept => self.stats.inputs += 1,
+                Arrival::Late => self.stats.inputs_late += 1,
+                Arrival::Early => self.stats.inputs_early += 1,
+                Arrival::Repeated => {}
+            }
+        }
+    }
+
+    /// The session on a seat has attached, for the first time or again: it is greeted, and told everything anew.
+    pub fn on_attached(&mut self, now: Micros, seat: u8) {
+        let Some(Some(player)) = self.players.get_mut(usize::from(seat)) else { return };
+        player.recipient.reset();
+        player.greet = true;
+        self.presence(now, seat, true);
+    }
+
+    /// The session on a seat has no connection; the seat stays.
+    pub fn on_detached(&mut self, now: Micros, seat: u8) {
+        self.presence(now, seat, false);
+    }
+
+    /// The client on a seat has the snapshot with this number.
+    pub fn on_acked(&mut self, seat: u8, seq: u16) {
+        if let Some(Some(player)) = self.players.get_mut(usize::from(seat)) {
+            player.recipient.on_acked(seq);
+        }
+    }
+
+    /// The snapshot with this number did not arrive.
+    pub fn on_lost(&mut self, seat: u8, seq: u16) {
+        if let Some(Some(player)) = self.players.get_mut(usize::from(seat)) {
+            player.recipient.on_lost(seq);
+        }
+    }
+
+    /// Simulates the next tick. After the end of the match it does nothing.
+    pub fn step(&mut self, now: Micros) -> StepReport {
+        let tick = self.tick().plus(1);
+        if self.ended {
+            return StepReport { tick: self.tick(), hash: 0, fault: None };
+        }
+        let commands = self.take_commands(tick);
+        let fault = self.world.step(&commands).err();
+        let roster = commands.iter().any(changes_roster);
+        let hash = self.world.sim.state_hash();
+        let record = JournalRecord { tick: tick.0, commands, hash: Some(hash) };
+        self.outputs.push_back(RoomOutput::Journal(frame(&record)));
+        self.encoder.start_tick(self.world.sim.mirror());
+        self.greet();
+        if roster {
+            let roster = proto::RosterChanged { roster: self.roster() };
+            self.broadcast(room_message::Kind::Roster(roster));
+        }
+        self.send_events(tick);
+        if fault.is_some() {
+            self.finish(now, "lost");
+        } else if self.is_over() {
+            self.finish(now, "finished");
+        } else {
+            self.publish(None);
+        }
+        StepReport { tick, hash, fault }
+    }
+
+    /// Ends the match from outside, for example with the outcome `drained`.
+    pub fn end(&mut self, now: Micros, outcome: &str) {
+        if self.ended {
+            return;
+        }
+        let mut commands = std::mem::take(&mut self.commands);
+        commands.push(RoomCommand::End { outcome: outcome.to_owned() });
+        let record = JournalRecord { tick: self.tick().0, commands, hash: None };
+        self.outputs.push_back(RoomOutput::Journal(frame(&record)));
+        self.finish(now, outcome);
+    }
+
+    /// The snapshot of the last tick for a seat, at most `budget_bytes` long; `None` when no person sits there or not
+    /// even the header fits. Call [`Self::snapshot_sent`] when it leaves.
+    pub fn encode_snapshot(&mut self, seat: u8, budget_bytes: usize) -> Option<Bytes> {
+        let own = self.world.sim.entity_of_seat(Seat(seat));
+        let player = self.players.get_mut(usize::from(seat))?.as_mut()?;
+        let header = SnapshotHeader {
+            applied: player.inputs.applied(),
+            margin: player.inputs.take_margin(),
+            late: player.inputs.late(),
+            ..SnapshotHeader::default()
+        };
+        let mirror = self.world.sim.mirror();
+        self.encoder.encode(mirror, &mut player.recipient, header, own, budget_bytes).map(Bytes::from)
+    }
+
+    /// The snapshot encoded last for this seat has left in the datagram with this number.
+    pub fn snapshot_sent(&mut self, seat: u8, seq: u16) {
+        if let Some(Some(player)) = self.players.get_mut(usize::from(seat)) {
+            player.recipient.sent(seq);
+        }
+    }
+
+    /// The next thing to do; `None` when all is said.
+    pub fn poll_output(&mut self) -> Option<RoomOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// How the room is, for the fleet. Tick times and overruns are measured by the driver.
+    pub fn report(&self) -> RoomReport {
+        let left = u64::from(self.ends_at().0.saturating_sub(self.tick().0));
+        RoomReport {
+            match_id: self.config.match_id.to_string(),
+            state: if self.ended { "ended" } else { "running" }.to_owned(),
+            tick: self.tick().0,
+            tick_hz: self.config.mode.tick_hz,
+            roster: self.roster(),
+            team_scores: self.world.sim.board().team_scores.clone(),
+            ends_in_ms: if self.ended { 0 } else { (left * 1_000 / u64::from(self.config.mode.tick_hz)) as u32 },
+            mode: self.config.mode.name.clone(),
+            ..RoomReport::default()
+        }
+    }
+
+    /// The last simulated tick.
+    pub fn tick(&self) -> Tick {
+        self.world.sim.tick()
+    }
+
+    /// Plain counters.
+    pub fn stats(&self) -> RoomStats {
+        self.stats
+    }
+
+    fn check(&self, command: &RoomCommand) -> Result<(), Code> {
+        if self.ended {
+            return Err(Code::MatchEnded);
+        }
+        if self.commands.len() >= ROOM_COMMANDS_MAX {
+            return Err(Code::Overloaded);
+        }
+        match command {
+            RoomCommand::Join { seat, .. } if !self.seats.exists(*seat) => Err(Code::RequestInvalid),
+            RoomCommand::Join { seat, .. } if self.seats.is_person(*seat) => Err(Code::SeatTaken),
+            RoomCommand::Leave { seat } | RoomCommand::Presence { seat, .. } if !self.seats.is_person(*seat) => {
+                Err(Code::RequestInvalid)
+            }
+            // These come from inputs and from `end`, with their own checks.
+            RoomCommand::Input { .. } | RoomCommand::End { .. } => Err(Code::RequestInvalid),
+            RoomCommand::Join { .. } | RoomCommand::Leave { .. } | RoomCommand::Presence { .. } => Ok(()),
+        }
+    }
+
+    fn presence(&mut self, now: Micros, seat: u8, connected: bool) {
+        if let Err(code) = self.push(now, RoomCommand::Presence { seat, connected })
+            && code == Code::Overloaded
+        {
+            // The roster shows an old state; play is not touched.
+            self.stats.commands_refused += 1;
+        }
+    }
+
+    fn remove(&mut self, seat: u8) {
+        self.seats.leave(seat);
+        let Some(player) = self.players.get_mut(usize::from(seat)).and_then(Option::take) else { return };
+        let ticks = self.ticks_present(&player);
+        let result = self.player_result(seat, &player, ticks);
+        if self.departed.len() == DEPARTED_MAX {
+            self.departed.pop_front();
+        }
+        self.departed.push_back(Departed { result, ticks });
+    }
+
+    /// Commands of the next tick, inputs last.
+    fn take_commands(&mut self, tick: Tick) -> Vec<RoomCommand> {
+        let mut commands = std::mem::take(&mut self.commands);
+        for (seat, player) in self.players.iter_mut().enumerate() {
+            let Some(player) = player else { continue };
+            if let Some(bytes) = player.inputs.take(tick) {
+                commands.push(RoomCommand::Input { seat: seat as u8, bytes });
+            }
+        }
+        commands
+    }
+
+    fn greet(&mut self) {
+        for seat in 0..self.players.len() as u8 {
+            let Some(Some(player)) = self.players.get_mut(usize::from(seat)) else { continue };
+            if !std::mem::take(&mut player.greet) {
+                continue;
+            }
+            let joined = proto::Joined {
+                match_id: self.config.match_id.to_string(),
+                seat: u32::from(seat),
+                entity: self.world.sim.entity_of_seat(Seat(seat)).map_or(0, |id| id.0),
+                tick: self.tick().0,
+                schema_json: self.game.schema().to_json().to_owned(),
+                roster: self.roster(),
+                mode: self.config.mode.name.clone(),
+            };
+            self.send(seat, room_message::Kind::Joined(joined));
+        }
+    }
+
+    fn send_events(&mut self, tick: Tick) {
+        let events: Vec<proto::GameEvent> = self
+            .world
+            .sim
+            .take_events()
+            .into_iter()
+            .map(|event| proto::GameEvent { tick: tick.0, kind: event.kind, body: event.body.into() })
+            .collect();
+        self.view.note(&events);
+        for event in events {
+            self.broadcast(room_message::Kind::Event(event));
+        }
+    }
+
+    fn publish(&mut self, result: Option<&MatchResult>) {
+        let state = || ViewMatch {
+            match_id: self.config.match_id.to_string(),
+            mode: self.config.mode.name.clone(),
+            roster: roster(&self.world),
+            team_scores: self.world.sim.board().team_scores.clone(),
+            tick0_us: self.config.tick_clock.tick0.0,
+            tick_hz: self.config.mode.tick_hz,
+            ends_at_tick: self.config.mode.duration_ticks(),
+        };
+        if let Some((keyframe, payload)) = self.view.frame(self.world.sim.mirror(), state, result) {
+            self.outputs.push_back(RoomOutput::View { view: VIEW_ALL, keyframe, payload });
+        }
+    }
+
+    fn finish(&mut self, now: Micros, outcome: &str) {
+        self.ended = true;
+        let result = self.result(now, outcome);
+        self.publish(Some(&result));
+        self.broadcast(room_message::Kind::MatchEnded(proto::MatchEnded { result: Some(result.clone()) }));
+        self.outputs.push_back(RoomOutput::Ended(result));
+    }
+
+    fn result(&self, now: Micros, outcome: &str) -> MatchResult {
+        let seats = self.world.sim.seats();
+        let sitting = seats.iter().map(|(seat, state)| match &self.players[usize::from(seat.0)] {
+            Some(player) => self.player_result(seat.0, player, self.ticks_present(player)),
+            None => PlayerResult {
+                seat: u32::from(seat.0),
+                team: u32::from(state.team),
+                name: state.name.clone(),
+                bot: true,
+                score: self.score(seat.0),
+                present_permille: 1_000,
+                ..PlayerResult::default()
+            },
+        });
+        let departed = self.departed.iter().map(|departed| PlayerResult {
+            present_permille: self.permille(departed.ticks),
+            ..departed.result.clone()
+        });
+        MatchResult {
+            match_id: self.config.match_id.to_string(),
+            version: 1,
+            app: self.config.app.to_string(),
+            mode: self.config.mode.name.clone(),
+            team_scores: self.world.sim.board().team_scores.clone(),
+            players: sitting.chain(departed).collect(),
+            started_us: self.config.tick_clock.tick0.0,
+            ended_us: now.0,
+            outcome: outcome.to_owned(),
+        }
+    }
+
+    fn player_result(&self, seat: u8, player: &Player, ticks: u32) -> PlayerResult {
+        let team = self.world.sim.seats().get(Seat(seat)).map_or(0, |state| state.team);
+        PlayerResult {
+            seat: u32::from(seat),
+            team: u32::from(team),
+            user: player.user.clone(),
+            name: player.name.clone(),
+            bot: false,
+            score: self.score(seat),
+            present_permille: self.permille(ticks),
+        }
+    }
+
+    fn ticks_present(&self, player: &Player) -> u32 {
+        self.tick().plus(1).0.saturating_sub(player.joined.0)
+    }
+
+    /// A share of the ticks simulated so far.
+    fn permille(&self, ticks: u32) -> u32 {
+        (u64::from(ticks) * 1_000 / u64::from(self.tick().0.max(1))).min(1_000) as u32
+    }
+
+    fn score(&self, seat: u8) -> i32 {
+        self.world.sim.board().player_scores.get(usize::from(seat)).copied().unwrap_or(0)
+    }
+
+    fn is_over(&self) -> bool {
+        self.world.sim.board().finished || self.tick() >= self.ends_at()
+    }
+
+    fn ends_at(&self) -> Tick {
+        Tick(self.config.mode.duration_ticks())
+    }
+
+    fn roster(&self) -> Vec<proto::Seat> {
+        roster(&self.world)
+    }
+
+    fn send(&mut self, seat: u8, kind: room_message::Kind) {
+        let payload = RoomMessage { kind: Some(kind) }.encode_to_vec().into();
+        self.outputs.push_back(RoomOutput::Send { seat, lane: LANE_ROOM, payload });
+    }
+
+    /// Tells everyone; encoded once.
+    fn broadcast(&mut self, kind: room_message::Kind) {
+        let payload = Bytes::from(RoomMessage { kind: Some(kind) }.encode_to_vec());
+        for seat in (0..self.players.len()).filter(|seat| self.players[*seat].is_some()) {
+            self.outputs.push_back(RoomOutput::Send { seat: seat as u8, lane: LANE_ROOM, payload: payload.clone() });
+        }
+    }
+}
+
+fn changes_roster(command: &RoomCommand) -> bool {
+    match command {
+        RoomCommand::Join { .. } | RoomCommand::Leave { .. } | RoomCommand::Presence { .. } => true,
+        RoomCommand::Input { .. } | RoomCommand::End { .. } => false,
+    }
+}
+
+fn roster(world: &World) -> Vec<proto::Seat> {
+    let seat = |(seat, state): (Seat, &amphi_shared_replica::SeatState)| proto::Seat {
+        seat: u32::from(seat.0),
+        team: u32::from(state.team),
+        name: state.name.clone(),
+        user: state.user.clone(),
+        bot: state.bot,
+        connected: state.connected,
+    };
+    world.sim.seats().iter().map(seat).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,345 @@
+//! Rooms of a tiny game: people come and go, packets are lost, and the journal tells the same story again.
+
+use std::sync::Arc;
+
+use amphi_shared_replica::{
+    Begin, GameEvents, Input, Inputs, MatchBoard, Mode, ReplicaApp, Replicate, Row, Seats, SimRng, SimTick, Simulate,
+    SnapshotDecoder, ViewDecoder, authority, encode_inputs,
+};
+use amphi_shared_wire::proto::ViewFrame;
+use amphi_shared_wire::{BitReader, BitWriter, OutOfBits, Rng};
+use bevy_app::{App, Plugin};
+use bevy_ecs::prelude::*;
+use proptest::prelude::*;
+use prost::Message;
+
+use super::*;
+use crate::{ReplayError, replay};
+
+/// Pawns walk on a line; bots walk at random. The first to stand at 100 wins.
+#[derive(Clone)]
+struct Line;
+
+#[derive(Clone, Component, Copy, Debug, PartialEq, Replicate)]
+struct Place {
+    x: i32,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Step(i8);
+
+impl Input for Step {
+    fn encode(&self, writer: &mut BitWriter) {
+        writer.bits(u32::from(self.0 as u8), 8);
+    }
+    fn decode(reader: &mut BitReader<'_>) -> Result<Self, OutOfBits> {
+        Ok(Self(reader.bits(8)? as u8 as i8))
+    }
+    fn sanitise(self) -> Self {
+        Self(self.0.clamp(-2, 2))
+    }
+    fn decayed(&self) -> Self {
+        Self(0)
+    }
+}
+
+impl Plugin for Line {
+    fn build(&self, app: &mut App) {
+        app.replicate::<Place>();
+        app.input::<Step>();
+        app.modes(&[Mode { name: "duel", teams: 2, team_size: 2, duration_s: 4 }]);
+        app.add_systems(Begin, |mut commands: Commands<'_, '_>, seats: Res<'_, Seats>| {
+            for (seat, _) in seats.iter() {
+                commands.spawn((seat, Place { x: 0 }));
+            }
+        });
+        app.add_systems(Simulate, (bots.run_if(authority), walk, judge).chain());
+    }
+}
+
+fn bots(seats: Res<'_, Seats>, mut inputs: ResMut<'_, Inputs<Step>>, mut rng: ResMut<'_, SimRng>) {
+    for (seat, _) in seats.iter().filter(|(_, state)| state.bot) {
+        inputs.set(seat, Step(rng.0.below(3) as i8 - 1));
+    }
+}
+
+fn walk(inputs: Res<'_, Inputs<Step>>, mut pawns: Query<'_, '_, (&Seat, &mut Place)>) {
+    for (seat, mut place) in &mut pawns {
+        place.x += i32::from(inputs.get(*seat).0);
+    }
+}
+
+fn judge(
+    pawns: Query<'_, '_, (&Seat, &Place)>,
+    tick: Res<'_, SimTick>,
+    mut board: ResMut<'_, MatchBoard>,
+    mut events: ResMut<'_, GameEvents>,
+) {
+    for (seat, place) in &pawns {
+        board.player_scores[usize::from(seat.0)] = place.x;
+        if place.x >= 100 {
+            board.finished = true;
+        }
+    }
+    if tick.0.0.is_multiple_of(20) {
+        events.push(1, vec![tick.0.0 as u8]);
+    }
+}
+
+const CLOCK: TickClock = TickClock { tick0: Micros(1_000_000), tick_hz: 60 };
+
+fn game() -> Game {
+    Game::new("line", Line)
+}
+
+fn user(n: u128) -> UserId {
+    UserId::from_bits(n)
+}
+
+fn room(seed: u64) -> Room {
+    let mode = game().mode("duel").unwrap().at(60);
+    let config = RoomConfig {
+        match_id: MatchId::from_bits(1),
+        app: AppId::default(),
+        mode,
+        seats: Vec::new(),
+        tick_clock: CLOCK,
+        seed: Seed(seed),
+    };
+    Room::new(&game(), config).unwrap()
+}
+
+fn join(room: &mut Room, n: u128) -> u8 {
+    let seat = room.open_seat(None, user(n)).unwrap();
+    room.push(Micros(0), RoomCommand::Join { seat, user: user(n).to_string(), name: format!("P{n}") }).unwrap();
+    seat
+}
+
+fn inputs(newest: u32, steps: &[i8]) -> Vec<u8> {
+    let steps: Vec<Step> = steps.iter().map(|s| Step(*s)).collect();
+    encode_inputs(Tick(newest), &steps)
+}
+
+/// Everything a room has said, sorted.
+#[derive(Default)]
+struct Said {
+    journal: Vec<u8>,
+    messages: Vec<(u8, RoomMessage)>,
+    frames: Vec<(bool, ViewFrame)>,
+    results: Vec<MatchResult>,
+}
+
+impl Said {
+    fn drain(&mut self, room: &mut Room) {
+        while let Some(output) = room.poll_output() {
+            match output {
+                RoomOutput::Journal(bytes) => self.journal.extend_from_slice(&bytes),
+                RoomOutput::Send { seat, lane, payload } => {
+                    assert_eq!(lane, LANE_ROOM);
+                    self.messages.push((seat, RoomMessage::decode(payload).unwrap()));
+                }
+                RoomOutput::View { keyframe, payload, .. } => {
+                    self.frames.push((keyframe, ViewFrame::decode(payload).unwrap()));
+                }
+                RoomOutput::Ended(result) => self.results.push(result),
+            }
+        }
+    }
+
+    fn kinds(&self, seat: u8) -> Vec<&'static str> {
+        let mine = self.messages.iter().filter(|(to, _)| *to == seat);
+        mine.filter_map(|(_, message)| message.kind.as_ref())
+            .map(|kind| match kind {
+                room_message::Kind::Joined(_) => "joined",
+                room_message::Kind::MatchEnded(_) => "ended",
+                room_message::Kind::Event(_) => "event",
+                room_message::Kind::Roster(_) => "roster",
+                room_message::Kind::RolledBack(_) => "rolled back",
+            })
+            .collect()
+    }
+}
+
+#[test]
+fn a_person_is_greeted_plays_and_leaves_a_bot_behind() {
+    let (mut room, mut said) = (room(1), Said::default());
+    let seat = join(&mut room, 7);
+    room.step(CLOCK.start_of(Tick(1)));
+    said.drain(&mut room);
+    assert_eq!(said.kinds(seat), ["joined", "roster"]);
+
+    room.handle_input(CLOCK.start_of(Tick(1)), seat, &inputs(3, &[1, 2]));
+    for tick in 2..=3 {
+        room.step(CLOCK.start_of(Tick(tick)));
+    }
+    let at = |room: &Room| room.world.sim.board().player_scores[usize::from(seat)];
+    assert_eq!(at(&room), 3);
+    let snapshot = room.encode_snapshot(seat, 1_000).unwrap();
+    let mut decoder = SnapshotDecoder::new(Arc::clone(game().schema()));
+    let header = decoder.decode(&snapshot).unwrap().header;
+    assert_eq!((header.tick, header.applied, header.margin, header.late), (Tick(3), Some(Tick(3)), Some(4), 0));
+
+    // The last input is held for three ticks, then it decays.
+    for tick in 4..=10 {
+        room.step(CLOCK.start_of(Tick(tick)));
+    }
+    assert_eq!(at(&room), 3 + 3 * 2);
+
+    room.push(Micros(0), RoomCommand::Leave { seat }).unwrap();
+    room.step(CLOCK.start_of(Tick(11)));
+    said.drain(&mut room);
+    assert!(room.report().roster[usize::from(seat)].bot);
+    assert!(room.encode_snapshot(seat, 1_000).is_none());
+    room.end(Micros(9), "drained");
+    said.drain(&mut room);
+    let result = &said.results[0];
+    assert_eq!((result.outcome.as_str(), result.ended_us), ("drained", 9));
+    let person = result.players.iter().find(|p| !p.bot).unwrap();
+    assert_eq!((person.user.clone(), person.score, person.present_permille), (user(7).to_string(), 9, 909));
+}
+
+#[test]
+fn a_match_ends_by_score_or_by_time_and_then_takes_nothing() {
+    let (mut room, mut said) = (room(2), Said::default());
+    let seat = join(&mut room, 1);
+    for tick in 1..=60 {
+        room.handle_input(CLOCK.start_of(Tick(tick - 1)), seat, &inputs(tick, &[127]));
+        room.step(CLOCK.start_of(Tick(tick)));
+    }
+    said.drain(&mut room);
+    assert_eq!(said.results.len(), 1);
+    assert_eq!(said.results[0].outcome, "finished");
+    assert_eq!(room.tick(), Tick(50));
+    assert_eq!(said.kinds(seat).last(), Some(&"ended"));
+    assert!(said.frames.last().unwrap().1.result.is_some());
+    assert_eq!(room.push(Micros(0), RoomCommand::Leave { seat }), Err(Code::MatchEnded));
+
+    let mut quiet = self::room(3);
+    for tick in 1..=240 {
+        quiet.step(CLOCK.start_of(Tick(tick)));
+    }
+    let mut said = Said::default();
+    said.drain(&mut quiet);
+    assert_eq!((said.results.len(), quiet.tick()), (1, Tick(240)));
+    assert_eq!(quiet.report().state, "ended");
+}
+
+#[test]
+fn hostile_commands_and_inputs_change_nothing() {
+    let mut room = room(4);
+    let seat = join(&mut room, 1);
+    let taken = RoomCommand::Join { seat, user: String::new(), name: String::new() };
+    assert_eq!(room.push(Micros(0), taken), Err(Code::SeatTaken));
+    for command in [
+        RoomCommand::Join { seat: 200, user: String::new(), name: String::new() },
+        RoomCommand::Leave { seat: 200 },
+        RoomCommand::Input { seat, bytes: vec![1] },
+        RoomCommand::End { outcome: String::new() },
+    ] {
+        assert_eq!(room.push(Micros(0), command), Err(Code::RequestInvalid));
+    }
+    for payload in [&[][..], &[255; 3], &[255; 2_000]] {
+        room.handle_input(Micros(0), seat, payload);
+    }
+    room.handle_input(Micros(0), 200, &inputs(1, &[1]));
+    for _ in 0..10_000 {
+        room.handle_input(CLOCK.start_of(Tick(0)), seat, &inputs(u32::MAX, &[1; 32]));
+        room.handle_input(CLOCK.start_of(Tick(0)), seat, &inputs(40, &[-128; 32]));
+    }
+    let stats = room.stats();
+    assert_eq!((stats.inputs, stats.commands_refused), (32, 5));
+    assert!(stats.inputs_early >= 320_000 && stats.inputs_invalid >= 2);
+    for _ in 0..ROOM_COMMANDS_MAX {
+        let _ = room.push(Micros(0), RoomCommand::Presence { seat, connected: true });
+    }
+    assert_eq!(room.push(Micros(0), RoomCommand::Leave { seat }), Err(Code::Overloaded));
+    room.step(Micros(0));
+    assert_eq!(room.push(Micros(0), RoomCommand::Leave { seat }), Ok(()));
+}
+
+#[test]
+fn a_replay_of_another_build_is_refused_by_name() {
+    let (mut room, mut said) = (room(5), Said::default());
+    room.step(Micros(0));
+    said.drain(&mut room);
+    let other = game().with_version("9.9.9");
+    let Err(ReplayError::Build { game, build, .. }) = replay(&other, &said.journal) else { panic!("it was read") };
+    assert_eq!((game.as_str(), build.as_str()), ("line", "0.1.0"));
+}
+
+/// A client behind a network that loses, doubles and reorders.
+struct Client {
+    seat: u8,
+    decoder: SnapshotDecoder,
+    seq: u16,
+    flying: Vec<(u32, u16, Bytes)>,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever people do and networks lose: clients agree with the mirror whenever a snapshot tells all, spectators
+    /// always do, and the journal gives the same hashes again.
+    #[test]
+    fn everyone_sees_the_same_match(seed: u64) {
+        let mut rng: Rng = Seed(seed).rng();
+        let (mut room, mut said) = (room(seed), Said::default());
+        let mut clients: Vec<Client> = Vec::new();
+        let mut view = ViewDecoder::new(Arc::clone(game().schema()));
+        let mut last_hash = 0;
+        for tick in 1..=200_u32 {
+            let now = CLOCK.start_of(Tick(tick));
+            if clients.len() < 4 && rng.chance(50) {
+                let seat = join(&mut room, u128::from(tick));
+                let decoder = SnapshotDecoder::new(Arc::clone(game().schema()));
+                clients.push(Client { seat, decoder, seq: 0, flying: Vec::new() });
+            }
+            if !clients.is_empty() && rng.chance(20) {
+                let gone = clients.swap_remove(rng.below(clients.len() as u64) as usize);
+                room.push(now, RoomCommand::Leave { seat: gone.seat }).unwrap();
+            }
+            for client in &mut clients {
+                if rng.chance(700) {
+                    let steps: Vec<i8> = (0..5).map(|_| rng.below(5) as i8 - 2).collect();
+                    room.handle_input(now, client.seat, &inputs(tick + rng.below(4) as u32, &steps));
+                }
+                if rng.chance(10) {
+                    room.on_attached(now, client.seat);
+                }
+            }
+            last_hash = room.step(now).hash;
+            said.drain(&mut room);
+            for client in &mut clients {
+                let Some(snapshot) = room.encode_snapshot(client.seat, 900) else { continue };
+                client.seq = client.seq.wrapping_add(1);
+                room.snapshot_sent(client.seat, client.seq);
+                client.flying.push((tick + rng.below(6) as u32, client.seq, snapshot));
+                let (due, wait): (Vec<_>, Vec<_>) = std::mem::take(&mut client.flying).into_iter().partition(|f| f.0 <= tick);
+                client.flying = wait;
+                for (_, seq, bytes) in due {
+                    if rng.chance(200) {
+                        room.on_lost(client.seat, seq);
+                        continue;
+                    }
+                    // One that is too old is dropped whole and not acknowledged.
+                    if client.decoder.decode(&bytes).is_ok() {
+                        room.on_acked(client.seat, seq);
+                    }
+                }
+            }
+            for (keyframe, frame) in said.frames.drain(..) {
+                view.decode(&frame.rows, keyframe).unwrap();
+                let mirror = room.world.sim.mirror();
+                let real: Vec<(u32, Row)> = mirror.order().iter().map(|s| (mirror.id(*s).0, mirror.row(*s))).collect();
+                let seen: Vec<(u32, Row)> = view.entities().map(|(id, row)| (id.0, row.clone())).collect();
+                prop_assert_eq!(&seen, &real);
+            }
+        }
+        said.drain(&mut room);
+        let report = replay(&game(), &said.journal).unwrap();
+        prop_assert_eq!((report.first_difference, report.ticks), (None, room.tick().0));
+        if said.results.is_empty() {
+            prop_assert_eq!(report.hash, last_hash);
+        }
+    }
+}
