@@ -127,6 +127,7 @@ fn only_its_own_rooms_name_the_sample_game() {
 fn roots_forbid_unsafe_code() {
     let files = [
         ("clients/c/src/lib.rs", ""),
+        ("examples/own-game/src/main.rs", ""),
         ("fleet/core/src/fleet.rs", ""),
         ("fleet/core/src/lib.rs", "//! Docs.\n#![forbid(unsafe_code)]\n"),
         ("fleet/node/src/lib.rs", "//! Docs.\n"),
