@@ -12,7 +12,7 @@ use crate::angle::{self, ONE, QUARTER};
 use crate::components::{Player, Pose};
 use crate::input::{ArenaInput, PITCH_MAX};
 use crate::map::{self, BALL_RADIUS, Block, BlockKind, HALF_LENGTH, METRE};
-use crate::movement::{EYE_HEIGHT, HALF_WIDTH, HEIGHT, PlayerBody, STEP_HEIGHT};
+use crate::movement::{EYE_HEIGHT, HALF_WIDTH, HEIGHT, PLACE_MAX, PlayerBody, STEP_HEIGHT};
 
 /// A point on the ground, units.
 type Ground = [i32; 2];
@@ -54,12 +54,18 @@ impl Seen {
 impl View {
     /// The view in `tick`, from components as they are replicated.
     pub fn new(tick: u32, players: impl Iterator<Item = (Seat, Player, PlayerBody)>, ball: &Pose) -> Self {
-        let mut players: Vec<_> = players.map(|(seat, player, body)| Seen { seat, player, body }).collect();
+        let bounded = |v: i32| v.clamp(-PLACE_MAX, PLACE_MAX);
+        let mut players: Vec<_> = players
+            .map(|(seat, player, body)| {
+                let body = PlayerBody { x: bounded(body.x), y: bounded(body.y), z: bounded(body.z), ..body };
+                Seen { seat, player, body }
+            })
+            .collect();
         players.sort_unstable_by_key(|seen| seen.seat);
         Self {
             tick,
             players,
-            ball: [ball.x, ball.y, ball.z].map(|v| v.saturating_mul(8)),
+            ball: ball.centre(),
             // 1/64 m/s to 1/4096 m per tick of 1/60 s.
             ball_velocity: ball.velocity.map(|v| i32::from(v) * 64 / 60),
         }
@@ -221,7 +227,7 @@ fn course(tick: u32, me: &Seen, heading: u16, rng: &mut Rng) -> Course {
     let body = &me.body;
     let side = if (tick / 48 + u32::from(me.seat.0)).is_multiple_of(2) { 1 } else { -1 };
     let bent = |by: i32| heading.wrapping_add((side * by) as u16);
-    let slow = body.vx.abs() < 50 && body.vz.abs() < 50;
+    let slow = body.vx.unsigned_abs() < 50 && body.vz.unsigned_abs() < 50;
     if slow && body.air == 0 && !rng.chance(300) {
         return Course { heading: bent(QUARTER), jump: rng.chance(80) };
     }

@@ -4,6 +4,8 @@ use amphi_shared_replica::{Replicate, Seat};
 use bevy_ecs::prelude::{Component, Resource};
 use serde::{Deserialize, Serialize};
 
+use crate::movement::PLACE_MAX;
+
 /// Health of a fresh player.
 pub const HEALTH_MAX: u8 = 100;
 /// No tick: what it stands for is not due.
@@ -81,6 +83,13 @@ pub struct Pose {
     /// Velocity, 1/64 m/s.
     #[replica(unit = "1/64")]
     pub velocity: [i16; 3],
+}
+
+impl Pose {
+    /// The centre in units of 1/4096 m, within [`PLACE_MAX`] of the middle.
+    pub fn centre(&self) -> [i32; 3] {
+        [self.x, self.y, self.z].map(|v| v.saturating_mul(8).clamp(-PLACE_MAX, PLACE_MAX))
+    }
 }
 
 /// What the match is doing.

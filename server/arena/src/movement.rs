@@ -35,6 +35,9 @@ pub const GRAVITY: i32 = 25;
 pub const FALL_SPEED_MAX: i32 = 2_048;
 /// Greatest speed along each axis, units per tick; whatever is faster is cut.
 pub const SPEED_MAX: i32 = 4_095;
+/// Greatest distance from the middle along each axis, units (4 km); far outside of every field, it only keeps rows
+/// of a hostile peer from overflowing.
+pub const PLACE_MAX: i32 = 1 << 24;
 /// Height that is walked up without a jump, units (35 cm).
 pub const STEP_HEIGHT: i32 = 1_434;
 /// Ticks after leaving the ground in which a jump still counts.
@@ -119,6 +122,9 @@ pub fn step(mut body: PlayerBody, input: &ArenaInput, statics: &Statics) -> Play
     if body.hold == HOLD_DEAD {
         (body.vx, body.vy, body.vz) = (0, 0, 0);
         return body;
+    }
+    for place in [&mut body.x, &mut body.y, &mut body.z] {
+        *place = (*place).clamp(-PLACE_MAX, PLACE_MAX);
     }
     for speed in [&mut body.vx, &mut body.vy, &mut body.vz] {
         *speed = (*speed).clamp(-SPEED_MAX, SPEED_MAX);

@@ -226,8 +226,8 @@ pub fn ledge(pose: &components::Pose) -> ([i32; 3], [i32; 3]) {
         [2 * (x * z - w * y), 2 * (y * z + w * x), square - 2 * (x * x + y * y)],
     ];
     let half = rows.map(|row| (i64::from(CRATE_HALF) * row.iter().map(|v| v.abs()).sum::<i64>() / square) as i32);
-    let centre = [pose.x, pose.y, pose.z].map(|v| v.saturating_mul(8));
-    let side = |sign: i32| std::array::from_fn(|axis| centre[axis].saturating_add(sign * half[axis]));
+    let centre = pose.centre();
+    let side = |sign: i32| std::array::from_fn(|axis| centre[axis] + sign * half[axis]);
     (side(-1), side(1))
 }
 

@@ -1,5 +1,6 @@
+use proptest::prelude::*;
+
 use super::*;
-use crate::components::Player;
 
 fn pose([x, z]: Ground) -> Pose {
     Pose { x: x / 8, y: 320, z: z / 8, ..Pose::default() }
@@ -67,4 +68,16 @@ fn whoever_is_not_seen_does_nothing() {
     let view = duel([0, 0], [0, 0]);
     assert_eq!(brain(&view, Seat(9), &mut Seed(1).rng()), ArenaInput::default());
     assert_eq!(brain(&View::default(), Seat(0), &mut Seed(1).rng()), ArenaInput::default());
+}
+
+proptest! {
+    #[test]
+    fn nonsense_from_a_peer_is_survived(at: [i32; 3], v: [i32; 3], ball: [i32; 3], speed: [i16; 3], team: u8, index: u8, tick: u32) {
+        let body = PlayerBody { vx: v[0], vy: v[1], vz: v[2], ..PlayerBody::at(at, 0) };
+        let pose = Pose { x: ball[0], y: ball[1], z: ball[2], rotation: [0; 4], velocity: speed };
+        let seen = [(Seat(0), Player::new(team, index), body), (Seat(1), Player::new(0, 0), PlayerBody::default())];
+        let view = View::new(tick, seen.into_iter(), &pose);
+        brain(&view, Seat(0), &mut Seed(1).rng());
+        brain(&view, Seat(1), &mut Seed(1).rng());
+    }
 }

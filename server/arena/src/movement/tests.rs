@@ -155,8 +155,7 @@ proptest! {
     }
 
     #[test]
-    fn any_state_is_survived(x: i16, y: i16, z: i16, v: [i32; 3], air: u8, hold: u8, input in any_input()) {
-        let at = [x, y, z].map(|c| i32::from(c) * 4);
+    fn any_state_is_survived(at: [i32; 3], v: [i32; 3], air: u8, hold: u8, input in any_input()) {
         let body = PlayerBody { vx: v[0], vy: v[1], vz: v[2], air, hold, ..PlayerBody::at(at, 0) };
         step(body, &input, &Statics { blocks: vec![Block { kind: BlockKind::Floor, min: [-9; 3], max: [9; 3] }], ledges: vec![] });
     }
