@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::Mode;
 use crate::metrics::Metrics;
-use crate::role::Event;
+use crate::task::Event;
 
 /// What every request needs. Cheap to clone.
 #[derive(Clone)]

@@ -17,6 +17,7 @@ mod recover;
 mod results;
 mod role;
 mod seat;
+mod task;
 
 pub use amphi_matchmaker_core::{Bots, Config as MatchmakerConfig, Mode};
 pub use config::{MatchRoleConfig, MatchStartError};

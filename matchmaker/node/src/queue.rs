@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::desk::{Desk, SeatGrant};
 use crate::results::strength;
-use crate::role::{Event, Refused};
+use crate::task::{Event, Refused};
 
 /// Regions a client may name.
 const REGIONS_MAX: usize = 32;

@@ -8,7 +8,10 @@ use amphi_shared_wire::{Code, MatchId};
 use serde::Deserialize;
 
 use crate::desk::{Desk, elsewhere, is_running};
-use crate::role::Event;
+use crate::task::Event;
+
+/// When to ask again for a seat in a match that has no host yet, ms.
+const STARTING_RETRY_MS: u32 = 500;
 
 #[derive(Default, Deserialize)]
 struct SeatRequest {
@@ -26,6 +29,10 @@ pub(crate) async fn take(desk: Desk, request: Request) -> Result<Response, Probl
     let info = info.ok_or(Code::MatchUnknown)?;
     if !is_running(&info) {
         return Err(Code::MatchEnded.into());
+    }
+    if info.endpoints.is_empty() {
+        let wait = Problem::new(Code::Unavailable, "the match is still getting its host");
+        return Err(wait.retry_after(STARTING_RETRY_MS));
     }
     let team = match desk.playing(caller.user).await? {
         Some((hold, _)) if hold.match_id == match_id => hold.team,

@@ -166,13 +166,15 @@ fn create(path: &Path) -> io::Result<()> {
         file.write_all(&bytes)?;
         file.sync_all()
     });
-    let linked = written.and_then(|()| match fs::hard_link(&draft, path) {
+    let named = written.and_then(|()| match fs::hard_link(&draft, path) {
+        Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
+        // Some file systems have no second names.
+        Err(_) => fs::rename(&draft, path),
     });
-    // The draft may be missing when it could not be written; the error that counts is the earlier one.
+    // The draft is gone when it was renamed or never written; the error that counts is the earlier one.
     let _ = fs::remove_file(&draft);
-    linked
+    named
 }
 
 #[cfg(unix)]

@@ -75,8 +75,14 @@ impl FleetDouble {
         self.state.lock().unwrap().allocations.clone()
     }
 
+    /// A match that is starting has no endpoints.
     pub(crate) fn set_state(&self, match_id: &str, state: &str) {
-        self.with(match_id, |info| info.state = state.to_owned());
+        self.with(match_id, |info| {
+            info.state = state.to_owned();
+            if state == "starting" {
+                info.endpoints.clear();
+            }
+        });
     }
 
     /// The seats of a running match: `(team, user)`, an empty user is a bot.

@@ -35,6 +35,10 @@ async fn a_seat_is_refused_when_there_is_none() {
     house.fleet.set_roster(match_id, &[(0, ""), (1, "usr_other")]);
     assert_eq!(code(house.post(&bob, &path, &json!({ "team": 1 })).await), (409, "A0209".to_owned()));
     assert_eq!(code(house.post(&bob, &path, &json!({ "team": 2 })).await).0, 400);
+    house.fleet.set_state(match_id, "starting");
+    house.fleet.set_roster(match_id, &[]);
+    let (status, problem) = house.post(&bob, &path, &json!({})).await;
+    assert_eq!((status, &problem["retry_after_ms"]), (503, &json!(500)), "{problem}");
     house.fleet.set_state(match_id, "ended");
     assert_eq!(code(house.post(&bob, &path, &json!({})).await), (410, "A0210".to_owned()));
     let unknown = "/api/v1/matches/mch_00000000000000000000000009/seat";
