@@ -44,8 +44,8 @@ struct Done {
 /// When the set-up or a step fails.
 pub(crate) fn run(house: &House) -> anyhow::Result<()> {
     setup::everything(house)?;
-    page::build(house)?;
-    let done: Vec<Done> = steps(house).into_iter().map(Step::run).collect();
+    let mut done = vec![page_build(house)];
+    done.extend(steps(house).into_iter().map(Step::run));
     for Done { name, success, count, took } in &done {
         let verb = if *success { "Passed" } else { "FAILED" };
         let tests = format!("{} passed, {} failed", count.passed, count.failed);
@@ -57,6 +57,17 @@ pub(crate) fn run(house: &House) -> anyhow::Result<()> {
         bail!("not every test passed");
     }
     Ok(())
+}
+
+/// Builds the page, which the browser's tests open.
+fn page_build(house: &House) -> Done {
+    let start = Instant::now();
+    let built = page::build(house);
+    if let Err(error) = &built {
+        terminal::error(error);
+    }
+    let count = Count { passed: 0, failed: u64::from(built.is_err()) };
+    Done { name: "build of the page", success: built.is_ok(), count, took: start.elapsed() }
 }
 
 /// The steps in order. All Rust builds select the whole workspace, so features are unified the same way each time.
