@@ -1,0 +1,54 @@
+//! What a match host measures.
+
+use metrics::{Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
+
+/// Metrics of a match host.
+pub(crate) struct Metrics {
+    pub(crate) rooms: Gauge,
+    pub(crate) sessions: Gauge,
+    pub(crate) tick_us: Histogram,
+    pub(crate) overruns: Counter,
+    pub(crate) snapshots: Counter,
+    pub(crate) snapshot_bytes: Counter,
+    pub(crate) joins: Counter,
+    pub(crate) resumes: Counter,
+    pub(crate) journal_errors: Counter,
+    pub(crate) rooms_lost: Counter,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        describe_gauge!("game_rooms", "Rooms that run");
+        describe_gauge!("game_sessions", "Sessions of players, connected or waiting for a resume");
+        describe_histogram!("game_tick_us", Unit::Microseconds, "Time of one room's tick, snapshots included");
+        describe_counter!("game_tick_overruns_total", "Ticks that were late by a whole tick or more");
+        describe_counter!("game_snapshots_total", "Snapshots sent");
+        describe_counter!("game_snapshot_bytes_total", "Bytes of snapshots sent");
+        describe_counter!("game_joins_total", "People seated");
+        describe_counter!("game_resumes_total", "Sessions that went on over another connection");
+        describe_counter!("game_journal_errors_total", "Journals that could not be written");
+        describe_counter!("game_rooms_lost_total", "Rooms that ended by a fault");
+        describe_counter!("game_refused_total", "Hellos refused, by code");
+        describe_counter!("game_view_frames_total", "Frames of views published");
+        describe_counter!("game_view_frames_dropped_total", "Frames of views dropped");
+        describe_counter!("game_reports_failed_total", "Reports that the fleet did not take");
+        Self {
+            rooms: gauge!("game_rooms"),
+            sessions: gauge!("game_sessions"),
+            tick_us: metrics::histogram!("game_tick_us"),
+            overruns: counter!("game_tick_overruns_total"),
+            snapshots: counter!("game_snapshots_total"),
+            snapshot_bytes: counter!("game_snapshot_bytes_total"),
+            joins: counter!("game_joins_total"),
+            resumes: counter!("game_resumes_total"),
+            journal_errors: counter!("game_journal_errors_total"),
+            rooms_lost: counter!("game_rooms_lost_total"),
+        }
+    }
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics")
+    }
+}

@@ -1,0 +1,368 @@
+//! A room with the people in it: ticks, snapshots, journal, views, sessions.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use amphi_server_core::{Room, RoomCommand, RoomOutput};
+use amphi_shared_auth::random_bytes;
+use amphi_shared_edge::session::{PipeEvent, PipeId};
+use amphi_shared_session::{Event, Refusal, ServerParams};
+use amphi_shared_wire::proto::{Control, MatchResult, Notice, RoomReport, control};
+use amphi_shared_wire::{Code, LANE_CONTROL, LANE_INPUT, LANE_SNAPSHOT, MatchId, Micros, SessionId, TickClock, UserId};
+use prost::Message;
+use tokio::sync::mpsc;
+
+use super::player::Player;
+use super::{Join, Links, Resume};
+use crate::journal::Journal;
+use crate::pace::Pace;
+use crate::publisher::ViewFrame;
+use crate::reporter::Update;
+use crate::tick_times::TickTimes;
+
+/// When a person who found every seat taken may try again, ms.
+const FULL_RETRY_MS: u32 = 5_000;
+
+/// A room, and everything the worker keeps beside it.
+pub(crate) struct HostedRoom {
+    match_id: MatchId,
+    room: Room,
+    pace: Pace,
+    times: TickTimes,
+    journal: Journal,
+    players: BTreeMap<SessionId, Player>,
+    ended_sessions: Vec<SessionId>,
+    /// News that the fleet has not been told yet.
+    news: bool,
+    result: Option<MatchResult>,
+}
+
+impl HostedRoom {
+    pub(crate) fn new(match_id: MatchId, room: Room, ticks: TickClock, journal: Journal) -> Self {
+        Self {
+            match_id,
+            room,
+            pace: Pace::new(ticks),
+            times: TickTimes::default(),
+            journal,
+            players: BTreeMap::new(),
+            ended_sessions: Vec::new(),
+            news: true,
+            result: None,
+        }
+    }
+
+    pub(crate) fn match_id(&self) -> MatchId {
+        self.match_id
+    }
+
+    /// When its ticks start.
+    pub(crate) fn ticks(&self) -> TickClock {
+        self.pace.clock()
+    }
+
+    /// When this room wants to run again.
+    pub(super) fn due(&self) -> Micros {
+        self.pace.due()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.result.is_some()
+    }
+
+    /// Seats a person, or refuses; says which.
+    pub(super) fn join(
+        &mut self,
+        now: Micros,
+        join: Join,
+        pipe: (PipeId, &mpsc::Sender<PipeEvent>),
+        links: &mut Links,
+    ) -> bool {
+        let Join { token, session, incoming } = join;
+        let user = token.user;
+        let seat = match self.take_seat(now, user, token.team, &token.name) {
+            Ok(seat) => seat,
+            Err(refusal) => {
+                incoming.refuse(refusal);
+                return false;
+            }
+        };
+        let params = ServerParams {
+            session,
+            secret: random_bytes(),
+            clock_id: links.clock.id(),
+            tick: Some(self.ticks()),
+            capabilities: Vec::new(),
+        };
+        self.players.insert(session, Player::accept(now, params, incoming, pipe, (user, seat)));
+        links.metrics.joins.increment(1);
+        links.metrics.sessions.increment(1.0);
+        self.news = true;
+        self.pump(now, links);
+        true
+    }
+
+    /// Goes on with a session over another connection, or refuses; says which.
+    pub(super) fn resume(
+        &mut self,
+        now: Micros,
+        resume: Resume,
+        pipe: (PipeId, &mpsc::Sender<PipeEvent>),
+        links: &Links,
+    ) -> bool {
+        let Resume { session, incoming, .. } = resume;
+        let Some(player) = self.players.get_mut(&session) else {
+            incoming.refuse(Code::SessionUnknown.into());
+            return false;
+        };
+        let resumed = player.resume(now, incoming, pipe).is_ok();
+        if resumed {
+            links.metrics.resumes.increment(1);
+        }
+        self.flush(now, links);
+        resumed
+    }
+
+    pub(super) fn handle_event(&mut self, session: SessionId, event: PipeEvent) {
+        if let Some(player) = self.players.get_mut(&session) {
+            player.handle_event(event);
+        }
+    }
+
+    /// Runs the ticks that are due, and everything between them. A fault in the game ends this room, not its worker.
+    pub(super) fn run(&mut self, links: &mut Links) {
+        let now = links.clock.now();
+        for player in self.players.values_mut() {
+            player.handle_timeout(now);
+        }
+        // Inputs that have arrived are for the tick that is about to run.
+        self.flush(now, links);
+        let overruns = self.pace.overruns();
+        for _ in 0..self.pace.take(now) {
+            if self.has_ended() {
+                break;
+            }
+            if catch_unwind(AssertUnwindSafe(|| self.tick(links))).is_err() {
+                self.lose(links);
+            }
+        }
+        links.metrics.overruns.increment(self.pace.overruns() - overruns);
+        if self.news {
+            self.tell(links);
+        }
+    }
+
+    /// Ends the room because its host goes away.
+    pub(super) fn drain(&mut self, now: Micros, links: &mut Links) {
+        if self.has_ended() {
+            return;
+        }
+        let notice = Notice { code: Code::Draining.number(), message: "this host goes away".to_owned() };
+        let control = Control { kind: Some(control::Kind::Notice(notice)) };
+        for player in self.players.values_mut() {
+            player.send(now, LANE_CONTROL, control.encode_to_vec().into());
+        }
+        self.room.end(now, "drained");
+        self.pump(now, links);
+        self.close_all(now, Code::Draining);
+        self.flush(now, links);
+    }
+
+    pub(super) fn take_ended_sessions(&mut self) -> Vec<SessionId> {
+        std::mem::take(&mut self.ended_sessions)
+    }
+
+    /// Whether the room has ended, its people are gone and the fleet is told.
+    pub(super) fn is_over(&self) -> bool {
+        self.has_ended() && self.players.is_empty() && !self.news
+    }
+
+    /// How the room is, for the fleet.
+    pub(super) fn report(&self) -> RoomReport {
+        let (tick_us_p50, tick_us_p99) = self.times.percentiles();
+        RoomReport {
+            tick_us_p50,
+            tick_us_p99,
+            overruns: self.pace.overruns(),
+            result: self.result.clone(),
+            ..self.room.report()
+        }
+    }
+
+    /// A seat for this person: the one they have, else one of a bot.
+    fn take_seat(&mut self, now: Micros, user: UserId, team: Option<u8>, name: &str) -> Result<u8, Refusal> {
+        if self.has_ended() {
+            return Err(Code::MatchEnded.into());
+        }
+        if let Some(seat) = self.take_over(now, user) {
+            self.room.on_attached(now, seat);
+            return Ok(seat);
+        }
+        let seat = self
+            .room
+            .open_seat(team, user)
+            .ok_or(Refusal { retry_after_ms: FULL_RETRY_MS, ..Refusal::from(Code::MatchFull) })?;
+        let (user, name) = (user.to_string(), name.to_owned());
+        self.room.push(now, RoomCommand::Join { seat, user, name })?;
+        Ok(seat)
+    }
+
+    /// The seat of an earlier session of this person, which ends.
+    fn take_over(&mut self, now: Micros, user: UserId) -> Option<u8> {
+        let player = self.players.values_mut().find(|player| player.user == user && player.seat.is_some())?;
+        player.close(now, Code::GenerationStale, "this person has joined again");
+        player.seat.take()
+    }
+
+    /// One tick: simulate, journal, then tell.
+    fn tick(&mut self, links: &mut Links) {
+        let started = links.clock.now();
+        if let Some(fault) = self.room.step(started).fault {
+            tracing::error!(match_id = %self.match_id, %fault, "the game cannot go on");
+            links.metrics.rooms_lost.increment(1);
+        }
+        self.pump(started, links);
+        self.send_snapshots(started, links);
+        self.flush(started, links);
+        let took_us = links.clock.now().since(started).0;
+        self.times.record(took_us);
+        links.metrics.tick_us.record(took_us as f64);
+    }
+
+    /// What the room says. Nothing leaves before the journal has it.
+    fn pump(&mut self, now: Micros, links: &mut Links) {
+        let mut said = Vec::new();
+        while let Some(output) = self.room.poll_output() {
+            match output {
+                RoomOutput::Journal(record) => self.append(&record, links),
+                other @ (RoomOutput::Send { .. } | RoomOutput::View { .. } | RoomOutput::Ended(_)) => said.push(other),
+            }
+        }
+        for output in said {
+            match output {
+                RoomOutput::Send { seat, lane, payload } => {
+                    if let Some(player) = self.players.values_mut().find(|player| player.seat == Some(seat)) {
+                        player.send(now, lane, payload);
+                    }
+                }
+                RoomOutput::View { view, keyframe, payload } => {
+                    links.views.push(ViewFrame { match_id: self.match_id, view, keyframe, payload });
+                }
+                RoomOutput::Ended(result) => self.end(now, result),
+                RoomOutput::Journal(_) => {}
+            }
+        }
+        self.flush(now, links);
+    }
+
+    fn end(&mut self, now: Micros, result: MatchResult) {
+        tracing::info!(match_id = %self.match_id, outcome = result.outcome, "match ended");
+        self.result = Some(result);
+        self.news = true;
+        self.close_all(now, Code::MatchEnded);
+    }
+
+    /// The game panicked: what its world holds cannot be trusted any more.
+    fn lose(&mut self, links: &mut Links) {
+        tracing::error!(match_id = %self.match_id, "a room was lost to a fault");
+        links.metrics.rooms_lost.increment(1);
+        let now = links.clock.now();
+        let result = MatchResult {
+            match_id: self.match_id.to_string(),
+            outcome: "lost".to_owned(),
+            ended_us: now.0,
+            ..Default::default()
+        };
+        self.result = Some(result);
+        self.news = true;
+        self.close_all(now, Code::Internal);
+        self.flush(now, links);
+    }
+
+    fn close_all(&mut self, now: Micros, code: Code) {
+        for player in self.players.values_mut() {
+            player.close(now, code, code.help());
+        }
+    }
+
+    fn send_snapshots(&mut self, now: Micros, links: &Links) {
+        for player in self.players.values_mut() {
+            let (Some(seat), budget) = (player.seat, player.datagram_room()) else {
+                continue;
+            };
+            let Some(snapshot) = (budget > 0).then(|| self.room.encode_snapshot(seat, budget)).flatten() else {
+                continue;
+            };
+            let bytes = snapshot.len() as u64;
+            if let Some(seq) = player.send_datagram(now, LANE_SNAPSHOT, snapshot) {
+                self.room.snapshot_sent(seat, seq);
+                links.metrics.snapshots.increment(1);
+                links.metrics.snapshot_bytes.increment(bytes);
+            }
+        }
+    }
+
+    /// Hands bytes to the network and events of the sessions to the room, until neither says more.
+    fn flush(&mut self, now: Micros, links: &Links) {
+        let mut ended = Vec::new();
+        for (id, player) in &mut self.players {
+            for event in player.flush(now) {
+                let closed = matches!(event, Event::Closed { .. });
+                if let Some(seat) = player.seat {
+                    handle_session_event(&mut self.room, now - self.pace.delay(), seat, event);
+                }
+                if closed {
+                    ended.push(*id);
+                }
+            }
+        }
+        for id in ended {
+            self.players.remove(&id);
+            self.ended_sessions.push(id);
+            self.news = true;
+            links.metrics.sessions.decrement(1.0);
+        }
+    }
+
+    fn append(&mut self, record: &[u8], links: &Links) {
+        if let Err(error) = self.journal.append(record) {
+            tracing::error!(match_id = %self.match_id, %error, "the journal cannot be written");
+            links.metrics.journal_errors.increment(1);
+        }
+    }
+
+    fn tell(&mut self, links: &Links) {
+        let update = Update::Changed(Box::new(self.report()));
+        // A full queue: the next tick tries again.
+        self.news = links.reports.try_send(update).is_err();
+    }
+}
+
+impl fmt::Debug for HostedRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HostedRoom({}, {} sessions)", self.match_id, self.players.len())
+    }
+}
+
+/// What a session says to its room. `now` is the room's: a room that skipped moments is behind by them.
+fn handle_session_event(room: &mut Room, now: Micros, seat: u8, event: Event) {
+    match event {
+        Event::Datagram { lane: LANE_INPUT, payload } => room.handle_input(now, seat, &payload),
+        Event::Acked { seq } => room.on_acked(seat, seq),
+        Event::Lost { seq } => room.on_lost(seat, seq),
+        Event::Attached { .. } => room.on_attached(now, seat),
+        Event::Detached => room.on_detached(now, seat),
+        Event::Closed { .. } => leave(room, now, seat),
+        // Clients send nothing else to a room.
+        Event::Datagram { .. } | Event::Message { .. } => {}
+        Event::PathSilent | Event::LaneWritable { .. } | Event::LaneLost { .. } | Event::Refused(_) => {}
+    }
+}
+
+/// A room that has ended takes no commands, and needs none.
+fn leave(room: &mut Room, now: Micros, seat: u8) {
+    if let Err(code) = room.push(now, RoomCommand::Leave { seat }) {
+        tracing::debug!(%code, seat, "a seat was not given back");
+    }
+}

@@ -1,0 +1,130 @@
+//! One person in a room: a session, the connections that carry it, and a seat.
+
+use std::collections::BTreeMap;
+
+use amphi_shared_edge::session::{Incoming, PipeEvent, PipeEventKind, PipeHandle, PipeId};
+use amphi_shared_session::{Config, Event, Output, PipeInfo, Refusal, SendError, ServerParams, Session};
+use amphi_shared_wire::{Code, Lane, Micros, UserId};
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+/// A session with its connections.
+pub(super) struct Player {
+    session: Session,
+    pub(super) user: UserId,
+    /// The seat it plays; none when someone else has taken over.
+    pub(super) seat: Option<u8>,
+    pipes: BTreeMap<PipeId, PipeHandle>,
+}
+
+impl Player {
+    /// Accepts a connection as a new session.
+    pub(super) fn accept(
+        now: Micros,
+        params: ServerParams,
+        incoming: Incoming,
+        (pipe, mailbox): (PipeId, &mpsc::Sender<PipeEvent>),
+        (user, seat): (UserId, u8),
+    ) -> Self {
+        let session = Session::accept(now, Config::default(), params, &incoming.hello, info(&incoming, pipe));
+        let pipes = BTreeMap::from([(pipe, incoming.accept(pipe, mailbox.clone()))]);
+        Self { session, user, seat: Some(seat), pipes }
+    }
+
+    /// Goes on over another connection, or refuses it.
+    pub(super) fn resume(
+        &mut self,
+        now: Micros,
+        incoming: Incoming,
+        (pipe, mailbox): (PipeId, &mpsc::Sender<PipeEvent>),
+    ) -> Result<(), Refusal> {
+        match self.session.attach(now, &incoming.hello, info(&incoming, pipe)) {
+            Ok(()) => {
+                self.pipes.insert(pipe, incoming.accept(pipe, mailbox.clone()));
+                Ok(())
+            }
+            Err(refusal) => {
+                incoming.refuse(refusal.clone());
+                Err(refusal)
+            }
+        }
+    }
+
+    /// What arrived, at the moment it arrived.
+    pub(super) fn handle_event(&mut self, event: PipeEvent) {
+        let PipeEvent { pipe, at, kind } = event;
+        match kind {
+            PipeEventKind::Frame { lane, payload } => self.session.handle_frame(at, pipe, lane, payload),
+            PipeEventKind::Datagram(bytes) => self.session.handle_datagram(at, pipe, bytes),
+            PipeEventKind::Closed(code) => {
+                self.pipes.remove(&pipe);
+                self.session.handle_pipe_closed(at, pipe, code);
+            }
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Micros) {
+        if self.session.poll_timeout().is_some_and(|(due, _)| due <= now) {
+            self.session.handle_timeout(now);
+        }
+    }
+
+    /// A message on a reliable lane. A client that does not acknowledge loses its session.
+    pub(super) fn send(&mut self, now: Micros, lane: Lane, payload: Bytes) {
+        match self.session.send(now, lane, payload) {
+            Ok(_) | Err(SendError::Closed) => {}
+            Err(SendError::Full) => self.session.close(now, Code::SlowReader, "too much was not acknowledged"),
+            Err(error @ (SendError::Lane | SendError::TooLarge)) => {
+                tracing::error!(%error, lane, "a room sent what cannot be sent");
+            }
+        }
+    }
+
+    /// A datagram on a lane; its number, when it left.
+    pub(super) fn send_datagram(&mut self, now: Micros, lane: Lane, payload: Bytes) -> Option<u16> {
+        self.session.send_datagram(now, lane, payload)
+    }
+
+    /// Bytes of payload that fit into the next datagram; 0 when nobody is there to read it.
+    pub(super) fn datagram_room(&self) -> usize {
+        if self.session.is_attached() { self.session.datagram_room() } else { 0 }
+    }
+
+    pub(super) fn close(&mut self, now: Micros, code: Code, message: &str) {
+        self.session.close(now, code, message);
+    }
+
+    /// Hands bytes to the connections; gives back the events for the room.
+    pub(super) fn flush(&mut self, now: Micros) -> Vec<Event> {
+        let mut events = Vec::new();
+        while let Some(output) = self.session.poll_output() {
+            match output {
+                Output::Frame { pipe, lane, payload } => self.write(now, pipe, lane, payload),
+                Output::Datagram { pipe, bytes } => {
+                    if let Some(handle) = self.pipes.get(&pipe) {
+                        handle.datagram(bytes);
+                    }
+                }
+                Output::ClosePipe { pipe, code, message } => {
+                    if let Some(handle) = self.pipes.remove(&pipe) {
+                        handle.close(code, &message);
+                    }
+                }
+                Output::Event(event) => events.push(event),
+            }
+        }
+        events
+    }
+
+    fn write(&mut self, now: Micros, pipe: PipeId, lane: Lane, payload: Bytes) {
+        let overflow = self.pipes.get(&pipe).is_some_and(|handle| handle.frame(lane, payload).is_err());
+        if overflow && let Some(handle) = self.pipes.remove(&pipe) {
+            handle.close(Code::SlowReader, Code::SlowReader.help());
+            self.session.handle_pipe_closed(now, pipe, Some(Code::SlowReader));
+        }
+    }
+}
+
+fn info(incoming: &Incoming, pipe: PipeId) -> PipeInfo {
+    PipeInfo { id: pipe, kind: incoming.kind, max_datagram: incoming.max_datagram }
+}
