@@ -1,3 +1,105 @@
-//! An authoritative game-server engine and the live audience around it: one library, one binary.
+//! An authoritative game server and the live audience around it.
+//!
+//! A studio's own game is a Bevy plugin and one call:
+//!
+//! ```no_run
+//! use amphi::prelude::*;
+//!
+//! #[derive(Clone)]
+//! struct MyGame;
+//!
+//! impl Plugin for MyGame {
+//!     fn build(&self, app: &mut App) {
+//!         app.modes(&[Mode { name: "duel", teams: 2, team_size: 1, duration_s: 60 }]);
+//!     }
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     amphi::run(MyGame)
+//! }
+//! ```
+//!
+//! The program then understands `up`, `live`, `match`, `fleet`, `game`, `user` and `config`; see `--help`.
 
 #![forbid(unsafe_code)]
+
+mod cli;
+mod config;
+mod data;
+mod game;
+mod ops;
+mod page;
+mod proxy;
+mod roles;
+mod user;
+mod words;
+
+use std::process::ExitCode;
+
+use amphi_shared_replica::Game;
+use anyhow::{Context, Result};
+use bevy_app::Plugin;
+use clap::Parser;
+
+use crate::cli::{Cli, Command, User};
+use crate::config::Settings;
+use crate::roles::{Role, Roles};
+
+/// What a game needs: the engine's registration API, and Bevy's app and ECS.
+pub mod prelude {
+    pub use amphi_shared_replica::{
+        Begin, Field, FieldKind, Game, GameEvents, Input, InputError, Inputs, Lerp, MatchBoard, MatchMode, Mode, NetId,
+        ReplicaApp, Replicate, Row, Seat, SeatState, Seats, SimMode, SimRng, SimTick, Simulate, authority, blend,
+    };
+    pub use amphi_shared_wire::{BitReader, BitWriter, OutOfBits, Rng, Seed, Tick};
+    // Bevy's derive macros name its crates by path.
+    pub use bevy_app::{self, prelude::*};
+    pub use bevy_ecs::{self, prelude::*};
+}
+
+/// Runs a game's server: reads the command line, runs the wanted role until it is told to stop.
+///
+/// Exits with 0 after an orderly stop, with 1 after an error (one clear line on stderr), with 2 for a wrong command line.
+pub fn run<P: Plugin + Clone + Send + Sync + 'static>(plugin: P) -> ExitCode {
+    let cli = Cli::parse();
+    let game = Game::new(&game_name::<P>(), plugin);
+    match start(cli, game) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            words::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(cli: Cli, game: Game) -> Result<()> {
+    let flags = cli.command.flags();
+    if let Command::Game = cli.command {
+        return runtime()?.block_on(game::run(game));
+    }
+    let settings = Settings::read(cli.config.as_deref(), &flags)?;
+    match cli.command {
+        Command::Up(_) => runtime()?.block_on(Roles::run(settings, game, &[Role::Live, Role::Match, Role::Fleet])),
+        Command::Live(_) => runtime()?.block_on(Roles::run(settings, game, &[Role::Live])),
+        Command::Match(_) => runtime()?.block_on(Roles::run(settings, game, &[Role::Match])),
+        Command::Fleet(_) => runtime()?.block_on(Roles::run(settings, game, &[Role::Fleet])),
+        Command::Game => Ok(()),
+        Command::User { command: User::Add { name, role, .. } } => {
+            runtime()?.block_on(user::add(&settings, &name, role))
+        }
+        Command::Config(_) => {
+            words::plain(&settings.to_toml()?);
+            Ok(())
+        }
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no threads for the network")
+}
+
+/// The plugin's type name in lower case: `my_crate::Arena` is the game `arena`.
+fn game_name<P>() -> String {
+    let path = std::any::type_name::<P>();
+    path.rsplit("::").next().unwrap_or(path).to_ascii_lowercase()
+}

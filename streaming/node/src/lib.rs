@@ -19,4 +19,5 @@ mod shard;
 pub use config::LiveConfig;
 pub use name::DisplayName;
 pub use overview::LiveOverview;
+pub use people::add_account;
 pub use role::{LiveError, LiveRole};

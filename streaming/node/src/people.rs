@@ -47,6 +47,20 @@ struct PublicUser {
     role: Role,
 }
 
+/// Adds an account (name, role) to the database of a live role that does not run: the person, and the code that signs
+/// them in once.
+///
+/// # Errors
+/// The name or role is not valid, the name is taken, or the database failed.
+pub async fn add_account(
+    config: LiveConfig,
+    store: LiveStore,
+    keys: (Keyring, Clock),
+    (name, role): (&str, &str),
+) -> Result<(UserId, OneTimeCode), Problem> {
+    People::new(config, store, keys).add(name, role).await
+}
+
 impl People {
     pub(crate) fn new(config: LiveConfig, store: LiveStore, (keyring, clock): (Keyring, Clock)) -> Self {
         let ids = Mutex::new(Seed(u64::from_le_bytes(random_bytes())).split("users").rng());

@@ -1,0 +1,186 @@
+//! The only reader of files, environment and flags: defaults, then `amphi.toml`, then `AMPHI_*`, then flags.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use config::{Config, Environment, File, FileFormat};
+use serde::{Deserialize, Serialize};
+
+/// Everything an operator may set. `amphi config` prints it as it applies.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Settings {
+    /// Address of this process, TCP and UDP.
+    pub(crate) listen: SocketAddr,
+    /// Directory of keys, certificates, databases and rooms.
+    pub(crate) data: PathBuf,
+    /// Address that people type, when it is not `http://<listen>`.
+    pub(crate) public_url: Option<String>,
+    /// Application of this deployment.
+    pub(crate) app: String,
+    /// Region of the hosts that this process starts.
+    pub(crate) region: String,
+    /// `text` or `json`.
+    pub(crate) log: LogFormat,
+    /// Log filter, as in `info,amphi_server_node=debug`.
+    pub(crate) log_filter: String,
+    /// Seconds that running matches get after SIGTERM.
+    pub(crate) drain_s: u64,
+    pub(crate) live: Live,
+    #[serde(rename = "match")]
+    pub(crate) matchmaking: Matchmaking,
+    pub(crate) fleet: Fleet,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// The live role.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Live {
+    /// Base URL of the live role when it is another process.
+    pub(crate) url: Option<String>,
+    /// Web origins that may open sessions besides the page's own; `*` allows all.
+    pub(crate) origins: Vec<String>,
+    /// `postgres://…`; the default is `<data>/live.db`.
+    pub(crate) database: Option<String>,
+}
+
+/// The match role.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Matchmaking {
+    /// Base URL of the match role when it is another process.
+    pub(crate) url: Option<String>,
+    /// Milliseconds a ticket waits for people before bots fill the seats.
+    pub(crate) bot_fill_ms: u64,
+    /// `postgres://…`; the default is `<data>/match.db`.
+    pub(crate) database: Option<String>,
+}
+
+/// The fleet role.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Fleet {
+    /// Base URL of the fleet role when it is another process.
+    pub(crate) url: Option<String>,
+    /// Host processes at most.
+    pub(crate) hosts_max: usize,
+    /// Rooms per host process.
+    pub(crate) rooms_per_host: usize,
+    /// Free rooms that are kept warm.
+    pub(crate) warm_rooms: usize,
+    /// Seconds after which an idle host beyond the warm ones stops.
+    pub(crate) idle_stop_s: u64,
+    /// Address on which hosts listen; port 0 takes any.
+    pub(crate) host_listen: SocketAddr,
+    /// Name or address under which clients reach the hosts; the default is that of `host_listen`.
+    pub(crate) public_host: Option<String>,
+    /// `postgres://…`; the default is `<data>/fleet.db`.
+    pub(crate) database: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7000)),
+            data: PathBuf::from("./amphi-data"),
+            public_url: None,
+            app: "default".to_owned(),
+            region: "local".to_owned(),
+            log: LogFormat::Text,
+            log_filter: "info".to_owned(),
+            drain_s: 30,
+            live: Live::default(),
+            matchmaking: Matchmaking::default(),
+            fleet: Fleet::default(),
+        }
+    }
+}
+
+impl Default for Matchmaking {
+    fn default() -> Self {
+        Self { url: None, bot_fill_ms: 3_000, database: None }
+    }
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        Self {
+            url: None,
+            hosts_max: 8,
+            rooms_per_host: 8,
+            warm_rooms: 2,
+            idle_stop_s: 60,
+            host_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            public_host: None,
+            database: None,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the file (`file`, else `./amphi.toml` when it exists), the environment, then `flags` in rising order.
+    pub(crate) fn read(file: Option<&Path>, flags: &[(&str, String)]) -> Result<Self> {
+        let defaults = Config::try_from(&Self::default()).context("the defaults do not serialise")?;
+        let mut builder = Config::builder().add_source(defaults);
+        match file {
+            Some(path) if !path.exists() => bail!("{}: no such file (named with --config)", path.display()),
+            Some(path) => builder = builder.add_source(File::from(path).format(FileFormat::Toml)),
+            None => builder = builder.add_source(File::new("amphi.toml", FileFormat::Toml).required(false)),
+        }
+        let environment = Environment::with_prefix("AMPHI")
+            .prefix_separator("_")
+            .separator("__")
+            .try_parsing(true)
+            .list_separator(",")
+            .with_list_parse_key("live.origins");
+        builder = builder.add_source(environment);
+        for (key, value) in flags {
+            builder = builder.set_override(*key, value.as_str())?;
+        }
+        let settings: Self = builder.build()?.try_deserialize()?;
+        settings.checked()
+    }
+
+    fn checked(self) -> Result<Self> {
+        if let Some(url) = &self.public_url
+            && !(url.starts_with("http://") || url.starts_with("https://"))
+        {
+            bail!("public_url: `{url}` does not start with http:// or https://");
+        }
+        self.app.parse::<amphi_shared_wire::AppId>().with_context(|| format!("app: `{}`", self.app))?;
+        Ok(self)
+    }
+
+    /// The settings as a settings file would hold them.
+    pub(crate) fn to_toml(&self) -> Result<String> {
+        Ok(toml::to_string(self)?)
+    }
+
+    /// Address that people type into a browser.
+    pub(crate) fn public_url(&self, listen: SocketAddr) -> String {
+        self.public_url.clone().unwrap_or_else(|| format!("http://{}", reachable(listen)))
+    }
+}
+
+/// The address under which this machine reaches a listener, also one bound to every interface.
+pub(crate) fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        ip if !ip.is_unspecified() => ip,
+        std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+        std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+#[cfg(test)]
+mod tests;

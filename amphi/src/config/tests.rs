@@ -1,0 +1,37 @@
+//! Rising order, and errors that name the key.
+
+use std::fs;
+
+use super::*;
+
+fn read(toml: &str, flags: &[(&str, String)]) -> Result<Settings> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("amphi.toml");
+    fs::write(&file, toml).unwrap();
+    Settings::read(Some(&file), flags)
+}
+
+#[test]
+fn flags_beat_the_file_and_the_file_beats_defaults() {
+    let settings = read("listen = '127.0.0.1:7100'\n[fleet]\nhosts_max = 2\n", &[]).unwrap();
+    assert_eq!((settings.listen.port(), settings.fleet.hosts_max, settings.fleet.rooms_per_host), (7100, 2, 8));
+    let flags = [("listen", "127.0.0.1:7200".to_owned())];
+    assert_eq!(read("listen = '127.0.0.1:7100'", &flags).unwrap().listen.port(), 7200);
+    assert_eq!(read("[live]\norigins = ['https://a.example']", &[]).unwrap().live.origins, ["https://a.example"]);
+}
+
+#[test]
+fn a_wrong_key_or_value_names_itself() {
+    for (toml, word) in [
+        ("listn = 1", "listn"),
+        ("listen = 'nowhere'", "listen"),
+        ("[fleet]\nhosts = 2", "hosts"),
+        ("[fleet]\nhosts_max = 'many'", "hosts_max"),
+        ("public_url = 'example.org'", "public_url"),
+        ("app = 'My App'", "app"),
+        ("log = 'xml'", "xml"),
+    ] {
+        let error = format!("{:#}", read(toml, &[]).unwrap_err());
+        assert!(error.contains(word), "{toml}: {error}");
+    }
+}

@@ -1,0 +1,23 @@
+//! The built page, embedded in the binary: it works with no internet and no files beside it.
+
+use amphi_shared_edge::http::{Response, asset};
+use rust_embed::RustEmbed;
+
+/// What `npm run build` wrote. Debug builds read the folder at run time.
+#[derive(RustEmbed)]
+#[folder = "$CARGO_MANIFEST_DIR/../clients/web/dist"]
+#[allow_missing = true]
+struct Page;
+
+const NOT_BUILT: &str = "The page is not built. Run `cargo xtask up`, or `npm ci && npm run build` in clients/web.\n";
+
+/// The file at `path`. Every other path without an extension is a view of the one page.
+pub(crate) fn serve(path: &str) -> Option<Response> {
+    let name = path.trim_start_matches('/');
+    let name = if name.is_empty() || !name.contains('.') { "index.html" } else { name };
+    match Page::get(name) {
+        Some(file) => Some(asset(name, file.data.into_owned())),
+        None if name == "index.html" => Some(Response::text(NOT_BUILT).with_status(503)),
+        None => None,
+    }
+}

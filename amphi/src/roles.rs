@@ -1,0 +1,315 @@
+//! The roles of this process: started in order, served on one port, ended in order.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amphi_fleet_core::FleetConfig;
+use amphi_fleet_node::{FleetParts, FleetRole, FleetRoleConfig, HostCommand};
+use amphi_matchmaker_node::{Bots, MatchParts, MatchRole, MatchRoleConfig, Mode};
+use amphi_shared_auth::{Keyring, random_bytes};
+use amphi_shared_edge::clock::Clock;
+use amphi_shared_edge::http::{Access, Routes, probes};
+use amphi_shared_edge::shutdown::{Phase, Shutdown};
+use amphi_shared_edge::{ListenConfig, Listener, Listening, Origins, Sessions, telemetry};
+use amphi_shared_replica::Game;
+use amphi_shared_store::{FleetStore, LiveStore, MatchStore};
+use amphi_shared_wire::{AppId, Micros, Seed};
+use amphi_streaming_node::{LiveConfig, LiveRole};
+use anyhow::{Context, Result};
+
+use crate::config::{LogFormat, Settings, reachable};
+use crate::data::Data;
+use crate::proxy::Upstream;
+use crate::words::say;
+use crate::{ops, page};
+
+/// How long the last packets may take to leave.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// A part of the service that may run in a process of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Live,
+    Match,
+    Fleet,
+}
+
+/// Roles that run in this process.
+pub(crate) struct Roles {
+    settings: Settings,
+    data: Data,
+    keyring: Keyring,
+    clock: Clock,
+    /// Address of this process.
+    listen: SocketAddr,
+    app: AppId,
+    live: Option<Arc<LiveRole>>,
+    matchmaking: Option<Arc<MatchRole>>,
+    fleet: Option<FleetRole>,
+    stops: Stops,
+}
+
+/// The roles end one after the other: a host that ends still needs the roles it reports to.
+#[derive(Default)]
+struct Stops {
+    fleet: Shutdown,
+    matchmaking: Shutdown,
+    live: Shutdown,
+}
+
+impl Roles {
+    /// Runs `wanted` until a signal ends them; returns after an orderly stop.
+    pub(crate) async fn run(settings: Settings, game: Game, wanted: &[Role]) -> Result<()> {
+        let format = match settings.log {
+            LogFormat::Text => telemetry::LogFormat::Text,
+            LogFormat::Json => telemetry::LogFormat::Json,
+        };
+        telemetry::init(format, &settings.log_filter)?;
+        let signal = Shutdown::signal().context("signals cannot be handled")?;
+        let mut roles = Self::open(settings)?;
+        say(
+            "Starting",
+            &format!(
+                "amphi {} with {}, data in {}",
+                env!("CARGO_PKG_VERSION"),
+                game.name(),
+                roles.data.folder().display()
+            ),
+        );
+        if wanted.contains(&Role::Live) {
+            roles.start_live().await?;
+        }
+        if wanted.contains(&Role::Match) {
+            roles.start_match(&game).await?;
+        }
+        if wanted.contains(&Role::Fleet) {
+            roles.start_fleet().await?;
+        }
+        let listening = roles.listen(&signal)?;
+        roles.greet()?;
+        let listening = roles.serve(listening, &signal).await;
+        roles.stop(&signal).await;
+        listening.shutdown(GRACE).await;
+        Ok(())
+    }
+
+    fn open(settings: Settings) -> Result<Self> {
+        let data = Data::open(&settings.data)?;
+        let listen = match settings.listen.port() {
+            0 => free_address(settings.listen)?,
+            _ => settings.listen,
+        };
+        Ok(Self {
+            keyring: data.keyring()?,
+            clock: Clock::start(),
+            app: settings.app.parse()?,
+            listen,
+            data,
+            settings,
+            live: None,
+            matchmaking: None,
+            fleet: None,
+            stops: Stops::default(),
+        })
+    }
+
+    async fn start_live(&mut self) -> Result<()> {
+        let store = LiveStore::open(&self.data.database(self.settings.live.database.as_ref())).await?;
+        let config = LiveConfig { app: self.app.clone(), ..LiveConfig::default() };
+        let keys = (self.keyring.clone(), self.clock);
+        self.live = Some(Arc::new(LiveRole::start(config, store, keys, self.stops.live.clone()).await?));
+        Ok(())
+    }
+
+    async fn start_match(&mut self, game: &Game) -> Result<()> {
+        let store = MatchStore::open(&self.data.database(self.settings.matchmaking.database.as_ref())).await?;
+        let bots = Bots::After(Micros::from_millis(self.settings.matchmaking.bot_fill_ms));
+        let modes = game.modes().iter().map(|mode| Mode {
+            name: mode.name.to_owned(),
+            teams: mode.teams,
+            team_size: mode.team_size,
+            duration_s: mode.duration_s,
+            bots,
+        });
+        let config = MatchRoleConfig {
+            app: self.app.clone(),
+            modes: modes.collect(),
+            fleet_url: self.url_of(self.settings.fleet.url.as_ref()),
+            ..MatchRoleConfig::default()
+        };
+        let parts = MatchParts {
+            store,
+            keyring: self.keyring.clone(),
+            clock: self.clock,
+            shutdown: self.stops.matchmaking.clone(),
+        };
+        self.matchmaking = Some(Arc::new(MatchRole::start(config, parts).await?));
+        Ok(())
+    }
+
+    async fn start_fleet(&mut self) -> Result<()> {
+        let settings = &self.settings.fleet;
+        let public_host =
+            settings.public_host.clone().unwrap_or_else(|| reachable(settings.host_listen).ip().to_string());
+        let config = FleetRoleConfig {
+            fleet: FleetConfig {
+                hosts_max: settings.hosts_max,
+                rooms_per_host: settings.rooms_per_host,
+                warm_rooms: settings.warm_rooms,
+                idle_stop: Micros::from_secs(settings.idle_stop_s),
+                ..FleetConfig::default()
+            },
+            app: self.app.clone(),
+            region: self.settings.region.clone(),
+            command: HostCommand {
+                program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("amphi")),
+                args: vec!["game".to_owned()],
+            },
+            host_listen: settings.host_listen,
+            public_host,
+            data_dir: self.data.folder().to_owned(),
+            fleet_url: self.own_url(),
+            match_url: self.url_of(self.settings.matchmaking.url.as_ref()),
+            live_url: self.url_of(self.settings.live.url.as_ref()),
+            drain: Micros::from_secs(self.settings.drain_s),
+        };
+        let parts = FleetParts {
+            store: FleetStore::open(&self.data.database(settings.database.as_ref())).await?,
+            keyring: self.keyring.clone(),
+            certificate: self.data.certificate(&self.clock)?,
+            clock: self.clock,
+            shutdown: self.stops.fleet.clone(),
+        };
+        self.fleet = Some(FleetRole::start(config, parts, Seed(u64::from_le_bytes(random_bytes()))).await?);
+        Ok(())
+    }
+
+    /// Binds the port with the routes of every role here.
+    fn listen(&self, signal: &Shutdown) -> Result<Listening> {
+        let sessions = match &self.live {
+            Some(_) => Some(Sessions { certificate: self.data.certificate(&self.clock)?, origins: self.origins() }),
+            None => None,
+        };
+        Ok(Listener::bind(ListenConfig {
+            listen: self.listen,
+            routes: self.routes(signal)?,
+            verifier: self.keyring.verifier(),
+            clock: self.clock,
+            sessions,
+        })?)
+    }
+
+    fn routes(&self, signal: &Shutdown) -> Result<Routes> {
+        let signal = signal.clone();
+        let ready = move || match signal.phase() {
+            Phase::Running => Ok(()),
+            Phase::Draining | Phase::Stopping => Err("draining".to_owned()),
+        };
+        let mut routes = Routes::new().merge(probes(ready, Access::Public));
+        let mut sources = ops::Sources::default();
+        if let Some(matchmaking) = &self.matchmaking {
+            routes = routes.merge(matchmaking.routes());
+            sources.matchmaking = Some(Arc::clone(matchmaking));
+        }
+        if let Some(fleet) = &self.fleet {
+            routes = routes.merge(fleet.routes());
+            sources.fleet = Some(fleet.watcher());
+        }
+        if let Some(live) = &self.live {
+            routes = routes.merge(live.routes()).fallback(page::serve);
+            sources.live = Some(Arc::clone(live));
+            if let (None, Some(url)) = (&self.matchmaking, &self.settings.matchmaking.url) {
+                let upstream = Upstream::new(url)?;
+                routes = routes.merge(upstream.match_routes());
+                sources.upstreams.push(upstream);
+            }
+            if let (None, Some(url)) = (&self.fleet, &self.settings.fleet.url) {
+                let upstream = Upstream::new(url)?;
+                routes = routes.merge(upstream.fleet_routes());
+                sources.upstreams.push(upstream);
+            }
+        }
+        Ok(routes.merge(ops::routes(sources)))
+    }
+
+    /// Says where to go, and lets `amphi user add` find this process.
+    fn greet(&self) -> Result<()> {
+        let Some(live) = &self.live else {
+            say("Listening", &format!("on {}", self.listen));
+            return Ok(());
+        };
+        self.data.write_running(&self.own_url())?;
+        let url = self.settings.public_url(self.listen);
+        say("Open", &url);
+        if let Some(code) = live.operator_code() {
+            say("Operator", &format!("{url}/signin#{} (signs in once)", code.as_str()));
+        }
+        Ok(())
+    }
+
+    /// Hands connections to the live role until a signal, or the end of a role, stops the process.
+    async fn serve(&self, mut listening: Listening, signal: &Shutdown) -> Listening {
+        loop {
+            tokio::select! {
+                incoming = listening.incoming.recv() => match (incoming, &self.live) {
+                    (Some(incoming), Some(live)) => live.accept(incoming),
+                    (Some(_), None) | (None, _) => break,
+                },
+                () = signal.wait() => break,
+            }
+        }
+        listening
+    }
+
+    async fn stop(mut self, signal: &Shutdown) {
+        signal.trigger();
+        if let Some(fleet) = self.fleet.take() {
+            say(
+                "Draining",
+                &format!("running matches get up to {} s; a second signal ends them", self.settings.drain_s),
+            );
+            self.stops.fleet.trigger();
+            let (stop, fleet_stop) = (signal.clone(), self.stops.fleet.clone());
+            tokio::spawn(async move {
+                stop.wait_stop().await;
+                fleet_stop.stop();
+            });
+            fleet.wait().await;
+        }
+        if let Some(matchmaking) = self.matchmaking.take() {
+            self.stops.matchmaking.trigger();
+            matchmaking.finished().await;
+        }
+        if let Some(live) = self.live.take() {
+            self.stops.live.trigger();
+            live.finished().await;
+            self.data.remove_running();
+        }
+        say("Stopped", "in order");
+    }
+
+    fn origins(&self) -> Origins {
+        match self.settings.live.origins.as_slice() {
+            [] => Origins::Any,
+            all if all.iter().any(|origin| origin == "*") => Origins::Any,
+            some => Origins::Only(some.to_vec()),
+        }
+    }
+
+    /// Base URL of this process, for services on this machine or behind the same listener.
+    fn own_url(&self) -> String {
+        format!("http://{}", reachable(self.listen))
+    }
+
+    fn url_of(&self, elsewhere: Option<&String>) -> String {
+        elsewhere.cloned().unwrap_or_else(|| self.own_url())
+    }
+}
+
+/// An address whose port nobody has, for `--listen 127.0.0.1:0`: hosts must know it before it is bound.
+fn free_address(wanted: SocketAddr) -> Result<SocketAddr> {
+    let probe = std::net::TcpListener::bind(wanted).with_context(|| format!("{wanted} cannot be bound"))?;
+    Ok(probe.local_addr()?)
+}

@@ -1,0 +1,22 @@
+//! Two pages, bots and a spectator in real Chromium, driven by `clients/web/e2e`.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::process::Up;
+
+#[test]
+fn people_meet_in_a_match_and_a_spectator_chats() {
+    let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../clients/web");
+    for (path, help) in [
+        (web.join("dist/index.html"), "run `npm run build` in clients/web"),
+        (web.join("node_modules"), "run `npm ci` in clients/web"),
+        ("/usr/bin/chromium".into(), "run `cargo xtask setup`"),
+    ] {
+        assert!(path.exists(), "{} is missing: {help}", path.display());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path(), &[]);
+    let status = Command::new("npm").args(["run", "e2e"]).current_dir(&web).env("AMPHI_URL", &up.url).status().unwrap();
+    assert!(status.success(), "the browser's story failed; its output is above");
+}

@@ -1,0 +1,76 @@
+//! What the command line says, and how it ends.
+
+use std::fs;
+use std::net::TcpListener;
+
+use crate::process::{Up, amphi, run};
+
+#[test]
+fn help_is_complete_and_wrong_words_name_themselves() {
+    let (code, help, _) = run(amphi().arg("--help"));
+    assert_eq!(code, Some(0));
+    for word in ["up", "live", "match", "fleet", "game", "user", "config", "--config"] {
+        assert!(help.contains(word), "--help lacks {word}: {help}");
+    }
+    for (args, word) in [
+        (vec!["upp"], "upp"),
+        (vec!["up", "--listn", "1"], "--listn"),
+        (vec!["up", "--listen", "nowhere"], "nowhere"),
+        (vec!["user", "add", "Ada", "--role", "king"], "king"),
+    ] {
+        let (code, _, said) = run(amphi().args(&args));
+        assert_eq!(code, Some(2), "{args:?}");
+        assert!(said.contains(word), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn settings_come_in_rising_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("amphi.toml");
+    fs::write(&file, "drain_s = 7\n[fleet]\nhosts_max = 3\nrooms_per_host = 4\n").unwrap();
+    let mut command = amphi();
+    command.env("AMPHI_FLEET__HOSTS_MAX", "5").arg("--config").arg(&file);
+    let (code, settings, said) = run(command.args(["config", "--listen", "127.0.0.1:7123"]));
+    assert_eq!(code, Some(0), "{said}");
+    for line in ["drain_s = 7", "hosts_max = 5", "rooms_per_host = 4", "listen = \"127.0.0.1:7123\""] {
+        assert!(settings.contains(line), "{line} is not in:\n{settings}");
+    }
+    let (code, _, said) = run(amphi().env("AMPHI_FLEET__HOSTS_MAX", "many").arg("config"));
+    assert_eq!(code, Some(1));
+    assert!(said.contains("hosts_max"), "{said}");
+    let (code, _, said) = run(amphi().args(["--config", "/nowhere/amphi.toml", "config"]));
+    assert_eq!(code, Some(1));
+    assert!(said.contains("/nowhere/amphi.toml"), "{said}");
+}
+
+#[test]
+fn what_is_in_the_way_is_one_clear_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path(), &[]);
+    let (code, _, said) = run(amphi().args(["up", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path()));
+    assert_eq!(code, Some(1));
+    assert!(said.contains("in use by another process") && said.contains("help: amphi already runs"), "{said}");
+    drop(up);
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let other = tempfile::tempdir().unwrap();
+    let (code, _, said) = run(amphi().args(["up", "--listen", &address, "--data"]).arg(other.path()));
+    assert_eq!(code, Some(1));
+    assert!(said.contains(&address) && said.contains("--listen"), "{said}");
+
+    // Root may write everywhere, so a file stands where the directory should be.
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let (code, _, said) = run(amphi().args(["up", "--listen", "127.0.0.1:0", "--data"]).arg(file.join("data")));
+    assert_eq!(code, Some(1));
+    assert!(said.contains("cannot be written") && said.contains("--data"), "{said}");
+}
+
+#[test]
+fn a_host_without_a_fleet_says_what_to_run_instead() {
+    let (code, _, said) = run(amphi().arg("game"));
+    assert_eq!(code, Some(1));
+    assert!(said.contains("amphi up"), "{said}");
+}
