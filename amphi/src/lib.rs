@@ -62,6 +62,8 @@ pub mod prelude {
 /// Exits with 0 after an orderly stop, with 1 after an error (one clear line on stderr), with 2 for a wrong command line.
 pub fn run<P: Plugin + Clone + Send + Sync + 'static>(plugin: P) -> ExitCode {
     let cli = Cli::parse();
+    // An error says that the program around us has chosen one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let game = Game::new(&game_name::<P>(), plugin);
     match start(cli, game) {
         Ok(()) => ExitCode::SUCCESS,

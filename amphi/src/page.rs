@@ -11,9 +11,12 @@ struct Page;
 
 const NOT_BUILT: &str = "The page is not built. Run `cargo xtask up`, or `npm ci && npm run build` in clients/web.\n";
 
-/// The file at `path`. Every other path without an extension is a view of the one page.
+/// The file at `path`. Every other path without an extension is a view of the one page, except what programs call.
 pub(crate) fn serve(path: &str) -> Option<Response> {
     let name = path.trim_start_matches('/');
+    if ["api/", "internal/"].iter().any(|prefix| name.starts_with(prefix)) {
+        return None;
+    }
     let name = if name.is_empty() || !name.contains('.') { "index.html" } else { name };
     match Page::get(name) {
         Some(file) => Some(asset(name, file.data.into_owned())),
