@@ -1,6 +1,6 @@
 //! A double of the fleet: its two internal routes, and matches that do what a test says.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use amphi_shared_auth::{Keyring, Scope};
@@ -73,6 +73,13 @@ impl FleetDouble {
 
     pub(crate) fn allocations(&self) -> Vec<AllocateRequest> {
         self.state.lock().unwrap().allocations.clone()
+    }
+
+    /// Matches that run.
+    pub(crate) fn running(&self) -> BTreeSet<String> {
+        let state = self.state.lock().unwrap();
+        let running = state.matches.values().filter(|info| info.state == "running");
+        running.map(|info| info.match_id.clone()).collect()
     }
 
     /// A match that is starting has no endpoints.
