@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use amphi_shared_wire::{LANE_CONTROL, LANE_ROOM, Seed};
 
 use super::*;
+use crate::PipeKind;
 use crate::{ClientHello, Refusal, parse_hello};
 
 /// One pipe: what is on its way to each end.

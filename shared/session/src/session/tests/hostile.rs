@@ -1,5 +1,6 @@
 //! Peers that break the protocol, and random peers.
 
+use amphi_shared_wire::Datagram;
 use amphi_shared_wire::proto::{self, link};
 use proptest::prelude::*;
 

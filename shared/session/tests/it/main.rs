@@ -1,0 +1,3 @@
+//! What other languages read: the golden vectors of the session layer.
+
+mod vectors;
