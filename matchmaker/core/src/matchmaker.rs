@@ -261,11 +261,6 @@ impl Matchmaker {
         self.pool.ticket_of(app, user)
     }
 
-    /// The mode of this name.
-    pub fn mode(&self, name: &str) -> Option<&Mode> {
-        self.modes.get(name)
-    }
-
     /// Every queue that holds a ticket.
     pub fn overview(&self, now: Micros) -> Vec<QueueOverview> {
         let row = |(key, queue): (&QueueKey, &crate::pool::Queue)| QueueOverview {

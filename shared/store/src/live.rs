@@ -105,21 +105,6 @@ impl LiveStore {
         self.db.rows(sql, args![user.to_string()]).await?.first().map(read_user).transpose()
     }
 
-    /// Adds another code that signs the person in until `expires`.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn add_code(
-        &self,
-        user: UserId,
-        code_hash: &str,
-        now: Micros,
-        expires: Micros,
-    ) -> Result<(), StoreError> {
-        self.db.execute(ADD_CODE, args![code_hash, user.to_string(), now, expires]).await?;
-        Ok(())
-    }
-
     /// Takes a code: the person it signs in, the first time and before it expires; `None` ever after.
     ///
     /// # Errors

@@ -47,11 +47,11 @@ pub(crate) async fn codes(location: &Location) {
     let taken = store.take_code("hash-1", now).await.expect("asked");
     assert_eq!(taken, Some(StoredUser { seen: now, ..ann.clone() }));
     assert_eq!(store.take_code("hash-1", again).await.expect("asked"), None, "a code works once");
-    store.add_code(ann.user, "hash-2", NOW, end).await.expect("added");
+    assert!(store.add_user_with_code(&person(3, "Bob", "editor"), "hash-2", end).await.expect("added"));
     assert_eq!(store.take_code("hash-2", end).await.expect("asked"), None, "a code expires");
     assert!(!store.add_user_with_code(&person(2, "Ann", "editor"), "hash-3", end).await.expect("asked"));
     assert_eq!(store.take_code("hash-3", now).await.expect("asked"), None, "a refused account leaves no code");
-    store.add_code(ann.user, "hash-4", NOW, end).await.expect("added");
+    assert!(store.add_user_with_code(&person(4, "Cem", "editor"), "hash-4", end).await.expect("added"));
     let (one, two) = tokio::join!(store.take_code("hash-4", now), store.take_code("hash-4", now));
     let winners = [one, two].into_iter().filter(|taken| matches!(taken, Ok(Some(_)))).count();
     assert_eq!(winners, 1, "of two at the same time one gets in");
