@@ -11,6 +11,11 @@ function hasWebGl(): boolean {
   }
 }
 
+/** Fetches the code of the renderer ahead of its use. */
+export function preloadRenderer(): void {
+  if (hasWebGl()) void import("./scene.ts");
+}
+
 /** Loads and starts a renderer in `host`. */
 export async function createRenderer(host: HTMLElement): Promise<Renderer> {
   if (!hasWebGl()) return createFlat(host);

@@ -1,0 +1,54 @@
+// The home session of this page: one connection for every topic.
+
+import { actionOf } from "../src/codes.ts";
+import type { LinkState } from "../src/link.ts";
+import type { Endpoint } from "../src/pipe.ts";
+import { TopicsClient } from "../src/topics.ts";
+import { account, signedIn, signOut } from "./account.ts";
+import { Failure } from "./api.ts";
+import { forcedTransport } from "./route.ts";
+import { Store } from "./store.ts";
+
+/** State of the home session, for the chat's status. */
+export const homeState = new Store<LinkState>("connecting");
+
+let client: Promise<TopicsClient> | undefined;
+let clientToken = "";
+
+/** The session's client; connects when there is none, or when another account is in use. */
+export async function home(): Promise<TopicsClient> {
+  const { token } = await signedIn();
+  if (client !== undefined && clientToken === token) return client;
+  const old = client;
+  clientToken = token;
+  client = Promise.resolve(connect(token));
+  if (old !== undefined) void old.then((known) => known.close());
+  return client;
+}
+
+function connect(token: string): TopicsClient {
+  homeState.set("connecting");
+  return new TopicsClient({
+    endpoints: endpoints(),
+    token,
+    onState: (state) => homeState.set(state),
+    onOver: (code) => {
+      client = undefined;
+      // A token the server does not take any more: the next use makes a new guest.
+      if (code >= 200 && code < 300 && account.value?.user.role === "guest" && actionOf(code) === "stop") signOut();
+    },
+  });
+}
+
+function endpoints(): Endpoint[] {
+  return [{ transport: "ws", url: `${location.origin}/session`, cert_sha256: [] }];
+}
+
+/** Endpoints that `?transport=` leaves; all, when it leaves none. */
+export function allowed(all: Endpoint[]): Endpoint[] {
+  const forced = forcedTransport();
+  const wanted = forced === "ws" ? ["ws"] : forced === "wt" ? ["webtransport"] : ["webtransport", "ws"];
+  const left = all.filter(({ transport }) => wanted.includes(transport));
+  if (left.length === 0) throw new Failure(901, "This match offers no transport that this browser can use.");
+  return left;
+}

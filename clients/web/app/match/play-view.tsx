@@ -1,0 +1,271 @@
+// A seat on the page: the world, hands, and everything a player needs to see.
+
+import { useEffect, useMemo, useRef, useState } from "react";
+import { BUTTON_FIRE, BUTTON_JUMP, BUTTON_SHOVE } from "../../src/arena-move.ts";
+import { CODE } from "../../src/codes.ts";
+import { Failure, type SeatGrant } from "../api.ts";
+import { ExitIcon, HelpIcon, TeamMark } from "../parts/icons.tsx";
+import { ErrorNotice } from "../parts/notice.tsx";
+import type { Saved } from "../../src/session.ts";
+import { Store, useStore } from "../store.ts";
+import { Controls } from "./controls.ts";
+import { Banner, Feed, NetGlyph, Scoreboard } from "./hud.tsx";
+import { PlaySession } from "./play-session.ts";
+import { Result } from "./result.tsx";
+import { Stage } from "./stage.tsx";
+
+const RESUME_S = 60;
+const RESULT_AFTER_MS = 1_800;
+
+/** Plays a seat until the person leaves. */
+export function PlayView({ grant, resume, onAgain, onLeave }: { grant: SeatGrant; resume?: Saved | undefined; onAgain: () => void; onLeave: () => void }) {
+  const session = useSession(grant, resume);
+  if (session === undefined) return <section className="stage" />;
+  return <Playing session={session} onAgain={onAgain} onLeave={onLeave} />;
+}
+
+/** A connect token works once, so the session is made in an effect and outlives a second mount of the same grant. */
+function useSession(grant: SeatGrant, resume: Saved | undefined): PlaySession | undefined {
+  const [session, setSession] = useState<PlaySession>();
+  useEffect(() => {
+    let made = open.get(grant);
+    if (made === undefined) open.set(grant, (made = { session: new PlaySession(grant, resume), users: 0 }));
+    const entry = made;
+    entry.users += 1;
+    setSession(entry.session);
+    return () => {
+      entry.users -= 1;
+      setTimeout(() => {
+        if (entry.users > 0) return;
+        open.delete(grant);
+        entry.session.leave();
+      }, 50);
+    };
+  }, [grant, resume]);
+  return session;
+}
+
+const open = new Map<SeatGrant, { session: PlaySession; users: number }>();
+
+function Playing({ session, onAgain, onLeave }: { session: PlaySession; onAgain: () => void; onLeave: () => void }) {
+  const view = useRef<HTMLDivElement>(null);
+  const [controls, setControls] = useState<Controls>();
+  const touch = useMemo(() => matchMedia("(pointer: coarse)").matches, []);
+  const result = useLater(session.result, RESULT_AFTER_MS);
+  useEffect(() => {
+    if (view.current === null) return;
+    const made = new Controls(view.current);
+    session.controls = made;
+    setControls(made);
+    return () => {
+      session.controls = undefined;
+      made.dispose();
+    };
+  }, [session]);
+  useEffect(() => {
+    if (result !== undefined && document.pointerLockElement !== null) document.exitPointerLock();
+  }, [result]);
+  return (
+    <Stage source={session} view={view} label="The arena">
+      <Hurt session={session} />
+      <Scoreboard model={session.model} />
+      <Feed model={session.model} />
+      <Banner model={session.model} />
+      {result === undefined && controls !== undefined ? <Aim session={session} /> : null}
+      {controls !== undefined && touch ? <Touch controls={controls} /> : null}
+      <Health session={session} />
+      <div className="corner left">
+        <button type="button" className="chip" onClick={onLeave} title="Leave the match; a bot takes the seat"><ExitIcon /><span className="wide">Leave</span></button>
+        {controls === undefined || touch ? null : <button type="button" className="chip" onClick={() => controls.help.set(!controls.help.value)} aria-label="Keys"><HelpIcon /><span className="wide">Keys</span> <span className="kbd wide">H</span></button>}
+      </div>
+      <div className="corner"><NetGlyph net={session.net} /></div>
+      {controls === undefined || touch || result !== undefined ? null : <Start controls={controls} />}
+      {result === undefined ? <Trouble session={session} onAgain={onAgain} onLeave={onLeave} /> : <Result result={result} seat={session.grant} onAgain={onAgain} onLeave={onLeave} />}
+    </Stage>
+  );
+}
+
+/** A store's value, shown a moment after it came. */
+function useLater<T>(store: Store<T | undefined>, ms: number): T | undefined {
+  const value = useStore(store);
+  const [shown, setShown] = useState<T>();
+  useEffect(() => {
+    if (value === undefined) return;
+    const timer = setTimeout(() => setShown(value), ms);
+    return () => clearTimeout(timer);
+  }, [value, ms]);
+  return shown;
+}
+
+function Aim({ session }: { session: PlaySession }) {
+  const own = useStore(session.own);
+  const hit = useStore(session.hit);
+  const [marked, setMarked] = useState(false);
+  useEffect(() => {
+    if (hit === 0) return;
+    setMarked(true);
+    const timer = setTimeout(() => setMarked(false), 140);
+    return () => clearTimeout(timer);
+  }, [hit]);
+  if (own?.alive === false) {
+    return (
+      <div className="respawn" role="status">
+        <span>You are out. Back in</span>
+        <strong>{own.respawn}</strong>
+      </div>
+    );
+  }
+  return (
+    <svg className={marked ? "crosshair hit" : "crosshair"} viewBox="0 0 28 28" aria-hidden="true" style={{ opacity: own?.pulseReady === false ? 0.45 : 1 }}>
+      <path d="M14 3v6M14 19v6M3 14h6M19 14h6" />
+      {marked ? <path d="M6 6l5 5M22 6l-5 5M6 22l5-5M22 22l-5-5" /> : <path d="M14 13.5v1" />}
+    </svg>
+  );
+}
+
+function Health({ session }: { session: PlaySession }) {
+  const own = useStore(session.own);
+  if (own === undefined) return null;
+  return (
+    <div className="health" role="group" aria-label={`Health ${own.health} of 100`}>
+      <div className="row"><TeamMark team={own.team} /><strong data-health>{own.health}</strong></div>
+      <div className="bar"><i className={own.health <= 35 ? "low" : ""} style={{ width: `${own.health}%` }} /></div>
+    </div>
+  );
+}
+
+function Hurt({ session }: { session: PlaySession }) {
+  const own = useStore(session.own);
+  const before = useRef(100);
+  const [on, setOn] = useState(false);
+  const health = own?.health ?? 100;
+  useEffect(() => {
+    const lost = health < before.current;
+    before.current = health;
+    if (!lost) return;
+    setOn(true);
+    const timer = setTimeout(() => setOn(false), 90);
+    return () => clearTimeout(timer);
+  }, [health]);
+  return <div className={on ? "hurt on" : "hurt"} />;
+}
+
+/** The first thing a player sees: a click takes the mouse. */
+function Start({ controls }: { controls: Controls }) {
+  const [locked, help] = [useStore(controls.locked), useStore(controls.help)];
+  const [started, setStarted] = useState(false);
+  useEffect(() => {
+    if (locked) setStarted(true);
+  }, [locked]);
+  if (help || (!started && !locked)) {
+    return (
+      <div className="overlay light" onClick={() => { setStarted(true); controls.help.set(false); controls.lock(); }}>
+        <div className="panel">
+          <h2>Bring the ball into the other goal</h2>
+          <KeyHelp />
+          <button type="button" className="button primary" autoFocus>Take the mouse and play</button>
+        </div>
+      </div>
+    );
+  }
+  return locked ? null : <div className="respawn" style={{ top: "auto", bottom: 96 }}>Click to look around again</div>;
+}
+
+const KEYS: [string[], string][] = [
+  [["W", "A", "S", "D"], "run"],
+  [["Mouse"], "look around"],
+  [["Space"], "jump"],
+  [["Click"], "pulse: hurts players, pushes the ball"],
+  [["Shift"], "shove: a strong kick from close by"],
+  [["V"], "first person"],
+];
+
+function KeyHelp() {
+  return (
+    <dl className="help">
+      {KEYS.map(([keys, what]) => [
+        <dt key={what} className="row tight">{keys.map((key) => <kbd key={key} className="kbd">{key}</kbd>)}</dt>,
+        <dd key={`${what}-does`}>{what}</dd>,
+      ])}
+    </dl>
+  );
+}
+
+function Touch({ controls }: { controls: Controls }) {
+  const stick = useStore(controls.stick);
+  const hold = (bit: number) => ({
+    onPointerDown: () => controls.button(bit, true),
+    onPointerUp: () => controls.button(bit, false),
+    onPointerCancel: () => controls.button(bit, false),
+    onContextMenu: (event: React.MouseEvent) => event.preventDefault(),
+  });
+  return (
+    <div className="touch">
+      {stick === undefined ? (
+        <div className="stick" style={{ left: 88, bottom: 32, opacity: 0.5 }} aria-hidden="true"><i /></div>
+      ) : (
+        <div className="stick" style={{ left: stick.x, top: stick.y }} aria-hidden="true"><i style={{ transform: `translate(${stick.dx}px, ${stick.dy}px)` }} /></div>
+      )}
+      <div className="touch-buttons">
+        <button type="button" {...hold(BUTTON_SHOVE)}>Shove</button>
+        <button type="button" className="fire" {...hold(BUTTON_FIRE)}>Pulse</button>
+        <button type="button" {...hold(BUTTON_JUMP)}>Jump</button>
+      </div>
+    </div>
+  );
+}
+
+/** The way into the match, a lost connection, and the end of the session. */
+function Trouble({ session, onAgain, onLeave }: { session: PlaySession; onAgain: () => void; onLeave: () => void }) {
+  const [link, over, own, result] = [useStore(session.link), useStore(session.over), useStore(session.own), useStore(session.result)];
+  const left = useCountdown(link === "lost", RESUME_S);
+  if (result !== undefined) return null;
+  if (over !== undefined) {
+    const ended = over.code === CODE.MatchEnded || over.code === CODE.Bye;
+    return (
+      <div className="overlay">
+        <div className="panel" style={{ textAlign: "left" }}>
+          {ended ? <div className="stack"><h2>The match is over</h2><p className="muted">It ended while this page was not connected.</p></div> : <ErrorNotice title="Your seat is gone" error={new Failure(over.code, over.message)} />}
+          <div className="row">
+            <button type="button" className="button primary" onClick={onAgain}>Play again</button>
+            <button type="button" className="button" onClick={onLeave}>Back</button>
+          </div>
+        </div>
+      </div>
+    );
+  }
+  if (link === "lost") {
+    return (
+      <div className="overlay" role="alert">
+        <div className="panel">
+          <div className="pulse-ring"><span className="num">{left}</span></div>
+          <h2>Connection lost</h2>
+          <p className="muted">Connecting again. Your seat is kept for {left} more seconds; nothing of the match is lost.</p>
+          <button type="button" className="button" onClick={onLeave}>Leave the match</button>
+        </div>
+      </div>
+    );
+  }
+  return own === undefined ? <Joining /> : null;
+}
+
+function Joining() {
+  const seconds = useCountdown(true, 0);
+  return (
+    <div className="overlay light" role="status">
+      <p>{seconds < -3 ? "Waiting for the match host to answer." : "Entering the arena…"}</p>
+    </div>
+  );
+}
+
+/** Seconds from `from` downwards while `on`. */
+function useCountdown(on: boolean, from: number): number {
+  const [left, setLeft] = useState(from);
+  useEffect(() => {
+    setLeft(from);
+    if (!on) return;
+    const timer = setInterval(() => setLeft((value) => value - 1), 1_000);
+    return () => clearInterval(timer);
+  }, [on, from]);
+  return from > 0 ? Math.max(0, left) : left;
+}

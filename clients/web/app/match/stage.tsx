@@ -1,0 +1,87 @@
+// The world on the page: starts a renderer and draws a frame for every picture of the screen.
+
+import { type ReactNode, type RefObject, useEffect, useRef, useState } from "react";
+import { useAfter } from "../parts/later.ts";
+import type { Camera, Effect, Renderer, WorldFrame } from "../world/frame.ts";
+import { createRenderer } from "../world/renderer.ts";
+
+/** Whoever can show a world. */
+export interface WorldSource {
+  frame(seconds: number): { frame: WorldFrame; camera: Camera; effects: Effect[] };
+}
+
+/** Draws `source`; children lie on top. */
+export function Stage({ source, view, label, children }: { source: WorldSource; view?: RefObject<HTMLDivElement | null>; label: string; children?: ReactNode }) {
+  const own = useRef<HTMLDivElement>(null);
+  const host = view ?? own;
+  const arrow = useRef<HTMLDivElement>(null);
+  const [ready, setReady] = useState(false);
+  useEffect(() => {
+    let renderer: Renderer | undefined;
+    let frame = 0;
+    let gone = false;
+    let last = performance.now();
+    const draw = (now: number) => {
+      frame = requestAnimationFrame(draw);
+      const seconds = Math.min(0.25, (now - last) / 1_000);
+      last = now;
+      if (renderer === undefined) return;
+      const shown = source.frame(seconds);
+      for (const effect of shown.effects) renderer.effect(effect);
+      renderer.draw(shown.frame, shown.camera, seconds);
+      pointAtBall(arrow.current, renderer, shown.frame);
+    };
+    if (host.current !== null) {
+      void createRenderer(host.current).then((created) => {
+        if (gone) return created.dispose();
+        renderer = created;
+        host.current?.setAttribute("data-renderer", created.kind);
+        setReady(true);
+      });
+    }
+    frame = requestAnimationFrame(draw);
+    return () => {
+      gone = true;
+      cancelAnimationFrame(frame);
+      renderer?.dispose();
+    };
+  }, [source, host]);
+  return (
+    <section className="stage" aria-label={label}>
+      <div className="view" ref={host} tabIndex={-1} />
+      <div className="hud">
+        <div className="ball-arrow" ref={arrow} hidden>
+          <svg viewBox="0 0 44 44" width="44" height="44" aria-hidden="true">
+            <circle cx="22" cy="22" r="9" fill="#fff" stroke="#e8344e" strokeWidth="3" />
+            <path d="M36 22l-6-5v10z" fill="#fff" />
+          </svg>
+        </div>
+        {children}
+      </div>
+      {ready ? null : <Loading />}
+    </section>
+  );
+}
+
+function Loading() {
+  const [slow, verySlow] = [useAfter(300), useAfter(3_000)];
+  if (!slow) return null;
+  return (
+    <div className="overlay light" role="status">
+      <p>{verySlow ? "Loading the arena: the 3D part is still on its way." : "Loading the arena…"}</p>
+    </div>
+  );
+}
+
+/** Shows where the ball is when it is out of the picture. */
+function pointAtBall(arrow: HTMLDivElement | null, renderer: Renderer, frame: WorldFrame): void {
+  if (arrow === null) return;
+  const at = frame.ball && renderer.project(frame.ball.at);
+  arrow.hidden = at === undefined || at.inside;
+  if (at === undefined || at.inside) return;
+  const parent = arrow.parentElement!;
+  const [cx, cy] = [parent.clientWidth / 2, parent.clientHeight / 2];
+  const turn = Math.atan2(at.y - cy, at.x - cx);
+  const reach = Math.min((cx - 36) / Math.max(0.01, Math.abs(Math.cos(turn))), (cy - 90) / Math.max(0.01, Math.abs(Math.sin(turn))));
+  arrow.style.transform = `translate(${cx + Math.cos(turn) * reach}px, ${cy + Math.sin(turn) * reach}px) rotate(${turn}rad)`;
+}

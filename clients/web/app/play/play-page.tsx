@@ -1,0 +1,159 @@
+// Play: one button, the queue, the match.
+
+import { type FormEvent, useEffect, useState } from "react";
+import { account, signedIn, suggestedName } from "../account.ts";
+import { call, type Mode, type SeatGrant } from "../api.ts";
+import { follow } from "../app.tsx";
+import { PlayView } from "../match/play-view.tsx";
+import { storedMatch } from "../match/play-session.ts";
+import { ownRating, ratingsBefore } from "../match/result.tsx";
+import { PlayIcon } from "../parts/icons.tsx";
+import { useAfter } from "../parts/later.ts";
+import { clockText, ErrorNotice } from "../parts/notice.tsx";
+import { withTransport } from "../route.ts";
+import type { Saved } from "../../src/session.ts";
+import { useStore } from "../store.ts";
+import { preloadRenderer } from "../world/renderer.ts";
+import { HeroArt } from "./hero-art.tsx";
+import { Queue } from "./queue.ts";
+
+const MODE_KEY = "amphi.mode";
+const MODE_DEFAULT = "2v2";
+
+type Where = { kind: "lobby" } | { kind: "queue"; queue: Queue } | { kind: "match"; grant: SeatGrant; resume?: Saved | undefined };
+
+function begin(): Where {
+  const stored = storedMatch();
+  if (stored?.saved === undefined) return { kind: "lobby" };
+  return { kind: "match", grant: stored.grant, resume: { ...stored.saved, secret: Uint8Array.from(stored.saved.secret) } };
+}
+
+/** The first page. */
+export function PlayPage({ onFull }: { onFull: (full: boolean) => void }) {
+  const [where, setWhere] = useState<Where>(begin);
+  const [mode, setMode] = useState(() => localStorage.getItem(MODE_KEY) ?? MODE_DEFAULT);
+  useEffect(() => onFull(where.kind === "match"), [where.kind, onFull]);
+  const enter = (chosen: string) => {
+    preloadRenderer();
+    localStorage.setItem(MODE_KEY, chosen);
+    setMode(chosen);
+    void ownRating(chosen).then((rating) => ratingsBefore.set(chosen, rating), () => undefined);
+    setWhere({ kind: "queue", queue: new Queue(chosen) });
+  };
+  const lobby = () => setWhere({ kind: "lobby" });
+  if (where.kind === "match") return <PlayView grant={where.grant} resume={where.resume} onAgain={() => enter(mode)} onLeave={lobby} />;
+  if (where.kind === "queue") return <Waiting queue={where.queue} onMatch={(grant) => setWhere({ kind: "match", grant })} onCancel={lobby} onAgain={() => enter(mode)} />;
+  return <Lobby mode={mode} onEnter={enter} />;
+}
+
+function Lobby({ mode, onEnter }: { mode: string; onEnter: (mode: string) => void }) {
+  const who = useStore(account)?.user;
+  const [name, setName] = useState(() => (who?.role === "guest" ? who.name : suggestedName()));
+  const [chosen, setChosen] = useState(mode);
+  const [modes, setModes] = useState<Mode[]>();
+  const [error, setError] = useState<unknown>();
+  const [busy, setBusy] = useState(false);
+  useEffect(() => {
+    call<{ modes: Mode[] }>("GET", "/api/v1/modes").then(({ modes }) => {
+      setModes(modes);
+      setChosen((old) => (modes.some(({ name }) => name === old) ? old : (modes[0]?.name ?? old)));
+    }, setError);
+  }, []);
+  const play = async (event: FormEvent) => {
+    event.preventDefault();
+    setBusy(true);
+    setError(undefined);
+    try {
+      await signedIn(name);
+      onEnter(chosen);
+    } catch (failure) {
+      setError(failure);
+      setBusy(false);
+    }
+  };
+  return (
+    <div className="lobby">
+      <section className="hero">
+        <HeroArt />
+        <form className="ticket" onSubmit={(event) => void play(event)}>
+          <h1>Into the arena</h1>
+          <p className="lead">Two teams, one ball, three minutes. You are in within seconds.</p>
+          {who !== undefined && who.role !== "guest" ? <p className="lead">You play as <strong>{who.name}</strong>.</p> : (
+            <label className="field">
+              <span>Your name</span>
+              <input className="input" name="name" value={name} maxLength={24} required autoComplete="nickname" onChange={(event) => setName(event.target.value)} />
+            </label>
+          )}
+          <ModeChoice modes={modes} chosen={chosen} onChoose={setChosen} />
+          <button type="submit" className="button primary big play-button" disabled={busy}><PlayIcon />{busy ? "One moment…" : "Play"}</button>
+          {error === undefined ? null : <ErrorNotice title="The match could not be entered" error={error} />}
+          <p className="lead" style={{ marginTop: 0, fontSize: 14 }}>or <a className="link" href={withTransport("/watch")} onClick={follow("/watch")}>watch a match</a> first</p>
+        </form>
+      </section>
+      <ul className="keys" aria-label="Keys">
+        <li><kbd className="kbd">W A S D</kbd> run</li>
+        <li><kbd className="kbd">Mouse</kbd> look</li>
+        <li><kbd className="kbd">Space</kbd> jump</li>
+        <li><kbd className="kbd">Click</kbd> pulse</li>
+        <li><kbd className="kbd">Shift</kbd> shove</li>
+      </ul>
+    </div>
+  );
+}
+
+function ModeChoice({ modes, chosen, onChoose }: { modes: Mode[] | undefined; chosen: string; onChoose: (mode: string) => void }) {
+  const slow = useAfter(300);
+  if (modes === undefined) return <div className={slow ? "skeleton" : ""} style={{ height: 62 }} />;
+  return (
+    <fieldset className="modes" style={{ margin: 0 }}>
+      <legend className="hidden-visually">Mode</legend>
+      {modes.map(({ name, duration_s }) => (
+        <label key={name}>
+          <input type="radio" name="mode" value={name} checked={name === chosen} onChange={() => onChoose(name)} />
+          {name}
+          <small>{duration_s % 60 === 0 ? `${duration_s / 60} min` : `${duration_s} s`}</small>
+        </label>
+      ))}
+    </fieldset>
+  );
+}
+
+function Waiting({ queue, onMatch, onCancel, onAgain }: { queue: Queue; onMatch: (grant: SeatGrant) => void; onCancel: () => void; onAgain: () => void }) {
+  const state = useStore(queue.state);
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 500);
+    return () => clearInterval(timer);
+  }, []);
+  useEffect(() => {
+    if (state.kind === "matched") onMatch(state.grant);
+  });
+  const leave = () => {
+    queue.cancel();
+    onCancel();
+  };
+  if (state.kind === "failed") {
+    return (
+      <div className="page">
+        <ErrorNotice title="The queue let this ticket go" error={state.error}>
+          <button type="button" className="button primary" onClick={onAgain}>Try again</button>
+          <button type="button" className="button" onClick={onCancel}>Back</button>
+        </ErrorNotice>
+      </div>
+    );
+  }
+  const ticket = state.kind === "waiting" ? state.ticket : undefined;
+  const waited = state.kind === "waiting" ? Math.max(0, Math.floor((now - state.since) / 1_000)) : 0;
+  return (
+    <div className="hero" style={{ minHeight: "100%" }}>
+      <HeroArt />
+      <div className="ticket queue" role="status">
+        <div className="pulse-ring"><span className="num">{clockText(waited)}</span></div>
+        <h1>{ticket?.state === "claimed" ? "Match found" : "Finding a match"}</h1>
+        <p className="lead"><span className="badge">{queue.mode}</span>{ticket?.estimate_ms === undefined ? null : <> about {Math.max(1, Math.ceil(ticket.estimate_ms / 1_000))} s</>}</p>
+        <div className="why">{(ticket?.explain ?? ["Joining the queue."]).map((line) => <p key={line}>{line}</p>)}</div>
+        <button type="button" className="button" onClick={leave}>Leave the queue</button>
+      </div>
+    </div>
+  );
+}
