@@ -191,6 +191,11 @@ impl Sim {
         Ok(())
     }
 
+    /// One-shot effects that were dropped because they were too many or too large.
+    pub fn events_dropped(&self) -> u64 {
+        self.world().resource::<GameEvents>().dropped()
+    }
+
     /// Hash of everything that is sent or saved.
     pub fn state_hash(&self) -> u64 {
         let world = self.world();
