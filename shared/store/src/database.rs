@@ -106,6 +106,8 @@ impl Db {
 async fn open_sqlite(owner: Owner, folder: &Path) -> Result<Db, OpenError> {
     let lock = lock_file(owner, folder)?;
     let path = folder.join(format!("{}.db", owner.name()));
+    // SQLite gives its other files the mode of this one.
+    private_file(&path).map_err(|source| OpenError::Unwritable { folder: folder.to_owned(), source })?;
     let what = path.display().to_string();
     let database = |source| OpenError::Database { what: what.clone(), source };
     let options = SqliteConnectOptions::new()
@@ -138,12 +140,21 @@ fn lock_file(owner: Owner, folder: &Path) -> Result<File, OpenError> {
     let unwritable = |source| OpenError::Unwritable { folder: folder.to_owned(), source };
     fs::create_dir_all(folder).map_err(unwritable)?;
     let path: PathBuf = folder.join(format!("{}.lock", owner.name()));
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(unwritable)?;
+    let file = private_file(&path).map_err(unwritable)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::Taken { what: path.display().to_string() }),
         Err(TryLockError::Error(source)) => Err(unwritable(source)),
     }
+}
+
+/// Opens a file, creating it readable by its owner only: these hold names.
+fn private_file(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 async fn open_postgres(owner: Owner, address: &str) -> Result<Db, OpenError> {

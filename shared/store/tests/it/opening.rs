@@ -98,3 +98,17 @@ async fn an_address_is_understood_or_refused_without_its_password() {
     let error = LiveStore::open(&location).await.err().expect("not understood");
     assert!(!error.to_string().contains("secret"), "{error}");
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_may_read_what_is_stored() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = LiveStore::open(&Location::Folder(folder.path().to_owned())).await.expect("opened");
+    assert!(!store.has_role(&AppId::default(), "operator").await.expect("asked"));
+    for entry in std::fs::read_dir(folder.path()).expect("listed") {
+        let entry = entry.expect("an entry");
+        let mode = entry.metadata().expect("known").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{} is open to others", entry.path().display());
+    }
+}
