@@ -78,6 +78,7 @@ impl Refused {
             (Code::RateLimited, Refused::Messages),
             (Code::Silent, Refused::Silent),
             (Code::HandshakeTimeout, Refused::HandshakeTimeout),
+            (Code::Draining, Refused::ByNode),
         ];
         KINDS.iter().find(|(c, _)| *c == code).map_or(Self::Hello, |(_, kind)| *kind)
     }
