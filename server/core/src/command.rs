@@ -1,59 +1,42 @@
-//! Everything that enters a room.
+//! Everything that may enter a room.
 
-use amphi_shared_wire::limits::{INPUT_BYTES_MAX, NAME_CHARS_MAX};
 use serde::{Deserialize, Serialize};
 
-/// A change to a room. The list is closed: what is not here cannot change a world, and the journal holds it all.
+/// Everything that may enter a room, in the order in which it entered. Appended to the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum RoomCommand {
-    /// A person takes the seat of a bot.
+    /// A person takes a seat from its bot.
     Join {
         /// Number of the seat.
         seat: u8,
         /// User id as text.
         user: String,
-        /// Display name.
+        /// Display name: data, never markup.
         name: String,
     },
-    /// A person leaves for good; a bot plays on.
+    /// A person gives a seat back to its bot.
     Leave {
         /// Number of the seat.
         seat: u8,
     },
-    /// The session of a seated person attached (again), or lost its connection.
+    /// A person's connection came or went; the seat stays theirs.
     Presence {
         /// Number of the seat.
         seat: u8,
-        /// It attached.
+        /// Whether there is a connection.
         connected: bool,
     },
-    /// What a seat wants in a tick; the bytes are the game's own.
+    /// What a person wants in the tick of the record.
     Input {
         /// Number of the seat.
         seat: u8,
-        /// The tick to play it in.
-        tick: u32,
-        /// The encoded input.
+        /// The input, sanitised, as the game writes it.
         bytes: Vec<u8>,
     },
-}
-
-impl RoomCommand {
-    /// The seat it is about.
-    pub fn seat(&self) -> u8 {
-        match self {
-            Self::Join { seat, .. } | Self::Leave { seat } | Self::Presence { seat, .. } | Self::Input { seat, .. } => {
-                *seat
-            }
-        }
-    }
-
-    /// Its parts are within their limits.
-    pub(crate) fn is_bounded(&self) -> bool {
-        match self {
-            Self::Join { user, name, .. } => user.len() <= 64 && name.chars().count() <= NAME_CHARS_MAX,
-            Self::Input { bytes, .. } => bytes.len() <= INPUT_BYTES_MAX,
-            Self::Leave { .. } | Self::Presence { .. } => true,
-        }
-    }
+    /// The match is ended from outside.
+    End {
+        /// `drained`, for example.
+        outcome: String,
+    },
 }

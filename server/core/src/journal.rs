@@ -1,100 +1,148 @@
-//! The journal of a room: bytes that hold everything needed to run the match again.
+//! The journal: a header, then one record per tick, each framed so that a torn end is found.
 //!
-//! Layout: magic `AMPJ` and `u16` version, then records: `u32` length, `u32` CRC-32 of the body, body in postcard.
-//! Integers are little-endian. A journal that was cut off in the middle of a record is good up to there.
+//! Frame: magic `AMPJ` (4 bytes), version (u16), body length (u32), CRC-32 of the body (u32), all little-endian, then
+//! the body in postcard.
 
 use amphi_shared_replica::MatchMode;
-use amphi_shared_wire::limits::{FRAME_BYTES_MAX, INPUT_BYTES_MAX, ROOM_COMMANDS_MAX};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::RoomCommand;
-use crate::room::SeatPlan;
 
-const MAGIC: [u8; 4] = *b"AMPJ";
+const MAGIC: &[u8; 4] = b"AMPJ";
 const VERSION: u16 = 1;
-const HEAD_BYTES: usize = 6;
-const RECORD_HEAD_BYTES: usize = 8;
-/// A record beyond this is damaged: no tick has more commands than this.
-const RECORD_BYTES_MAX: usize = ROOM_COMMANDS_MAX * (INPUT_BYTES_MAX + 192) + FRAME_BYTES_MAX;
+const HEADER_BYTES: usize = 14;
+/// Bytes of one body. Beyond: the journal is not read any further.
+const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Why bytes are not a journal.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum JournalError {
-    /// Not a journal, or of a version this build does not read.
-    #[error("not a journal of version {VERSION}")]
-    Version,
-    /// A record's checksum or contents are wrong.
-    #[error("record {0} is damaged")]
-    Damaged(usize),
-}
-
-/// One entry of a journal.
+/// What a room was made with: enough to make it again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Record {
-    /// The first one: what the room was made of.
-    Start {
-        game: String,
-        version: String,
-        schema_hash: u64,
-        match_id: u128,
-        app: String,
-        mode: MatchMode,
-        seats: Vec<SeatPlan>,
-        tick0_us: u64,
-        seed: u64,
-    },
-    /// A tick: the commands before it, and the hash of the state after it.
-    Tick { tick: u32, hash: u64, commands: Vec<RoomCommand> },
-    /// The last one.
-    End { tick: u32, outcome: String },
+pub struct JournalHeader {
+    /// The match.
+    pub match_id: String,
+    /// The app.
+    pub app: String,
+    /// Name of the game.
+    pub game: String,
+    /// Version of the game: another build may simulate differently.
+    pub build: String,
+    /// Hash of the schema.
+    pub schema_hash: u64,
+    /// The mode.
+    pub mode: MatchMode,
+    /// The room's seed.
+    pub seed: u64,
+    /// Server time of tick 0, µs.
+    pub tick0_us: u64,
 }
 
-impl Record {
-    /// The bytes to append. The first record of a journal brings the head with it.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        // Postcard fails only on types that cannot be written, and these can.
-        let body = postcard::to_stdvec(self).unwrap_or_default();
-        let mut out = Vec::with_capacity(HEAD_BYTES + RECORD_HEAD_BYTES + body.len());
-        if matches!(self, Self::Start { .. }) {
-            out.extend_from_slice(&MAGIC);
-            out.extend_from_slice(&VERSION.to_le_bytes());
-        }
-        out.extend_from_slice(&(body.len() as u32).to_le_bytes());
-        out.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
-        out.extend_from_slice(&body);
-        out
-    }
+/// One tick: what entered it, and what came out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalRecord {
+    /// The tick.
+    pub tick: u32,
+    /// What entered before it ran.
+    pub commands: Vec<RoomCommand>,
+    /// Hash of the state after it; `None` when the match was ended without simulating.
+    pub hash: Option<u64>,
 }
 
-/// Reads records one after the other.
+/// Why a journal cannot be read further.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// It does not start like a journal.
+    #[error("this is no journal")]
+    Magic,
+    /// Another version of the format.
+    #[error("the journal has version {0}; this program reads version {VERSION}")]
+    Version(u16),
+    /// The last record was not written to its end.
+    #[error("the journal ends in the middle of a record")]
+    Torn,
+    /// The bytes of a record were changed.
+    #[error("a record of the journal is damaged")]
+    Damaged,
+}
+
+/// One frame around a body.
+pub(crate) fn frame<T: Serialize>(body: &T) -> Bytes {
+    let body = postcard::to_stdvec(body).unwrap_or_else(|error| panic!("a record has no bytes: {error}"));
+    let mut out = BytesMut::with_capacity(HEADER_BYTES + body.len());
+    out.put_slice(MAGIC);
+    out.put_u16_le(VERSION);
+    out.put_u32_le(body.len() as u32);
+    out.put_u32_le(crc32fast::hash(&body));
+    out.put_slice(&body);
+    out.freeze()
+}
+
+/// Reads a journal record by record.
 #[derive(Clone, Debug)]
-pub(crate) struct Records<'a> {
+pub struct JournalReader<'a> {
+    header: JournalHeader,
     rest: &'a [u8],
-    number: usize,
 }
 
-impl<'a> Records<'a> {
-    pub(crate) fn new(journal: &'a [u8]) -> Result<Self, JournalError> {
-        let head = journal.strip_prefix(&MAGIC).and_then(|rest| rest.strip_prefix(&VERSION.to_le_bytes()));
-        Ok(Self { rest: head.ok_or(JournalError::Version)?, number: 0 })
+impl<'a> JournalReader<'a> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// These bytes are no journal of this version.
+    pub fn new(bytes: &'a [u8]) -> Result<Self, JournalError> {
+        let mut rest = bytes;
+        let header = next(&mut rest)?.ok_or(JournalError::Torn)?;
+        Ok(Self { header, rest })
     }
 
-    /// The next record; `None` at the end, or where the journal was cut off.
-    pub(crate) fn next(&mut self) -> Result<Option<Record>, JournalError> {
-        let Some((head, rest)) = self.rest.split_at_checked(RECORD_HEAD_BYTES) else { return Ok(None) };
-        let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-        let (length, crc) = (word(0) as usize, word(4));
-        if length > RECORD_BYTES_MAX {
-            return Err(JournalError::Damaged(self.number));
-        }
-        let Some((body, rest)) = rest.split_at_checked(length) else { return Ok(None) };
-        if crc32fast::hash(body) != crc {
-            return Err(JournalError::Damaged(self.number));
-        }
-        let record = postcard::from_bytes(body).map_err(|_| JournalError::Damaged(self.number))?;
-        self.rest = rest;
-        self.number += 1;
-        Ok(Some(record))
+    /// What the room was made with.
+    pub fn header(&self) -> &JournalHeader {
+        &self.header
+    }
+
+    /// The next record; `None` at the end.
+    ///
+    /// # Errors
+    /// The record is damaged, or torn by the end of its process.
+    pub fn next_record(&mut self) -> Result<Option<JournalRecord>, JournalError> {
+        next(&mut self.rest)
     }
 }
+
+fn next<T: DeserializeOwned>(rest: &mut &[u8]) -> Result<Option<T>, JournalError> {
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    if rest.len() < HEADER_BYTES {
+        return Err(if MAGIC.starts_with(&rest[..rest.len().min(4)]) {
+            JournalError::Torn
+        } else {
+            JournalError::Magic
+        });
+    }
+    let mut frame = *rest;
+    if &frame[..4] != MAGIC {
+        return Err(JournalError::Magic);
+    }
+    frame.advance(4);
+    let version = frame.get_u16_le();
+    if version != VERSION {
+        return Err(JournalError::Version(version));
+    }
+    let (length, crc) = (frame.get_u32_le() as usize, frame.get_u32_le());
+    if length > BODY_BYTES_MAX {
+        return Err(JournalError::Damaged);
+    }
+    let Some(body) = frame.get(..length) else { return Err(JournalError::Torn) };
+    if crc32fast::hash(body) != crc {
+        return Err(JournalError::Damaged);
+    }
+    let value = postcard::from_bytes(body).map_err(|_| JournalError::Damaged)?;
+    *rest = &frame[length..];
+    Ok(Some(value))
+}
+
+#[cfg(test)]
+mod tests;

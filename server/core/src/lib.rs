@@ -1,22 +1,22 @@
-//! The authoritative room engine: commands, inputs, encoding, journal, replay, views, results. No IO.
+//! The authoritative room: commands in, ticks, and what its people, spectators, journal and fleet are told.
 //!
-//! A [`Room`] is one running match. Whoever drives it calls [`Room::step`] once per tick, hands in what people send,
-//! and carries away what [`Room::poll_output`] gives. Everything that changes the world is a [`RoomCommand`], and
-//! every tick's commands are in the journal with a hash of the state after them: [`Room::replay`] does it all again.
+//! A [`Room`] has no sockets, threads or clock. Its driver calls one of `push`, `handle_input`, `on_*`, `step` or `end`,
+//! then drains [`Room::poll_output`] to the end. Everything that changes the world is a [`RoomCommand`] in the journal:
+//! the same commands give the same world ([`replay`]).
 
 #![forbid(unsafe_code)]
 
 mod command;
+mod input_buffer;
 mod journal;
+mod occupant;
 mod replay;
 mod room;
-mod roster;
-mod seat_inputs;
-mod spectators;
-mod stats;
+mod view;
+mod world;
 
 pub use command::RoomCommand;
-pub use journal::JournalError;
-pub use replay::{Replay, ReplayError};
-pub use room::{Room, RoomConfig, RoomError, RoomOutput, SeatPlan, StepReport};
-pub use stats::RoomStats;
+pub use journal::{JournalError, JournalHeader, JournalReader, JournalRecord};
+pub use occupant::SeatPlan;
+pub use replay::{ReplayError, ReplayReport, replay};
+pub use room::{Room, RoomConfig, RoomError, RoomOutput, RoomStats, StepReport};

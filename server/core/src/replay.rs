@@ -1,90 +1,72 @@
-//! A match again from its journal.
+//! A journal run again: the same commands must give the same hashes.
 
-use amphi_shared_replica::{Game, SimMode};
-use amphi_shared_wire::{AppId, MatchId, Micros, Seed, Tick, TickClock};
+use amphi_shared_replica::{Game, GameError, SimMode};
+use amphi_shared_wire::Seed;
 use thiserror::Error;
 
-use crate::journal::{Record, Records};
-use crate::{JournalError, Room, RoomConfig, RoomError};
+use crate::world::World;
+use crate::{JournalError, JournalReader};
 
-/// Why a journal cannot be run again.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
+/// Why a journal could not be run again.
+#[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ReplayError {
-    /// The bytes are not a journal.
+    /// It cannot be read.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// It has no beginning.
-    #[error("the journal has no start record")]
-    Empty,
-    /// Another game, version or schema wrote it.
-    #[error("the journal is of {wrote}, this build is {build}")]
+    /// It was written by another game, or another build of it.
+    #[error("the journal was written by {game} {build} (schema {schema_hash:016x})")]
     Build {
-        /// Name, version and schema hash in the journal.
-        wrote: String,
-        /// The same of this build.
+        /// Name of the game.
+        game: String,
+        /// Its version.
         build: String,
+        /// Hash of its schema.
+        schema_hash: u64,
     },
-    /// The room cannot be built.
+    /// The world could not be built or stepped.
     #[error(transparent)]
-    Room(#[from] RoomError),
+    Game(#[from] GameError),
 }
 
 /// What a replay found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replay {
-    /// Ticks that were simulated again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplayReport {
+    /// Ticks simulated.
     pub ticks: u32,
-    /// The first tick whose state hash differs, if any; the replay stops there.
-    pub difference: Option<Tick>,
-    /// The journal has its last record.
-    pub complete: bool,
-    /// Hash of the last state.
+    /// Hash after the last one.
     pub hash: u64,
+    /// The first tick whose hash differs from the journal's.
+    pub first_difference: Option<u32>,
 }
 
-impl Room {
-    /// Runs a journal again and compares the state hash of every tick.
-    pub fn replay(game: &Game, journal: &[u8]) -> Result<Replay, ReplayError> {
-        let mut records = Records::new(journal)?;
-        let Some(start) = records.next()? else { return Err(ReplayError::Empty) };
-        let mut room = Self::build(game, config(game, start)?, SimMode::Replay)?;
-        let mut replay = Replay { ticks: 0, difference: None, complete: false, hash: room.sim().state_hash() };
-        while let Some(record) = records.next()? {
-            match record {
-                Record::Start { .. } => return Err(ReplayError::Empty),
-                Record::End { .. } => {
-                    replay.complete = true;
-                    break;
-                }
-                Record::Tick { tick, hash, commands } => {
-                    // A command the live room took is taken again.
-                    commands.into_iter().for_each(|command| drop(room.push(Micros(0), command)));
-                    let step = room.step(Micros(0));
-                    while room.poll_output().is_some() {}
-                    replay.ticks += 1;
-                    replay.hash = step.hash;
-                    if step.tick != Tick(tick) || step.hash != hash {
-                        replay.difference = Some(Tick(tick));
-                        break;
-                    }
-                }
-            }
+/// Runs a journal again. A torn last record, which a crash leaves behind, ends it quietly.
+///
+/// # Errors
+/// The journal is damaged, or belongs to another game or build.
+pub fn replay(game: &Game, journal: &[u8]) -> Result<ReplayReport, ReplayError> {
+    let mut reader = JournalReader::new(journal)?;
+    let header = reader.header().clone();
+    if (header.game.as_str(), header.build.as_str(), header.schema_hash)
+        != (game.name(), game.version(), game.schema().hash())
+    {
+        return Err(ReplayError::Build { game: header.game, build: header.build, schema_hash: header.schema_hash });
+    }
+    let mut world = World::new(game, SimMode::Replay, header.mode, Seed(header.seed))?;
+    let mut report = ReplayReport { ticks: 0, hash: world.sim.state_hash(), first_difference: None };
+    loop {
+        let record = match reader.next_record() {
+            Ok(Some(record)) => record,
+            Ok(None) | Err(JournalError::Torn) => return Ok(report),
+            Err(error) => return Err(error.into()),
+        };
+        let Some(wanted) = record.hash else { continue };
+        world.step(&record.commands)?;
+        report.ticks += 1;
+        report.hash = world.sim.state_hash();
+        if report.hash != wanted {
+            report.first_difference = Some(record.tick);
+            return Ok(report);
         }
-        Ok(replay)
     }
-}
-
-fn config(game: &Game, start: Record) -> Result<RoomConfig, ReplayError> {
-    let Record::Start { game: name, version, schema_hash, match_id, app, mode, seats, tick0_us, seed } = start else {
-        return Err(ReplayError::Empty);
-    };
-    let wrote = format!("{name} {version}, schema {schema_hash:016x}");
-    let build = format!("{} {}, schema {:016x}", game.name(), game.version(), game.schema().hash());
-    if wrote != build {
-        return Err(ReplayError::Build { wrote, build });
-    }
-    let tick_clock = TickClock { tick0: Micros(tick0_us), tick_hz: mode.tick_hz };
-    let app: AppId = app.parse().unwrap_or_default();
-    Ok(RoomConfig { match_id: MatchId::from_bits(match_id), app, mode, seats, tick_clock, seed: Seed(seed) })
 }

@@ -1,505 +1,558 @@
-//! A running match.
+//! A match: people in seats, ticks, and what everyone is told.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
-use amphi_shared_replica::{
-    Game, GameError, GameEvent, MatchMode, NetId, Recipient, Seat, SeatState, Sim, SimMode, SnapshotEncoder,
-    SnapshotHeader,
-};
-use amphi_shared_wire::limits::ROOM_COMMANDS_MAX;
-use amphi_shared_wire::proto::{self, RoomMessage, room_message};
+use amphi_shared_replica::{Game, GameError, MatchMode, Recipient, Seat, SimMode, SnapshotEncoder, SnapshotHeader};
+use amphi_shared_wire::limits::{ROOM_COMMANDS_MAX, SEATS_MAX};
+use amphi_shared_wire::proto::{self, MatchResult, PlayerResult, RoomMessage, RoomReport, ViewMatch, room_message};
 use amphi_shared_wire::{AppId, Code, LANE_ROOM, Lane, MatchId, Micros, Seed, Tick, TickClock, UserId};
 use bytes::Bytes;
-use prost::Message as _;
-use serde::{Deserialize, Serialize};
+use prost::Message;
 use thiserror::Error;
 
-use crate::journal::Record;
-use crate::roster::{self, Roster};
-use crate::seat_inputs::{Arrival, Played, SeatInputs};
-use crate::spectators::Spectators;
-use crate::{RoomCommand, RoomStats};
+use crate::RoomCommand;
+use crate::input_buffer::{Arrival, InputBuffer};
+use crate::journal::{JournalHeader, JournalRecord, frame};
+use crate::occupant::{Occupants, SeatPlan};
+use crate::view::View;
+use crate::world::World;
 
-/// Number of the one view a room has.
-const VIEW: u32 = 0;
+/// How long a seat is kept for someone who was planned for it, s.
+const KEPT_S: u32 = 20;
+/// People who left and are remembered for the result. Beyond: the oldest is forgotten.
+const DEPARTED_MAX: usize = 4 * SEATS_MAX;
+/// The whole match, seen from nowhere in particular.
+const VIEW_ALL: u32 = 0;
 
-/// A seat that was promised to a person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SeatPlan {
-    /// Team, from 0.
-    pub team: u8,
-    /// User id as text.
-    pub user: String,
-    /// Display name.
-    pub name: String,
-}
-
-/// What a room is made of.
+/// What a room is made with.
 #[derive(Clone, Debug)]
 pub struct RoomConfig {
     /// The match.
     pub match_id: MatchId,
-    /// The application it belongs to.
+    /// Its app.
     pub app: AppId,
-    /// Teams, size, length, tick rate.
+    /// Its mode.
     pub mode: MatchMode,
-    /// Who is expected; bots sit everywhere until they come.
+    /// People whose seats are kept for a while.
     pub seats: Vec<SeatPlan>,
     /// When ticks start.
     pub tick_clock: TickClock,
-    /// Of all randomness in the match.
+    /// Where the match's randomness comes from.
     pub seed: Seed,
 }
 
-/// Why a room could not be made.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("the room cannot be built: {0}")]
-pub struct RoomError(#[from] pub GameError);
+/// Why a room cannot be made.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RoomError {
+    /// The game does not build a world.
+    #[error(transparent)]
+    Game(#[from] GameError),
+}
 
-/// What leaves a room.
+/// What a room wants done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RoomOutput {
-    /// A message for the person on a seat.
+    /// Append this to the journal before anything that follows leaves the process.
+    Journal(Bytes),
+    /// Tell the person on a seat.
     Send {
         /// Number of the seat.
         seat: u8,
-        /// A reliable lane.
+        /// The lane.
         lane: Lane,
         /// The message.
         payload: Bytes,
     },
-    /// A frame for everyone who watches.
+    /// Publish a frame of a view.
     View {
         /// Number of the view.
         view: u32,
-        /// It builds on nothing.
+        /// Older frames are not needed any more.
         keyframe: bool,
         /// A `ViewFrame`.
         payload: Bytes,
     },
-    /// Bytes to append to the journal. What comes after it may leave only when they are written.
-    Journal(Bytes),
-    /// The match is over; the last output.
-    Ended(proto::MatchResult),
+    /// The match is over.
+    Ended(MatchResult),
 }
 
 /// What a step did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct StepReport {
     /// The tick that was simulated.
     pub tick: Tick,
     /// Hash of the state after it.
     pub hash: u64,
-    /// Commands that were applied before it.
-    pub commands: usize,
-    /// The match is over.
-    pub ended: bool,
+    /// Why the world cannot go on; the match has ended with the outcome `lost`.
+    pub fault: Option<GameError>,
 }
 
-/// One running match: the world, who sits in it, and what they know of it.
-#[derive(Debug)]
+/// Plain counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RoomStats {
+    /// Inputs that found their tick.
+    pub inputs: u64,
+    /// Inputs that came too late.
+    pub inputs_late: u64,
+    /// Inputs for ticks too far ahead.
+    pub inputs_early: u64,
+    /// Datagrams on the input lane that could not be read.
+    pub inputs_invalid: u64,
+    /// Commands refused.
+    pub commands_refused: u64,
+}
+
+/// A person on a seat.
+#[derive(Default)]
+struct Player {
+    inputs: InputBuffer,
+    recipient: Recipient,
+    /// Wants the greeting that follows an attach.
+    greet: bool,
+    user: String,
+    name: String,
+    joined: Tick,
+}
+
+/// Someone who left before the end.
+struct Departed {
+    result: PlayerResult,
+    ticks: u32,
+}
+
+/// One match.
+///
+/// Contract: call one of the methods that change it, then drain [`Self::poll_output`], then call the next. Journal
+/// outputs come before what depends on them.
 pub struct Room {
     config: RoomConfig,
     game: Game,
-    sim: Sim,
-    roster: Roster,
-    seats: Vec<SeatDesk>,
-    /// Seats whose person has to be told where they are.
-    unwelcomed: BTreeSet<u8>,
+    world: World,
+    seats: Occupants,
+    players: Vec<Option<Player>>,
     commands: Vec<RoomCommand>,
     encoder: SnapshotEncoder,
-    spectators: Spectators,
+    view: View,
+    departed: VecDeque<Departed>,
     outputs: VecDeque<RoomOutput>,
-    result: Option<proto::MatchResult>,
+    ended: bool,
     stats: RoomStats,
 }
 
-/// What a room keeps for the person on a seat.
-#[derive(Debug, Default)]
-struct SeatDesk {
-    inputs: SeatInputs,
-    recipient: Recipient,
-    /// The room lane has begun: snapshots may follow.
-    welcomed: bool,
-}
-
 impl Room {
-    /// A room at tick 0, with bots on all seats.
+    /// A room at tick 0, with a bot on every seat. Its first output is the journal's header.
+    ///
+    /// # Errors
+    /// The game does not build a world for this mode.
     pub fn new(game: &Game, config: RoomConfig) -> Result<Self, RoomError> {
-        Self::build(game, config, SimMode::Authority)
-    }
-
-    pub(crate) fn build(game: &Game, config: RoomConfig, mode: SimMode) -> Result<Self, RoomError> {
-        let sim = game.build(mode, config.mode.clone(), config.seed)?;
-        let states = &sim.seats().0;
-        let mut room = Self {
-            roster: Roster::new(states, &config.seats),
-            seats: states.iter().map(|_| SeatDesk::default()).collect(),
-            spectators: Spectators::new(config.mode.tick_hz),
-            game: game.clone(),
-            config,
-            sim,
-            unwelcomed: BTreeSet::new(),
+        let world = World::new(game, SimMode::Authority, config.mode.clone(), config.seed)?;
+        let header = JournalHeader {
+            match_id: config.match_id.to_string(),
+            app: config.app.to_string(),
+            game: game.name().to_owned(),
+            build: game.version().to_owned(),
+            schema_hash: game.schema().hash(),
+            mode: config.mode.clone(),
+            seed: config.seed.0,
+            tick0_us: config.tick_clock.tick0.0,
+        };
+        let seats = config.mode.seats();
+        Ok(Self {
+            seats: Occupants::new(&config.mode, &config.seats),
+            players: (0..seats).map(|_| None).collect(),
             commands: Vec::new(),
             encoder: SnapshotEncoder::new(),
-            outputs: VecDeque::new(),
-            result: None,
+            view: View::new(config.mode.tick_hz, game.schema().to_json().to_owned()),
+            departed: VecDeque::new(),
+            outputs: VecDeque::from([RoomOutput::Journal(frame(&header))]),
+            ended: false,
             stats: RoomStats::default(),
-        };
-        let start = room.start_record();
-        room.outputs.push_back(RoomOutput::Journal(start.encode().into()));
-        Ok(room)
+            game: game.clone(),
+            world,
+            config,
+        })
     }
 
-    /// Queues a command for the next tick, or refuses it with nothing changed.
+    /// A seat for this person: the one that is kept for them, else one of a bot.
+    pub fn open_seat(&self, team: Option<u8>, user: UserId) -> Option<u8> {
+        let keeping = self.tick().0 < KEPT_S * self.config.mode.tick_hz;
+        self.seats.open(team, user, keeping)
+    }
+
+    /// Takes a command for the next tick.
+    ///
+    /// # Errors
+    /// `MatchEnded`, `Overloaded`, or `SeatTaken` and `RequestInvalid` for a seat that is not free or does not exist.
     pub fn push(&mut self, _now: Micros, command: RoomCommand) -> Result<(), Code> {
         let checked = self.check(&command);
-        if checked.is_err() {
+        if let Err(code) = checked {
             self.stats.commands_refused += 1;
-            return checked;
+            return Err(code);
         }
+        let next = self.tick().plus(1);
         match &command {
-            RoomCommand::Join { seat, .. } => self.roster.take(*seat),
-            RoomCommand::Leave { seat } => self.roster.free(*seat),
-            RoomCommand::Presence { .. } | RoomCommand::Input { .. } => {}
+            RoomCommand::Join { seat, user, name } => {
+                self.seats.join(*seat, user);
+                let player = Player { user: user.clone(), name: name.clone(), joined: next, ..Player::default() };
+                self.players[usize::from(*seat)] = Some(Player { greet: true, ..player });
+            }
+            RoomCommand::Leave { seat } => self.remove(*seat),
+            RoomCommand::Presence { .. } | RoomCommand::Input { .. } | RoomCommand::End { .. } => {}
         }
         self.commands.push(command);
         Ok(())
     }
 
-    /// Takes a datagram of the input lane. Whatever it holds, nothing breaks; what is useless is counted.
+    /// A datagram of the input lane has arrived from the person on a seat.
     pub fn handle_input(&mut self, now: Micros, seat: u8, payload: &[u8]) {
-        if self.result.is_some() || !self.roster.is_taken(seat) {
+        let current = self.tick();
+        let clock = self.config.tick_clock;
+        let Some(port) = self.world.sim.input_port() else { return };
+        let Some(Some(player)) = self.players.get_mut(usize::from(seat)) else { return };
+        let Ok(inputs) = port.read_datagram(payload) else {
+            self.stats.inputs_invalid += 1;
+            return;
+        };
+        for (tick, bytes) in inputs {
+            match player.inputs.arrive((now, clock), current, tick, bytes) {
+                Arrival::Kept => self.stats.inputs += 1,
+                Arrival::Late => self.stats.inputs_late += 1,
+                Arrival::Early => self.stats.inputs_early += 1,
+                Arrival::Repeated => {}
+            }
+        }
+    }
+
+    /// The session on a seat has attached, for the first time or again: it is greeted, and told everything anew.
+    pub fn on_attached(&mut self, now: Micros, seat: u8) {
+        let Some(Some(player)) = self.players.get_mut(usize::from(seat)) else { return };
+        player.recipient.reset();
+        player.greet = true;
+        self.presence(now, seat, true);
+    }
+
+    /// The session on a seat has no connection; the seat stays.
+    pub fn on_detached(&mut self, now: Micros, seat: u8) {
+        self.presence(now, seat, false);
+    }
+
+    /// The client on a seat has the snapshot with this number.
+    pub fn on_acked(&mut self, seat: u8, seq: u16) {
+        if let Some(Some(player)) = self.players.get_mut(usize::from(seat)) {
+            player.recipient.on_acked(seq);
+        }
+    }
+
+    /// The snapshot with this number did not arrive.
+    pub fn on_lost(&mut self, seat: u8, seq: u16) {
+        if let Some(Some(player)) = self.players.get_mut(usize::from(seat)) {
+            player.recipient.on_lost(seq);
+        }
+    }
+
+    /// Simulates the next tick. After the end of the match it does nothing.
+    pub fn step(&mut self, now: Micros) -> StepReport {
+        let tick = self.tick().plus(1);
+        if self.ended {
+            return StepReport { tick: self.tick(), hash: 0, fault: None };
+        }
+        let commands = self.take_commands(tick);
+        let fault = self.world.step(&commands).err();
+        let roster = commands.iter().any(changes_roster);
+        let hash = self.world.sim.state_hash();
+        let record = JournalRecord { tick: tick.0, commands, hash: Some(hash) };
+        self.outputs.push_back(RoomOutput::Journal(frame(&record)));
+        self.encoder.start_tick(self.world.sim.mirror());
+        self.greet();
+        if roster {
+            let roster = proto::RosterChanged { roster: self.roster() };
+            self.broadcast(room_message::Kind::Roster(roster));
+        }
+        self.send_events(tick);
+        if fault.is_some() {
+            self.finish(now, "lost");
+        } else if self.is_over() {
+            self.finish(now, "finished");
+        } else {
+            self.publish(None);
+        }
+        StepReport { tick, hash, fault }
+    }
+
+    /// Ends the match from outside, for example with the outcome `drained`.
+    pub fn end(&mut self, now: Micros, outcome: &str) {
+        if self.ended {
             return;
         }
-        let inputs = match self.sim.input_port().map(|port| port.read_datagram(payload)) {
-            Some(Ok(inputs)) => inputs,
-            Some(Err(_)) | None => {
-                self.stats.inputs_invalid += 1;
-                return;
-            }
-        };
-        self.stats.input_datagrams += 1;
-        let now_tick = self.sim.tick();
-        for (tick, bytes) in inputs {
-            let desk = &mut self.seats[usize::from(seat)];
-            match desk.inputs.arrive(now, self.config.tick_clock, now_tick, tick) {
-                Arrival::Fresh => {
-                    // A full queue has counted it; the tick then plays without this input.
-                    let _ = self.push(now, RoomCommand::Input { seat, tick: tick.0, bytes });
-                }
-                Arrival::Known => {}
-                Arrival::Late => self.stats.inputs_late += 1,
-                Arrival::Ahead => self.stats.inputs_ahead += 1,
-            }
-        }
+        let mut commands = std::mem::take(&mut self.commands);
+        commands.push(RoomCommand::End { outcome: outcome.to_owned() });
+        let record = JournalRecord { tick: self.tick().0, commands, hash: None };
+        self.outputs.push_back(RoomOutput::Journal(frame(&record)));
+        self.finish(now, outcome);
     }
 
-    /// The seat that this person may take: the one kept for them, else a bot's (of the team, when one is given).
-    pub fn open_seat(&self, team: Option<u8>, user: UserId) -> Option<u8> {
-        let elapsed_s = self.sim.tick().0 / self.config.mode.tick_hz;
-        self.roster.open_seat(&self.sim.seats().0, team, &user.to_string(), elapsed_s)
-    }
-
-    /// Simulates the next tick: commands, inputs, world, then everything that has to be said about it.
-    pub fn step(&mut self, now: Micros) -> StepReport {
-        let commands = std::mem::take(&mut self.commands);
-        if self.result.is_some() {
-            return StepReport { tick: self.sim.tick(), hash: self.sim.state_hash(), commands: 0, ended: true };
-        }
-        let roster_before = self.sim.seats().clone();
-        commands.iter().for_each(|command| self.apply(command));
-        self.play_inputs();
-        let stepped = self.sim.step();
-        let (tick, hash) = (self.sim.tick(), self.sim.state_hash());
-        self.roster.count(&self.sim.seats().0);
-
-        let record = Record::Tick { tick: tick.0, hash, commands };
-        let count = if let Record::Tick { commands, .. } = &record { commands.len() } else { 0 };
-        self.outputs.push_back(RoomOutput::Journal(record.encode().into()));
-        self.encoder.start_tick(self.sim.mirror());
-        self.welcome();
-        if *self.sim.seats() != roster_before {
-            let roster = roster::to_proto(&self.sim.seats().0);
-            self.broadcast(room_message::Kind::Roster(proto::RosterChanged { roster }));
-        }
-        self.tell_events(tick);
-        match stepped {
-            Err(_) => self.finish(now, "lost"),
-            Ok(()) if self.sim.board().finished || tick.0 >= self.config.mode.duration_ticks() => {
-                self.finish(now, "finished");
-            }
-            Ok(()) => self.show(None),
-        }
-        StepReport { tick, hash, commands: count, ended: self.result.is_some() }
-    }
-
-    /// Ends the match before its time, with this outcome (`drained`).
-    pub fn end(&mut self, outcome: &str) {
-        if self.result.is_none() {
-            self.finish(self.config.tick_clock.start_of(self.sim.tick()), outcome);
-        }
-    }
-
-    /// The newest snapshot for the person on a seat, at most `budget_bytes` long; `None` while there is none to send.
+    /// The snapshot of the last tick for a seat, at most `budget_bytes` long; `None` when no person sits there or not
+    /// even the header fits. Call [`Self::snapshot_sent`] when it leaves.
     pub fn encode_snapshot(&mut self, seat: u8, budget_bytes: usize) -> Option<Bytes> {
-        let own = self.own(seat);
-        let desk = self.seats.get_mut(usize::from(seat)).filter(|desk| desk.welcomed)?;
+        let own = self.world.sim.entity_of_seat(Seat(seat));
+        let player = self.players.get_mut(usize::from(seat))?.as_mut()?;
         let header = SnapshotHeader {
-            applied: desk.inputs.applied(),
-            margin: desk.inputs.margin(),
-            late: desk.inputs.late(),
+            applied: player.inputs.applied(),
+            margin: player.inputs.take_margin(),
+            late: player.inputs.late(),
             ..SnapshotHeader::default()
         };
-        let bytes = self.encoder.encode(self.sim.mirror(), &mut desk.recipient, header, own, budget_bytes)?;
-        self.stats.snapshot_bytes += bytes.len() as u64;
-        Some(bytes.into())
+        let mirror = self.world.sim.mirror();
+        self.encoder.encode(mirror, &mut player.recipient, header, own, budget_bytes).map(Bytes::from)
     }
 
-    /// The snapshot encoded last for this seat left as this datagram.
+    /// The snapshot encoded last for this seat has left in the datagram with this number.
     pub fn snapshot_sent(&mut self, seat: u8, seq: u16) {
-        if let Some(desk) = self.seats.get_mut(usize::from(seat)) {
-            desk.recipient.sent(seq);
-            desk.inputs.margin_told();
+        if let Some(Some(player)) = self.players.get_mut(usize::from(seat)) {
+            player.recipient.sent(seq);
         }
     }
 
-    /// The person on this seat has received a datagram.
-    pub fn on_acked(&mut self, seat: u8, seq: u16) {
-        if let Some(desk) = self.seats.get_mut(usize::from(seat)) {
-            desk.recipient.on_acked(seq);
-        }
-    }
-
-    /// A datagram to the person on this seat was lost.
-    pub fn on_lost(&mut self, seat: u8, seq: u16) {
-        if let Some(desk) = self.seats.get_mut(usize::from(seat)) {
-            desk.recipient.on_lost(seq);
-        }
-    }
-
-    /// The next thing that leaves the room.
+    /// The next thing to do; `None` when all is said.
     pub fn poll_output(&mut self) -> Option<RoomOutput> {
         self.outputs.pop_front()
     }
 
-    /// How the match is. The node adds how long ticks take.
-    pub fn report(&self) -> proto::RoomReport {
-        let left = self.config.mode.duration_ticks().saturating_sub(self.sim.tick().0);
-        let running = self.result.is_none();
-        proto::RoomReport {
+    /// How the room is, for the fleet. Tick times and overruns are measured by the driver.
+    pub fn report(&self) -> RoomReport {
+        let left = u64::from(self.ends_at().0.saturating_sub(self.tick().0));
+        RoomReport {
             match_id: self.config.match_id.to_string(),
-            state: if running { "running" } else { "ended" }.to_owned(),
-            tick: self.sim.tick().0,
+            state: if self.ended { "ended" } else { "running" }.to_owned(),
+            tick: self.tick().0,
             tick_hz: self.config.mode.tick_hz,
-            roster: roster::to_proto(&self.sim.seats().0),
-            team_scores: self.sim.board().team_scores.clone(),
-            ends_in_ms: if running {
-                (u64::from(left) * 1_000 / u64::from(self.config.mode.tick_hz)) as u32
-            } else {
-                0
-            },
+            roster: self.roster(),
+            team_scores: self.world.sim.board().team_scores.clone(),
+            ends_in_ms: if self.ended { 0 } else { (left * 1_000 / u64::from(self.config.mode.tick_hz)) as u32 },
             mode: self.config.mode.name.clone(),
-            result: self.result.clone(),
-            ..proto::RoomReport::default()
+            ..RoomReport::default()
         }
     }
 
     /// The last simulated tick.
     pub fn tick(&self) -> Tick {
-        self.sim.tick()
+        self.world.sim.tick()
     }
 
-    /// The world, to read.
-    pub fn sim(&self) -> &Sim {
-        &self.sim
-    }
-
-    /// Counters.
+    /// Plain counters.
     pub fn stats(&self) -> RoomStats {
-        RoomStats { events_dropped: self.sim.events_dropped(), ..self.stats }
-    }
-
-    /// The match is over.
-    pub fn has_ended(&self) -> bool {
-        self.result.is_some()
+        self.stats
     }
 
     fn check(&self, command: &RoomCommand) -> Result<(), Code> {
-        if self.result.is_some() {
+        if self.ended {
             return Err(Code::MatchEnded);
         }
         if self.commands.len() >= ROOM_COMMANDS_MAX {
             return Err(Code::Overloaded);
         }
-        let seat = command.seat();
-        if usize::from(seat) >= self.seats.len() || !command.is_bounded() {
-            return Err(Code::RequestInvalid);
-        }
-        match (command, self.roster.is_taken(seat)) {
-            (RoomCommand::Join { .. }, true) => Err(Code::SeatTaken),
-            (RoomCommand::Leave { .. } | RoomCommand::Presence { .. } | RoomCommand::Input { .. }, false) => {
+        match command {
+            RoomCommand::Join { seat, .. } if !self.seats.exists(*seat) => Err(Code::RequestInvalid),
+            RoomCommand::Join { seat, .. } if self.seats.is_person(*seat) => Err(Code::SeatTaken),
+            RoomCommand::Leave { seat } | RoomCommand::Presence { seat, .. } if !self.seats.is_person(*seat) => {
                 Err(Code::RequestInvalid)
             }
-            (RoomCommand::Join { .. }, false)
-            | (RoomCommand::Leave { .. } | RoomCommand::Presence { .. } | RoomCommand::Input { .. }, true) => Ok(()),
+            // These come from inputs and from `end`, with their own checks.
+            RoomCommand::Input { .. } | RoomCommand::End { .. } => Err(Code::RequestInvalid),
+            RoomCommand::Join { .. } | RoomCommand::Leave { .. } | RoomCommand::Presence { .. } => Ok(()),
         }
     }
 
-    fn apply(&mut self, command: &RoomCommand) {
-        let seat = command.seat();
-        let desk = &mut self.seats[usize::from(seat)];
-        let state = &mut self.sim.seats_mut().0[usize::from(seat)];
-        match command {
-            RoomCommand::Join { user, name, .. } => {
-                let person =
-                    SeatState { bot: false, connected: true, name: name.clone(), user: user.clone(), ..*state };
-                *state = person;
-                desk.inputs = SeatInputs::default();
-                self.unwelcomed.insert(seat);
-                self.reset_input(seat);
-            }
-            RoomCommand::Leave { .. } => {
-                let name = format!("Bot {}", u32::from(seat) + 1);
-                *state = SeatState { bot: true, connected: false, name, user: String::new(), ..*state };
-                desk.welcomed = false;
-                self.unwelcomed.remove(&seat);
-                self.reset_input(seat);
-            }
-            RoomCommand::Presence { connected, .. } => {
-                state.connected = *connected && !state.bot;
-                if state.connected {
-                    self.unwelcomed.insert(seat);
-                }
-            }
-            RoomCommand::Input { tick, bytes, .. } => {
-                desk.inputs.put(self.sim.tick(), Tick(*tick), bytes.clone());
-            }
+    fn presence(&mut self, now: Micros, seat: u8, connected: bool) {
+        if let Err(code) = self.push(now, RoomCommand::Presence { seat, connected })
+            && code == Code::Overloaded
+        {
+            // The roster shows an old state; play is not touched.
+            self.stats.commands_refused += 1;
         }
     }
 
-    fn reset_input(&mut self, seat: u8) {
-        if let Some(port) = self.sim.input_port() {
-            port.reset(self.sim.world_mut(), Seat(seat));
+    fn remove(&mut self, seat: u8) {
+        self.seats.leave(seat);
+        let Some(player) = self.players.get_mut(usize::from(seat)).and_then(Option::take) else { return };
+        let ticks = self.ticks_present(&player);
+        let result = self.player_result(seat, &player, ticks);
+        if self.departed.len() == DEPARTED_MAX {
+            self.departed.pop_front();
         }
+        self.departed.push_back(Departed { result, ticks });
     }
 
-    fn play_inputs(&mut self) {
-        let Some(port) = self.sim.input_port() else { return };
-        let tick = self.sim.tick().plus(1);
-        for (i, desk) in self.seats.iter_mut().enumerate() {
-            if self.sim.seats().0[i].bot {
+    /// Commands of the next tick, inputs last.
+    fn take_commands(&mut self, tick: Tick) -> Vec<RoomCommand> {
+        let mut commands = std::mem::take(&mut self.commands);
+        for (seat, player) in self.players.iter_mut().enumerate() {
+            let Some(player) = player else { continue };
+            if let Some(bytes) = player.inputs.take(tick) {
+                commands.push(RoomCommand::Input { seat: seat as u8, bytes });
+            }
+        }
+        commands
+    }
+
+    fn greet(&mut self) {
+        for seat in 0..self.players.len() as u8 {
+            let Some(Some(player)) = self.players.get_mut(usize::from(seat)) else { continue };
+            if !std::mem::take(&mut player.greet) {
                 continue;
             }
-            let seat = Seat(i as u8);
-            let world = self.sim.world_mut();
-            match desk.inputs.play(tick) {
-                Played::Input(bytes) => match port.set(world, seat, &bytes) {
-                    Ok(()) => self.stats.inputs_applied += 1,
-                    Err(_) => self.stats.inputs_invalid += 1,
-                },
-                Played::Decayed => {
-                    port.decay(world, seat);
-                    self.stats.inputs_missing += 1;
-                }
-                Played::Nothing => {
-                    port.reset(world, seat);
-                    self.stats.inputs_missing += 1;
-                }
-            }
-        }
-    }
-
-    fn welcome(&mut self) {
-        for seat in std::mem::take(&mut self.unwelcomed) {
             let joined = proto::Joined {
                 match_id: self.config.match_id.to_string(),
                 seat: u32::from(seat),
-                entity: self.own(seat).map_or(0, |id| id.0),
-                tick: self.sim.tick().0,
-                schema_json: self.sim.schema().to_json().to_owned(),
-                roster: roster::to_proto(&self.sim.seats().0),
+                entity: self.world.sim.entity_of_seat(Seat(seat)).map_or(0, |id| id.0),
+                tick: self.tick().0,
+                schema_json: self.game.schema().to_json().to_owned(),
+                roster: self.roster(),
                 mode: self.config.mode.name.clone(),
             };
-            let desk = &mut self.seats[usize::from(seat)];
-            desk.welcomed = true;
-            desk.recipient.reset();
-            let payload = RoomMessage { kind: Some(room_message::Kind::Joined(joined)) }.encode_to_vec().into();
-            self.outputs.push_back(RoomOutput::Send { seat, lane: LANE_ROOM, payload });
+            self.send(seat, room_message::Kind::Joined(joined));
         }
     }
 
-    fn tell_events(&mut self, tick: Tick) {
-        for GameEvent { kind, body } in self.sim.take_events() {
-            let event = proto::GameEvent { tick: tick.0, kind, body: body.into() };
-            self.spectators.note(event.clone());
+    fn send_events(&mut self, tick: Tick) {
+        let events: Vec<proto::GameEvent> = self
+            .world
+            .sim
+            .take_events()
+            .into_iter()
+            .map(|event| proto::GameEvent { tick: tick.0, kind: event.kind, body: event.body.into() })
+            .collect();
+        self.view.note(&events);
+        for event in events {
             self.broadcast(room_message::Kind::Event(event));
         }
     }
 
-    fn broadcast(&mut self, kind: room_message::Kind) {
-        let payload: Bytes = RoomMessage { kind: Some(kind) }.encode_to_vec().into();
-        for (seat, _) in self.seats.iter().enumerate().filter(|(_, desk)| desk.welcomed) {
-            let payload = payload.clone();
-            self.outputs.push_back(RoomOutput::Send { seat: seat as u8, lane: LANE_ROOM, payload });
-        }
-    }
-
-    fn show(&mut self, result: Option<proto::MatchResult>) {
-        if result.is_none() && !self.spectators.is_due(self.sim.tick()) {
-            return;
-        }
-        let about = proto::ViewMatch {
+    fn publish(&mut self, result: Option<&MatchResult>) {
+        let state = || ViewMatch {
             match_id: self.config.match_id.to_string(),
             mode: self.config.mode.name.clone(),
-            roster: roster::to_proto(&self.sim.seats().0),
-            team_scores: self.sim.board().team_scores.clone(),
+            roster: roster(&self.world),
+            team_scores: self.world.sim.board().team_scores.clone(),
             tick0_us: self.config.tick_clock.tick0.0,
-            tick_hz: self.config.tick_clock.tick_hz,
+            tick_hz: self.config.mode.tick_hz,
             ends_at_tick: self.config.mode.duration_ticks(),
         };
-        let (keyframe, payload) = self.spectators.frame(&self.sim, about, result);
-        self.outputs.push_back(RoomOutput::View { view: VIEW, keyframe, payload });
+        if let Some((keyframe, payload)) = self.view.frame(self.world.sim.mirror(), state, result) {
+            self.outputs.push_back(RoomOutput::View { view: VIEW_ALL, keyframe, payload });
+        }
     }
 
     fn finish(&mut self, now: Micros, outcome: &str) {
-        let board = self.sim.board();
-        let result = proto::MatchResult {
+        self.ended = true;
+        let result = self.result(now, outcome);
+        self.publish(Some(&result));
+        self.broadcast(room_message::Kind::MatchEnded(proto::MatchEnded { result: Some(result.clone()) }));
+        self.outputs.push_back(RoomOutput::Ended(result));
+    }
+
+    fn result(&self, now: Micros, outcome: &str) -> MatchResult {
+        let seats = self.world.sim.seats();
+        let sitting = seats.iter().map(|(seat, state)| match &self.players[usize::from(seat.0)] {
+            Some(player) => self.player_result(seat.0, player, self.ticks_present(player)),
+            None => PlayerResult {
+                seat: u32::from(seat.0),
+                team: u32::from(state.team),
+                name: state.name.clone(),
+                bot: true,
+                score: self.score(seat.0),
+                present_permille: 1_000,
+                ..PlayerResult::default()
+            },
+        });
+        let departed = self.departed.iter().map(|departed| PlayerResult {
+            present_permille: self.permille(departed.ticks),
+            ..departed.result.clone()
+        });
+        MatchResult {
             match_id: self.config.match_id.to_string(),
             version: 1,
             app: self.config.app.to_string(),
             mode: self.config.mode.name.clone(),
-            team_scores: board.team_scores.clone(),
-            players: self.roster.results(&self.sim.seats().0, &board.player_scores, self.sim.tick().0),
+            team_scores: self.world.sim.board().team_scores.clone(),
+            players: sitting.chain(departed).collect(),
             started_us: self.config.tick_clock.tick0.0,
             ended_us: now.0,
             outcome: outcome.to_owned(),
-        };
-        let record = Record::End { tick: self.sim.tick().0, outcome: outcome.to_owned() };
-        self.outputs.push_back(RoomOutput::Journal(record.encode().into()));
-        self.broadcast(room_message::Kind::MatchEnded(proto::MatchEnded { result: Some(result.clone()) }));
-        self.show(Some(result.clone()));
-        self.outputs.push_back(RoomOutput::Ended(result.clone()));
-        self.result = Some(result);
-        self.commands.clear();
+        }
     }
 
-    fn own(&self, seat: u8) -> Option<NetId> {
-        self.sim.entity_of_seat(Seat(seat))
+    fn player_result(&self, seat: u8, player: &Player, ticks: u32) -> PlayerResult {
+        let team = self.world.sim.seats().get(Seat(seat)).map_or(0, |state| state.team);
+        PlayerResult {
+            seat: u32::from(seat),
+            team: u32::from(team),
+            user: player.user.clone(),
+            name: player.name.clone(),
+            bot: false,
+            score: self.score(seat),
+            present_permille: self.permille(ticks),
+        }
     }
 
-    fn start_record(&self) -> Record {
-        let config = &self.config;
-        Record::Start {
-            game: self.game.name().to_owned(),
-            version: self.game.version().to_owned(),
-            schema_hash: self.sim.schema().hash(),
-            match_id: config.match_id.to_bits(),
-            app: config.app.to_string(),
-            mode: config.mode.clone(),
-            seats: config.seats.clone(),
-            tick0_us: config.tick_clock.tick0.0,
-            seed: config.seed.0,
+    fn ticks_present(&self, player: &Player) -> u32 {
+        self.tick().plus(1).0.saturating_sub(player.joined.0)
+    }
+
+    /// A share of the ticks simulated so far.
+    fn permille(&self, ticks: u32) -> u32 {
+        (u64::from(ticks) * 1_000 / u64::from(self.tick().0.max(1))).min(1_000) as u32
+    }
+
+    fn score(&self, seat: u8) -> i32 {
+        self.world.sim.board().player_scores.get(usize::from(seat)).copied().unwrap_or(0)
+    }
+
+    fn is_over(&self) -> bool {
+        self.world.sim.board().finished || self.tick() >= self.ends_at()
+    }
+
+    fn ends_at(&self) -> Tick {
+        Tick(self.config.mode.duration_ticks())
+    }
+
+    fn roster(&self) -> Vec<proto::Seat> {
+        roster(&self.world)
+    }
+
+    fn send(&mut self, seat: u8, kind: room_message::Kind) {
+        let payload = RoomMessage { kind: Some(kind) }.encode_to_vec().into();
+        self.outputs.push_back(RoomOutput::Send { seat, lane: LANE_ROOM, payload });
+    }
+
+    /// Tells everyone; encoded once.
+    fn broadcast(&mut self, kind: room_message::Kind) {
+        let payload = Bytes::from(RoomMessage { kind: Some(kind) }.encode_to_vec());
+        for seat in (0..self.players.len()).filter(|seat| self.players[*seat].is_some()) {
+            self.outputs.push_back(RoomOutput::Send { seat: seat as u8, lane: LANE_ROOM, payload: payload.clone() });
         }
     }
 }
+
+fn changes_roster(command: &RoomCommand) -> bool {
+    match command {
+        RoomCommand::Join { .. } | RoomCommand::Leave { .. } | RoomCommand::Presence { .. } => true,
+        RoomCommand::Input { .. } | RoomCommand::End { .. } => false,
+    }
+}
+
+fn roster(world: &World) -> Vec<proto::Seat> {
+    let seat = |(seat, state): (Seat, &amphi_shared_replica::SeatState)| proto::Seat {
+        seat: u32::from(seat.0),
+        team: u32::from(state.team),
+        name: state.name.clone(),
+        user: state.user.clone(),
+        bot: state.bot,
+        connected: state.connected,
+    };
+    world.sim.seats().iter().map(seat).collect()
+}
+
+#[cfg(test)]
+mod tests;
