@@ -256,6 +256,11 @@ impl Matchmaker {
         self.pool.ticket(id).map(|ticket| ticket.asked.players.as_slice())
     }
 
+    /// The mode of a ticket; `None` when the ticket is not known (any more).
+    pub fn mode_of(&self, id: TicketId) -> Option<&str> {
+        self.pool.ticket(id).map(|ticket| ticket.asked.mode.as_str())
+    }
+
     /// The waiting ticket of a player.
     pub fn ticket_of(&self, app: &AppId, user: UserId) -> Option<TicketId> {
         self.pool.ticket_of(app, user)

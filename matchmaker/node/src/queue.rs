@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::desk::{Desk, SeatGrant};
 use crate::results::strength;
-use crate::task::{Event, Refused};
+use crate::task::{Admission, Event};
 
 /// Regions a client may name.
 const REGIONS_MAX: usize = 32;
@@ -48,41 +48,27 @@ struct TicketBody {
     found: Option<SeatGrant>,
 }
 
-/// `POST /api/v1/matchmaking/queue`
+/// `POST /api/v1/matchmaking/queue`: 201 with a new ticket, or 200 with the one the caller already has for this mode.
 pub(crate) async fn post(desk: Desk, request: Request) -> Result<Response, Problem> {
     let caller = desk.caller(&request)?;
-    let asked: QueueRequest = request.json()?;
-    let alone = asked.players.iter().all(|player| *player == caller.user.to_string()) && asked.players.len() <= 1;
-    if !alone {
-        return Err(Problem::new(Code::RequestInvalid, "players: a ticket holds the caller only"));
+    let asked = parse(&desk, caller, &request)?;
+    let (app, user, mode) = (desk.app.clone(), caller.user, asked.mode.clone());
+    match desk.ask(|reply| Event::Admit { app, user, mode, reply }).await? {
+        Admission::Free => {}
+        Admission::Has(ticket, view) => return Ok(Response::json(&body(ticket, view, None))),
+        Admission::WaitsElsewhere => return Err(Code::AlreadyQueued.into()),
+        Admission::TooOften(left) => {
+            let left_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX).max(1);
+            return Err(Problem::from(Code::RateLimited).retry_after(left_ms));
+        }
     }
-    if asked.latencies.len() > REGIONS_MAX || asked.latencies.keys().any(|name| name.len() > REGION_BYTES_MAX) {
-        return Err(Problem::new(Code::RequestInvalid, "latencies: too many regions, or a name is too long"));
-    }
-    if !desk.modes.iter().any(|mode| mode.name == asked.mode) {
-        return Err(Code::ModeUnknown.into());
-    }
-    admit(&desk, caller).await?;
     let now = desk.clock.now();
     let ticket = TicketId::generate(now, &mut Seed(u64::from_le_bytes(random_bytes())).rng());
     if let Some((hold, info)) = desk.playing(caller.user).await? {
         let back = (hold.match_id, info.mode);
         return rejoin(&desk, caller, ticket, back).await;
     }
-    let key = RatingKey { app: desk.app.clone(), mode: asked.mode.clone(), user: caller.user };
-    let rating = desk.store.rating(&key).await.map_err(Problem::internal)?;
-    let new = NewTicket {
-        ticket,
-        app: desk.app.clone(),
-        mode: asked.mode,
-        players: vec![Player {
-            user: caller.user,
-            name: caller.name.clone(),
-            rating: rating.map_or_else(Strength::default, strength),
-        }],
-        latencies: asked.latencies.into_iter().map(|(region, ms)| Latency { region, ms }).collect(),
-        queued: now,
-    };
+    let new = new_ticket(&desk, caller, ticket, asked).await?;
     let view = desk.ask(|reply| Event::Queue { new: Box::new(new), reply }).await??;
     Ok(Response::created_json(&body(ticket, view, None)))
 }
@@ -124,15 +110,38 @@ pub(crate) async fn cancel(desk: Desk, request: Request) -> Result<Response, Pro
     Ok(Response::empty())
 }
 
-/// Whether the caller may ask for a ticket now, before anything costs more than that.
-async fn admit(desk: &Desk, caller: &UserToken) -> Result<(), Problem> {
-    let (app, user) = (desk.app.clone(), caller.user);
-    desk.ask(|reply| Event::Admit { app, user, reply }).await?.map_err(|refused| match refused {
-        Refused::Waiting => Code::AlreadyQueued.into(),
-        Refused::TooOften(left) => {
-            let left_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX).max(1);
-            Problem::from(Code::RateLimited).retry_after(left_ms)
-        }
+/// What the caller asks for, within its bounds.
+fn parse(desk: &Desk, caller: &UserToken, request: &Request) -> Result<QueueRequest, Problem> {
+    let asked: QueueRequest = request.json()?;
+    let alone = asked.players.iter().all(|player| *player == caller.user.to_string()) && asked.players.len() <= 1;
+    if !alone {
+        return Err(Problem::new(Code::RequestInvalid, "players: a ticket holds the caller only"));
+    }
+    if asked.latencies.len() > REGIONS_MAX || asked.latencies.keys().any(|name| name.len() > REGION_BYTES_MAX) {
+        return Err(Problem::new(Code::RequestInvalid, "latencies: too many regions, or a name is too long"));
+    }
+    if !desk.modes.iter().any(|mode| mode.name == asked.mode) {
+        return Err(Code::ModeUnknown.into());
+    }
+    Ok(asked)
+}
+
+async fn new_ticket(
+    desk: &Desk,
+    caller: &UserToken,
+    ticket: TicketId,
+    asked: QueueRequest,
+) -> Result<NewTicket, Problem> {
+    let key = RatingKey { app: desk.app.clone(), mode: asked.mode.clone(), user: caller.user };
+    let rating = desk.store.rating(&key).await.map_err(Problem::internal)?;
+    let rating = rating.map_or_else(Strength::default, strength);
+    Ok(NewTicket {
+        ticket,
+        app: desk.app.clone(),
+        mode: asked.mode,
+        players: vec![Player { user: caller.user, name: caller.name.clone(), rating }],
+        latencies: asked.latencies.into_iter().map(|(region, ms)| Latency { region, ms }).collect(),
+        queued: desk.clock.now(),
     })
 }
 

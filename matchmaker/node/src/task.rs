@@ -31,7 +31,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 
 /// What may happen to the role.
 pub(crate) enum Event {
-    Admit { app: AppId, user: UserId, reply: oneshot::Sender<Result<(), Refused>> },
+    Admit { app: AppId, user: UserId, mode: String, reply: oneshot::Sender<Admission> },
     Queue { new: Box<NewTicket>, reply: oneshot::Sender<Result<TicketView, Code>> },
     Show { ticket: TicketId, user: UserId, reply: oneshot::Sender<Result<TicketView, Code>> },
     Wait { ticket: TicketId, user: UserId, reply: oneshot::Sender<Result<TicketView, Code>> },
@@ -41,11 +41,15 @@ pub(crate) enum Event {
     Overview { reply: oneshot::Sender<MatchOverview> },
 }
 
-/// Why a person may not ask for a ticket now.
-pub(crate) enum Refused {
-    /// The person has a ticket that waits.
-    Waiting,
-    /// The person asked too often; for this long there is no other ticket.
+/// Whether a person may ask for a ticket now.
+pub(crate) enum Admission {
+    /// Yes.
+    Free,
+    /// There is one of that mode already: whoever asks again, for instance after loading a page anew, gets it back.
+    Has(TicketId, TicketView),
+    /// There is one of another mode.
+    WaitsElsewhere,
+    /// The person asked too often; for this long there is no ticket.
     TooOften(Micros),
 }
 
@@ -125,10 +129,8 @@ impl Task {
     async fn handle(&mut self, event: Event, draining: bool) {
         let now = self.desk.clock.now();
         match event {
-            Event::Admit { app, user, reply } => {
-                let waiting = self.matchmaker.ticket_of(&app, user).map(|_| Refused::Waiting);
-                let admitted = self.pace.check(now, user).map_err(Refused::TooOften);
-                let _ = reply.send(admitted.and(waiting.map_or(Ok(()), Err)));
+            Event::Admit { app, user, mode, reply } => {
+                let _ = reply.send(self.admit(now, (&app, user), &mode));
             }
             Event::Queue { reply, .. } if draining => {
                 let _ = reply.send(Err(Code::Draining));
@@ -167,6 +169,17 @@ impl Task {
             Event::Overview { reply } => {
                 let _ = reply.send(overview(now, &self.matchmaker));
             }
+        }
+    }
+
+    fn admit(&mut self, now: Micros, (app, user): (&AppId, UserId), mode: &str) -> Admission {
+        if let Err(left) = self.pace.check(now, user) {
+            return Admission::TooOften(left);
+        }
+        let Some(ticket) = self.matchmaker.ticket_of(app, user) else { return Admission::Free };
+        match self.view(now, ticket, user) {
+            Ok(view) if self.matchmaker.mode_of(ticket) == Some(mode) => Admission::Has(ticket, view),
+            Ok(_) | Err(_) => Admission::WaitsElsewhere,
         }
     }
 

@@ -42,7 +42,7 @@ async fn step(house: &House, day: &mut Day, rng: &mut Rng) {
         0..=2 => {
             let mode = if rng.chance(300) { "1v1" } else { "2v2" };
             let (status, ticket) = house.post(&person, "/api/v1/matchmaking/queue", &json!({ "mode": mode })).await;
-            if status == 201 {
+            if matches!(status, 200 | 201) {
                 let path = format!("/api/v1/matchmaking/queue/{}", ticket["ticket"].as_str().unwrap());
                 day.tickets.insert(person.id.clone(), path);
                 if ticket["match"].is_object() {

@@ -79,5 +79,6 @@ async fn whoever_asks_for_too_many_tickets_is_slowed_down() {
     assert_eq!((*status, slowed["code"].as_str()), (429, Some("A0114")), "{slowed}");
     assert!(slowed["retry_after_ms"].as_u64().unwrap() <= 10_000);
     assert_eq!(answers.iter().filter(|(status, _)| *status == 201).count(), 1);
+    assert_eq!(answers.iter().filter(|(status, _)| *status == 200).count(), TICKETS_PER_10_S as usize - 1);
     house.queue(&bob, "1v1").await;
 }

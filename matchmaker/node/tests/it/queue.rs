@@ -49,6 +49,9 @@ async fn a_waiting_ticket_says_why_and_can_be_taken_back() {
     assert_eq!((overview.queues[0].mode.as_str(), overview.queues[0].players), ("1v1", 1));
     let (status, problem) = house.post(&ann, "/api/v1/matchmaking/queue", &json!({ "mode": "2v2" })).await;
     assert_eq!((status, &problem["code"]), (409, &json!("A0402")), "one ticket at a time");
+    let (status, same) = house.post(&ann, "/api/v1/matchmaking/queue", &json!({ "mode": "1v1" })).await;
+    assert_eq!(status, 200, "whoever asks again gets the ticket back: {same}");
+    assert!(ticket.ends_with(same["ticket"].as_str().unwrap()));
     assert_eq!(house.delete(&ann, &ticket).await.0, 204);
     assert_eq!(house.ended(&ann, &ticket).await["state"], "cancelled");
     let (status, problem) = house.delete(&ann, &ticket).await;

@@ -24,7 +24,7 @@ async fn a_claim_without_a_host_is_asked_for_again_after_a_restart() {
     let ann = house.person(1, "Ann");
     let ticket = house.queue(&ann, "2v2").await;
     house.fleet.asked().await;
-    let (status, problem) = house.post(&ann, "/api/v1/matchmaking/queue", &json!({ "mode": "2v2" })).await;
+    let (status, problem) = house.post(&ann, "/api/v1/matchmaking/queue", &json!({ "mode": "1v1" })).await;
     assert_eq!((status, &problem["code"]), (409, &json!("A0402")), "a claimed player waits for that match");
     let house = house.restart().await;
     house.fleet.stop_refusing();
