@@ -6,6 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZero;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use amphi_shared_auth::{JwksError, Verifier};
 use amphi_shared_edge::certificate::Certificate;
@@ -94,9 +95,10 @@ impl GameHost {
     pub fn start(game: Game, start: HostStart, clock: Clock, shutdown: Shutdown) -> Result<Self, StartError> {
         let verifier = Verifier::from_jwks(&start.jwks)?;
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
+        let draining = Arc::new(AtomicBool::new(false));
         let listening = Listener::bind(ListenConfig {
             listen: start.listen,
-            routes: routes::routes(&events, shutdown.clone()),
+            routes: routes::routes(&events, Arc::clone(&draining)),
             verifier: verifier.clone(),
             clock,
             sessions: Some(Sessions {
@@ -125,6 +127,7 @@ impl GameHost {
             rooms_max: rooms_max as usize,
             reports,
             events: events.clone(),
+            draining,
         });
         let task = tokio::spawn(host.run(listening, receiver, shutdown));
         Ok(Self { ready, counters, events, task })

@@ -1,19 +1,19 @@
 //! The host's HTTP: rooms and drain for its fleet, probes.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use amphi_shared_auth::Scope;
 use amphi_shared_edge::http::{Access, Problem, Request, Response, Routes, probes};
-use amphi_shared_edge::shutdown::{Phase, Shutdown};
 use amphi_shared_wire::Code;
 use amphi_shared_wire::proto::{CreateRoom, Drain};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::host::Event;
 
-pub(crate) fn routes(events: &mpsc::Sender<Event>, shutdown: Shutdown) -> Routes {
-    let ready = move || match shutdown.phase() {
-        Phase::Running => Ok(()),
-        Phase::Draining | Phase::Stopping => Err("this host drains".to_owned()),
-    };
+/// The routes; `draining` becomes true when the host takes no more rooms.
+pub(crate) fn routes(events: &mpsc::Sender<Event>, draining: Arc<AtomicBool>) -> Routes {
+    let ready = move || if draining.load(Ordering::Relaxed) { Err("this host drains".to_owned()) } else { Ok(()) };
     let (rooms_events, drain_events) = (events.clone(), events.clone());
     Routes::new()
         .post("/internal/v1/rooms", Access::Service(Scope::HostRooms), move |request| {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use amphi_server_core::{Room, RoomConfig};
@@ -58,6 +60,8 @@ pub(super) struct Parts {
     pub(super) admission: Admission,
     pub(super) reports: mpsc::Sender<Update>,
     pub(super) events: mpsc::Sender<Event>,
+    /// Told to `/readyz`.
+    pub(super) draining: Arc<AtomicBool>,
 }
 
 /// Everything between the listener, the fleet and the workers.
@@ -241,6 +245,7 @@ impl Host {
         let deadline = [known.deadline, deadline].into_iter().flatten().min();
         if self.drain.is_none() {
             tracing::info!(matches = self.parts.admission.matches(), "draining");
+            self.parts.draining.store(true, Ordering::Relaxed);
             // The reporter always reads.
             let _ = self.parts.reports.send(Update::Draining).await;
         }
