@@ -377,7 +377,7 @@ impl Room {
         self.seats.leave(seat);
         let Some(player) = self.players.get_mut(usize::from(seat)).and_then(Option::take) else { return };
         let ticks = self.ticks_present(&player);
-        let result = self.player_result(seat, &player, ticks);
+        let result = self.player_result(seat, &player);
         if self.departed.len() == DEPARTED_MAX {
             self.departed.pop_front();
         }
@@ -454,36 +454,46 @@ impl Room {
 
     fn result(&self, now: Micros, outcome: &str) -> MatchResult {
         let seats = self.world.sim.seats();
+        let all = self.tick().0;
+        // Results with the ticks they are for.
         let sitting = seats.iter().map(|(seat, state)| match &self.players[usize::from(seat.0)] {
-            Some(player) => self.player_result(seat.0, player, self.ticks_present(player)),
-            None => PlayerResult {
-                seat: u32::from(seat.0),
-                team: u32::from(state.team),
-                name: state.name.clone(),
-                bot: true,
-                score: self.score(seat.0),
-                present_permille: 1_000,
-                ..PlayerResult::default()
-            },
+            Some(player) => (self.player_result(seat.0, player), self.ticks_present(player)),
+            None => (
+                PlayerResult {
+                    seat: u32::from(seat.0),
+                    team: u32::from(state.team),
+                    name: state.name.clone(),
+                    bot: true,
+                    score: self.score(seat.0),
+                    ..PlayerResult::default()
+                },
+                all,
+            ),
         });
-        let departed = self.departed.iter().map(|departed| PlayerResult {
-            present_permille: self.permille(departed.ticks),
-            ..departed.result.clone()
-        });
+        let mut players: Vec<(PlayerResult, u32)> = sitting.collect();
+        for Departed { result, ticks } in &self.departed {
+            // Who came back counts once, with all the time they were here.
+            match players.iter_mut().find(|(player, _)| !player.bot && player.user == result.user) {
+                Some((_, present)) => *present += ticks,
+                None => players.push((result.clone(), *ticks)),
+            }
+        }
+        let players = players.into_iter();
+        let players = players.map(|(player, ticks)| PlayerResult { present_permille: self.permille(ticks), ..player });
         MatchResult {
             match_id: self.config.match_id.to_string(),
             version: 1,
             app: self.config.app.to_string(),
             mode: self.config.mode.name.clone(),
             team_scores: self.world.sim.board().team_scores.clone(),
-            players: sitting.chain(departed).collect(),
+            players: players.collect(),
             started_us: self.config.tick_clock.tick0.0,
             ended_us: now.0,
             outcome: outcome.to_owned(),
         }
     }
 
-    fn player_result(&self, seat: u8, player: &Player, ticks: u32) -> PlayerResult {
+    fn player_result(&self, seat: u8, player: &Player) -> PlayerResult {
         let team = self.world.sim.seats().get(Seat(seat)).map_or(0, |state| state.team);
         PlayerResult {
             seat: u32::from(seat),
@@ -492,7 +502,7 @@ impl Room {
             name: player.name.clone(),
             bot: false,
             score: self.score(seat),
-            present_permille: self.permille(ticks),
+            ..PlayerResult::default()
         }
     }
 

@@ -19,6 +19,9 @@ pub(crate) trait ReplicatedPort: Send + Sync {
     fn remove(&self, entity: &mut EntityWorldMut<'_>);
 }
 
+/// Makes the port of a component for one world.
+pub(crate) type MakePort = fn(&mut World) -> Box<dyn ReplicatedPort>;
+
 /// Hashes a component of an entity, if it has it.
 pub(crate) type StatePort = fn(&World, Entity, &mut StateHasher);
 

@@ -10,7 +10,7 @@ use bevy_ecs::schedule::ScheduleLabel;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::port::{self, ReplicatedPort, StatePort};
+use crate::port::{self, MakePort, StatePort};
 use crate::{ComponentSchema, Input, InputPort, Mode, Replicate, Schema, Seat};
 
 /// The schedule that runs once, at tick 0: the map, and behind [`authority`](crate::authority) the players and
@@ -108,7 +108,7 @@ pub(crate) struct Registry {
     pub(crate) components: Vec<ComponentSchema>,
     /// Component ids of `components`.
     pub(crate) ids: Vec<ComponentId>,
-    pub(crate) replicated: Vec<fn(&mut World) -> Box<dyn ReplicatedPort>>,
+    pub(crate) replicated: Vec<MakePort>,
     pub(crate) states: Vec<(ComponentId, StatePort)>,
     pub(crate) resources: Vec<fn(&World, &mut crate::StateHasher)>,
     /// Every registered component of any kind.

@@ -199,6 +199,26 @@ fn a_person_is_greeted_plays_and_leaves_a_bot_behind() {
 }
 
 #[test]
+fn a_person_who_comes_back_counts_once() {
+    let (mut room, mut said) = (room(6), Said::default());
+    for visit in 0..3 {
+        let seat = join(&mut room, 7);
+        for tick in 1..=10 {
+            room.step(CLOCK.start_of(Tick(visit * 20 + tick)));
+        }
+        room.push(Micros(0), RoomCommand::Leave { seat }).unwrap();
+        for tick in 11..=20 {
+            room.step(CLOCK.start_of(Tick(visit * 20 + tick)));
+        }
+    }
+    join(&mut room, 7);
+    room.end(Micros(9), "drained");
+    said.drain(&mut room);
+    let people: Vec<_> = said.results[0].players.iter().filter(|p| !p.bot).map(|p| p.present_permille).collect();
+    assert_eq!(people, [500]);
+}
+
+#[test]
 fn a_match_ends_by_score_or_by_time_and_then_takes_nothing() {
     let (mut room, mut said) = (room(2), Said::default());
     let seat = join(&mut room, 1);

@@ -134,7 +134,7 @@ impl SnapshotDecoder {
         while let Some(id) = ids.read(reader)? {
             rows.push((id, self.read_body(reader, header.tick, id)?));
         }
-        if self.entities.len() + rows.len() > 2 * ENTITIES_MAX {
+        if self.entities.len() + rows.len() + gone.len() > 2 * ENTITIES_MAX {
             return Err(SnapshotError::Id);
         }
         Ok(Parsed { header, gone, rows })
@@ -155,9 +155,13 @@ impl SnapshotDecoder {
         self.newest = self.newest.max(tick);
         let mut snapshot = Snapshot { header: parsed.header, restarted, ..Snapshot::default() };
         for id in parsed.gone {
-            // The server repeats itself until it hears an ack.
-            if self.entities.get_mut(&id).is_some_and(|known| known.leave(tick)) {
+            let known = self.entities.entry(id).or_default();
+            let (was_there, had_left) = (known.current().is_some(), known.gone_at);
+            known.leave(tick);
+            if known.gone_at != had_left {
                 self.left.push_back((tick, id));
+            }
+            if was_there && known.current().is_none() {
                 snapshot.gone.push(NetId(id));
             }
         }
@@ -193,13 +197,14 @@ impl Known {
         self.rows.iter().rev().find(|(of, _)| *of <= tick).map(|(_, row)| row)
     }
 
-    /// Marks it as gone; false when it was, or when a newer row is known.
-    fn leave(&mut self, tick: u32) -> bool {
-        let there = self.current().is_some_and(|(newest, _)| newest.0 <= tick);
-        if there {
+    /// Marks it as gone, also before its first row: that one may still be on its way. The server repeats itself until
+    /// it hears an ack; only the first time counts.
+    fn leave(&mut self, tick: u32) {
+        let newest = self.rows.back().map_or(0, |(newest, _)| *newest);
+        let gone = self.gone_at.is_some_and(|gone| gone >= newest);
+        if newest <= tick && !gone {
             self.gone_at = Some(tick);
         }
-        there
     }
 
     /// Keeps a row; true when it is the newest one.
