@@ -93,11 +93,19 @@ export class SnapshotDecoder {
     }
     this.epoch = header.epoch;
     this.newest = Math.max(this.newest, header.tick);
-    const left = gone.filter((id) => this.known.get(id)?.leave(header.tick) === true);
-    for (const id of left) this.left.push({ tick: header.tick, id });
+    const left = gone.filter((id) => this.leave(id, header.tick));
     const changed = rows.filter(([id, row]) => this.entity(id).store(header.tick, row, this.newest));
     this.forget();
     return { ...header, restarted, gone: left, rows: changed };
+  }
+
+  /** Marks an entity as gone, also before its first row: that one may still be on its way. True when it was there. */
+  private leave(id: number, tick: number): boolean {
+    const known = this.entity(id);
+    const [wasThere, goneAt] = [known.current !== undefined, known.goneAt];
+    known.leave(tick);
+    if (known.goneAt !== goneAt) this.left.push({ tick, id });
+    return wasThere && known.current === undefined;
   }
 
   private entity(id: number): Known {
@@ -129,11 +137,11 @@ class Known {
     return this.rows.findLast((entry) => entry.tick <= tick)?.row;
   }
 
-  /** Marks it as gone; false when it was, or when a newer row is known. */
-  leave(tick: number): boolean {
-    const there = this.current !== undefined && this.current.tick <= tick;
-    if (there) this.goneAt = tick;
-    return there;
+  /** Marks it as gone, unless it was or a newer row is known. */
+  leave(tick: number): void {
+    const newest = this.rows.at(-1)?.tick ?? 0;
+    const gone = this.goneAt !== undefined && this.goneAt >= newest;
+    if (newest <= tick && !gone) this.goneAt = tick;
   }
 
   /** Keeps a row; true when it is the newest one. */

@@ -27,7 +27,7 @@ describe("snapshots", () => {
     }
   });
 
-  it.each(["steady", "lossy", "narrow", "restart"])("are read as the server wrote them: %s", (name) => {
+  it.each(["steady", "lossy", "narrow", "restart", "early-gone"])("are read as the server wrote them: %s", (name) => {
     const { schema, steps } = vector<Script>(`snapshot/${name}.json`);
     const decoder = new SnapshotDecoder(new Schema(schema.components));
     steps.forEach((step, i) => {

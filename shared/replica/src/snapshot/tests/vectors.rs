@@ -147,6 +147,32 @@ fn snapshots() {
 }
 
 #[test]
+fn gone_before_its_first_row() {
+    let mut sim = empty_world();
+    let (mut encoder, mut recipient) = (SnapshotEncoder::new(), Recipient::new());
+    let mut decoder = SnapshotDecoder::new(sim.schema().clone());
+    let mut recorder = Recorder { schema: sim.schema().to_json().to_owned(), steps: Vec::new() };
+    let mut payloads = Vec::new();
+    for tick in 1..=4 {
+        match tick {
+            2 => drop(sim.world_mut().spawn(Health(9))),
+            3 => assert!(sim.entity_of(NetId(1)).is_some_and(|entity| sim.world_mut().despawn(entity))),
+            _ => {}
+        }
+        sim.step().unwrap();
+        encoder.start_tick(sim.mirror());
+        let header = SnapshotHeader::default();
+        payloads.push(encoder.encode(sim.mirror(), &mut recipient, header, None, 100).unwrap());
+        recipient.sent(tick);
+    }
+    for arrival in [0, 2, 1, 3] {
+        assert!(recorder.read(&mut decoder, &payloads[arrival]));
+        assert_eq!(decoder.entities().count(), 0);
+    }
+    recorder.write("early-gone.json", "The row of an entity arrives after the word that it is gone.");
+}
+
+#[test]
 fn invalid() {
     let mut recorder = record(1, Link { loss: 0, ack_loss: 0, delay_max: 0, budget: 1_000 }, 9, 0);
     let mut decoder = SnapshotDecoder::new(empty_world().schema().clone());
