@@ -155,7 +155,7 @@ impl Session {
     pub fn handle_pipe_closed(&mut self, now: Micros, pipe: PipeId, code: Option<Code>) {
         if self.dialing.as_ref().is_some_and(|d| d.pipe.id == pipe) {
             self.dialing = None;
-            return;
+            return self.finish_without_pipe();
         }
         if self.attached.is_none_or(|a| a.pipe.id != pipe) {
             return;
@@ -168,7 +168,11 @@ impl Session {
                     self.finish(code, code.help().to_owned());
                 }
             }
-            Life::Closing(end) | Life::Ending(end, _) => {
+            Life::Closing(_) => {
+                self.attached = None;
+                self.finish_without_pipe();
+            }
+            Life::Ending(end, _) => {
                 let end = end.clone();
                 self.attached = None;
                 self.finish(end.code, end.message);

@@ -188,6 +188,7 @@ impl Session {
         self.count_retained();
         self.report_writable();
         self.replay(dialing.pipe.id);
+        self.repeat_close();
         for (lane, payload) in dialing.early {
             if self.life != Life::Closed {
                 self.take_frame(now, lane, payload);
@@ -243,7 +244,9 @@ impl Session {
         let refusal = Refusal { code, message: refused.message, retry_after_ms: refused.retry_after_ms };
         self.close_pipe(dialing.pipe, code);
         self.event(Event::Refused(refusal.clone()));
-        if code.action() == Action::Stop && self.attached.is_none() {
+        if self.is_closed() {
+            self.finish_without_pipe();
+        } else if code.action() == Action::Stop && self.attached.is_none() {
             self.finish(code, refusal.message);
         }
     }

@@ -17,9 +17,10 @@ impl Session {
         if self.is_closed() {
             return;
         }
-        if self.attached.is_none() {
+        if self.attached.is_none() && self.dialing.is_none() {
             return self.finish(code, message.to_owned());
         }
+        // Without a pipe it is said to the Welcome that may still come.
         let sent = encode_positions(self.outbound.positions());
         self.say_close(code, message, sent);
         let until = now + self.config.close_linger;
@@ -102,6 +103,24 @@ impl Session {
         if sent.iter().all(|(lane, next)| self.inbound[usize::from(*lane)].next >= *next) {
             let end = end.clone();
             self.finish(end.code, end.message);
+        }
+    }
+
+    /// The server may have moved to this fresh pipe before it could read our Close on the older one.
+    pub(super) fn repeat_close(&mut self) {
+        if let Life::Closing(End { code, message, .. }) = self.life.clone() {
+            let sent = encode_positions(self.outbound.positions());
+            self.say_close(code, &message, sent);
+        }
+    }
+
+    /// Ends a session that said Close when no pipe is left on which it could be answered.
+    pub(super) fn finish_without_pipe(&mut self) {
+        match self.life.clone() {
+            Life::Closing(end) | Life::Ending(end, _) if self.attached.is_none() && self.dialing.is_none() => {
+                self.finish(end.code, end.message);
+            }
+            Life::Open | Life::Closing(_) | Life::Ending(..) | Life::Closed => {}
         }
     }
 

@@ -105,6 +105,34 @@ fn both_may_close_at_once() {
 }
 
 #[test]
+fn a_close_during_a_parallel_dial_reaches_the_server() {
+    let mut pair = Pair::attached(PipeKind::Streams);
+    let fresh = pair.dial();
+    pair.client_sends(LANE_ROOM, "last words").unwrap();
+    pair.client.close(pair.now, Code::Bye, "");
+    // The server moves to the fresh pipe before it reads the Close.
+    assert!(pair.up(fresh));
+    pair.settle();
+    assert_eq!(pair.server_got(), ["2:last words"]);
+    assert_eq!(
+        (closed_with(&pair.client_events), closed_with(&pair.server_events)),
+        (Some(Code::Bye), Some(Code::Bye))
+    );
+}
+
+#[test]
+fn a_close_during_the_first_dial_waits_for_the_welcome() {
+    let mut pair = Pair::new(PipeKind::Streams);
+    pair.dial();
+    pair.client.close(pair.now, Code::Bye, "");
+    pair.settle();
+    assert_eq!(
+        (closed_with(&pair.client_events), closed_with(&pair.server_events)),
+        (Some(Code::Bye), Some(Code::Bye))
+    );
+}
+
+#[test]
 fn a_closed_session_is_not_resumed() {
     let mut pair = Pair::attached(PipeKind::Ordered);
     let now = pair.now;
