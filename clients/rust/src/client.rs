@@ -1,0 +1,474 @@
+//! The client: one session, one seat, three times.
+
+use std::collections::VecDeque;
+
+use amphi_shared_replica::{Game, GameError, Input, NetId, Replicate, Row, SnapshotDecoder, encode_inputs};
+use amphi_shared_session::{Config, ConnectRequest, Event, Output, PipeId, PipeInfo, Refusal, Saved, Session};
+use amphi_shared_wire::proto::{self, RoomMessage, room_message};
+use amphi_shared_wire::{AppId, Code, LANE_INPUT, LANE_ROOM, LANE_SNAPSHOT, Lane, Micros, Tick, TickClock};
+use bytes::Bytes;
+use prost::Message;
+use thiserror::Error;
+
+use crate::lead::Lead;
+use crate::playout::Playout;
+use crate::predict::{Own, Predictor};
+
+/// Ticks that are caught up at once; beyond, the input tick jumps.
+const CATCH_UP_MAX: u32 = 4;
+
+/// What a client is made with.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// The app of match and player.
+    pub app: AppId,
+    /// A connect token for the match.
+    pub token: String,
+    /// An earlier session of this seat, to go on with.
+    pub resume: Option<Saved>,
+    /// Settings of the session engine.
+    pub session: Config,
+}
+
+/// Why a client cannot go on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The game does not build a world, or a row does not fit it.
+    #[error(transparent)]
+    Game(#[from] GameError),
+}
+
+/// What the driver must do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClientOutput {
+    /// Send a message on a reliable lane.
+    Frame {
+        /// The pipe.
+        pipe: PipeId,
+        /// 0 to 8.
+        lane: Lane,
+        /// The message.
+        payload: Bytes,
+    },
+    /// Send a datagram.
+    Datagram {
+        /// The pipe.
+        pipe: PipeId,
+        /// Session header, lane and payload.
+        bytes: Bytes,
+    },
+    /// Close a pipe.
+    ClosePipe {
+        /// The pipe.
+        pipe: PipeId,
+        /// Why.
+        code: Code,
+        /// In words.
+        message: String,
+    },
+    /// Something for the game.
+    Event(ClientEvent),
+}
+
+/// What happened to the player.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClientEvent {
+    /// The session has a connection.
+    Attached {
+        /// An earlier session goes on.
+        resumed: bool,
+    },
+    /// The connection is gone: dial again, the seat waits.
+    Detached,
+    /// Nothing was heard for a while: dial a second pipe in parallel.
+    PathSilent,
+    /// The room has greeted this player.
+    Joined(Joined),
+    /// Who sits where has changed.
+    Roster(Vec<proto::Seat>),
+    /// A one-shot effect of the game.
+    Game {
+        /// When.
+        tick: Tick,
+        /// What; numbers belong to the game.
+        kind: u32,
+        /// Details, in the game's layout.
+        body: Bytes,
+    },
+    /// The match is over.
+    Ended(proto::MatchResult),
+    /// The host said no.
+    Refused(Refusal),
+    /// The session has ended.
+    Closed {
+        /// Why.
+        code: Code,
+        /// In words.
+        message: String,
+    },
+}
+
+/// What the room said when it greeted this player.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Joined {
+    /// The match.
+    pub match_id: String,
+    /// The own seat.
+    pub seat: u8,
+    /// The mode.
+    pub mode: String,
+    /// Who sits where.
+    pub roster: Vec<proto::Seat>,
+}
+
+/// Plain counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClientStats {
+    /// Snapshots read.
+    pub snapshots: u64,
+    /// Bytes of their payloads.
+    pub snapshot_bytes: u64,
+    /// Snapshots that could not be read.
+    pub snapshots_invalid: u64,
+    /// Predictions that the server corrected.
+    pub mispredictions: u64,
+    /// Predicted ticks.
+    pub ticks: u64,
+    /// Inputs that came too late, as the server counts them, modulo 256.
+    pub inputs_late: u8,
+    /// Least margin of inputs in the last snapshot that measured one, in quarters of a tick.
+    pub margin: i8,
+}
+
+/// A player in a match. `I` is the game's input type.
+pub struct Client<I: Input> {
+    game: Game,
+    session: Session,
+    decoder: SnapshotDecoder,
+    predictor: Option<Predictor<I>>,
+    playout: Playout,
+    lead: Option<Lead>,
+    input: I,
+    ticked: Option<Tick>,
+    /// Newest tick whose input was sent.
+    sent: Option<Tick>,
+    outputs: VecDeque<ClientOutput>,
+    stats: ClientStats,
+}
+
+impl<I: Input> Client<I> {
+    /// A client without a connection: dial one.
+    pub fn new(game: &Game, config: ClientConfig) -> Self {
+        let request = ConnectRequest {
+            token: config.token,
+            app: config.app,
+            game: game.name().to_owned(),
+            build: game.version().to_owned(),
+            schema_hash: game.schema().hash(),
+            tables_known: Vec::new(),
+            capabilities: Vec::new(),
+            resume: config.resume,
+        };
+        Self {
+            session: Session::connect(config.session, request),
+            decoder: SnapshotDecoder::new(game.schema().clone()),
+            game: game.clone(),
+            predictor: None,
+            playout: Playout::default(),
+            lead: None,
+            input: I::default(),
+            ticked: None,
+            sent: None,
+            outputs: VecDeque::new(),
+            stats: ClientStats::default(),
+        }
+    }
+
+    /// A fresh connection: the handshake goes out on it.
+    pub fn dial(&mut self, now: Micros, pipe: PipeInfo) {
+        self.session.dial(now, pipe);
+        self.pump(now);
+    }
+
+    /// A message has arrived on a reliable lane.
+    pub fn handle_frame(&mut self, now: Micros, pipe: PipeId, lane: Lane, payload: Bytes) {
+        self.session.handle_frame(now, pipe, lane, payload);
+        self.pump(now);
+    }
+
+    /// A datagram has arrived.
+    pub fn handle_datagram(&mut self, now: Micros, pipe: PipeId, bytes: Bytes) {
+        self.session.handle_datagram(now, pipe, bytes);
+        self.pump(now);
+    }
+
+    /// A connection is gone.
+    pub fn handle_pipe_closed(&mut self, now: Micros, pipe: PipeId, code: Option<Code>) {
+        self.session.handle_pipe_closed(now, pipe, code);
+        self.pump(now);
+    }
+
+    /// What the player wants from now on.
+    pub fn set_input(&mut self, input: I) {
+        self.input = input;
+    }
+
+    /// Predicts the ticks that are due and sends their inputs. To be called at least once per tick.
+    ///
+    /// # Errors
+    /// The game's world cannot go on.
+    pub fn advance(&mut self, now: Micros) -> Result<(), ClientError> {
+        if self.session.poll_timeout().is_some_and(|(at, _)| at <= now) {
+            self.session.handle_timeout(now);
+        }
+        let ready = self.session.is_attached() && self.session.clock().is_set();
+        if let (true, Some(clock), Some(lead)) = (ready, self.session.tick_clock(), &self.lead) {
+            let target = clock.at(self.session.clock().server_time(now) + lead.lead()).plus(1);
+            self.predict_to(target)?;
+            self.send_inputs(now);
+        }
+        self.pump(now);
+        Ok(())
+    }
+
+    /// Leaves the match: the seat goes back to a bot.
+    pub fn close(&mut self, now: Micros) {
+        self.session.close(now, Code::Bye, "the player left");
+        self.pump(now);
+    }
+
+    /// The next thing to do; `None` when all is said.
+    pub fn poll_output(&mut self) -> Option<ClientOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Self::advance`] is next needed: the next input tick, or sooner.
+    pub fn poll_timeout(&self, now: Micros) -> Option<Micros> {
+        let session = self.session.poll_timeout().map(|(at, _)| at);
+        let tick = self.next_tick_at(now);
+        session.into_iter().chain(tick).min()
+    }
+
+    /// A component of the own player, predicted.
+    pub fn own<C: Replicate>(&self) -> Option<C> {
+        self.read(&self.predictor.as_ref()?.row()?)
+    }
+
+    /// A component of the own player, as it should be shown: corrections glide.
+    pub fn own_shown<C: Replicate>(&self) -> Option<C> {
+        self.read(&self.predictor.as_ref()?.shown()?)
+    }
+
+    /// The own entity.
+    pub fn own_id(&self) -> Option<NetId> {
+        self.predictor.as_ref()?.own()
+    }
+
+    /// The own seat.
+    pub fn seat(&self) -> Option<u8> {
+        Some(self.predictor.as_ref()?.seat().0)
+    }
+
+    /// A component of every entity that has it, by id, as it should be shown now.
+    pub fn shown<C: Replicate>(&self, now: Micros) -> Vec<(NetId, C)> {
+        let Some(clock) = self.session.tick_clock() else { return Vec::new() };
+        let at = self.session.clock().server_time(now) - self.playout.delay();
+        let sample = |id| Some((id, self.playout.sample(self.game.schema(), id, (at, clock))?));
+        self.decoder.entities().filter_map(|(id, _, _)| sample(id)).collect()
+    }
+
+    /// A component of every entity that has it, by id, as received last.
+    pub fn received<C: Replicate>(&self) -> Vec<(NetId, C)> {
+        self.decoder.entities().filter_map(|(id, _, row)| Some((id, self.read(row)?))).collect()
+    }
+
+    /// The newest tick received.
+    pub fn tick(&self) -> Tick {
+        self.decoder.tick()
+    }
+
+    /// What a program that loses its memory needs to find this session again.
+    pub fn saved(&self) -> Option<Saved> {
+        self.session.saved()
+    }
+
+    /// The session engine.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Plain counters.
+    pub fn stats(&self) -> ClientStats {
+        self.stats
+    }
+
+    fn predict_to(&mut self, target: Tick) -> Result<(), ClientError> {
+        let Some(predictor) = &mut self.predictor else { return Ok(()) };
+        let last = self.ticked.unwrap_or(target.minus(1));
+        let first = if target.diff(last) > i64::from(CATCH_UP_MAX) { target.minus(1) } else { last };
+        for tick in first.0 + 1..=target.0 {
+            predictor.advance(Tick(tick), self.input.clone())?;
+            self.stats.ticks += 1;
+            self.ticked = Some(Tick(tick));
+        }
+        Ok(())
+    }
+
+    /// Once per predicted tick, with everything that the server has not applied.
+    fn send_inputs(&mut self, now: Micros) {
+        let Some((newest, inputs)) = self.predictor.as_ref().and_then(Predictor::unacked) else { return };
+        if self.sent.replace(newest) != Some(newest) {
+            // Without a path it is not sent; the next one repeats it.
+            let _ = self.session.send_datagram(now, LANE_INPUT, encode_inputs(newest, &inputs).into());
+        }
+    }
+
+    fn next_tick_at(&self, now: Micros) -> Option<Micros> {
+        let clock = self.session.tick_clock()?;
+        let next = self.ticked?;
+        let server = clock.start_of(next) - self.lead.as_ref()?.lead();
+        let local = self.session.clock().local_time(server);
+        Some(local.max(now))
+    }
+
+    fn read<C: Replicate>(&self, row: &Row) -> Option<C> {
+        let schema = self.game.schema();
+        row.component(schema, schema.component(C::NAME)?).map(C::read)
+    }
+
+    fn pump(&mut self, now: Micros) {
+        while let Some(output) = self.session.poll_output() {
+            match output {
+                Output::Frame { pipe, lane, payload } => self.say(ClientOutput::Frame { pipe, lane, payload }),
+                Output::Datagram { pipe, bytes } => self.say(ClientOutput::Datagram { pipe, bytes }),
+                Output::ClosePipe { pipe, code, message } => self.say(ClientOutput::ClosePipe { pipe, code, message }),
+                Output::Event(event) => self.handle_event(now, event),
+            }
+        }
+    }
+
+    fn say(&mut self, output: ClientOutput) {
+        self.outputs.push_back(output);
+    }
+
+    fn tell(&mut self, event: ClientEvent) {
+        self.outputs.push_back(ClientOutput::Event(event));
+    }
+
+    fn handle_event(&mut self, now: Micros, event: Event) {
+        match event {
+            Event::Attached { resumed, .. } => {
+                if !resumed {
+                    self.forget();
+                }
+                self.tell(ClientEvent::Attached { resumed });
+            }
+            Event::Detached => self.tell(ClientEvent::Detached),
+            Event::PathSilent => self.tell(ClientEvent::PathSilent),
+            Event::Message { lane: LANE_ROOM, payload } => self.handle_room(now, payload),
+            Event::Datagram { lane: LANE_SNAPSHOT, payload } => self.handle_snapshot(now, &payload),
+            Event::Refused(refusal) => self.tell(ClientEvent::Refused(refusal)),
+            Event::Closed { code, message } => self.tell(ClientEvent::Closed { code, message }),
+            Event::Message { .. }
+            | Event::Datagram { .. }
+            | Event::Acked { .. }
+            | Event::Lost { .. }
+            | Event::LaneWritable { .. }
+            | Event::LaneLost { .. } => {}
+        }
+    }
+
+    fn forget(&mut self) {
+        self.decoder = SnapshotDecoder::new(self.game.schema().clone());
+        self.playout.clear();
+        self.predictor = None;
+        self.ticked = None;
+    }
+
+    fn handle_room(&mut self, _now: Micros, payload: Bytes) {
+        // A newer host may say what this client does not know.
+        let Some(kind) = RoomMessage::decode(payload).ok().and_then(|message| message.kind) else { return };
+        match kind {
+            room_message::Kind::Joined(joined) => self.handle_joined(joined),
+            room_message::Kind::Roster(changed) => self.tell(ClientEvent::Roster(changed.roster)),
+            room_message::Kind::Event(event) => {
+                self.tell(ClientEvent::Game { tick: Tick(event.tick), kind: event.kind, body: event.body });
+            }
+            room_message::Kind::MatchEnded(ended) => {
+                if let Some(result) = ended.result {
+                    self.tell(ClientEvent::Ended(result));
+                }
+            }
+            room_message::Kind::RolledBack(_) => {}
+        }
+    }
+
+    fn handle_joined(&mut self, joined: proto::Joined) {
+        let seat = amphi_shared_replica::Seat(u8::try_from(joined.seat).unwrap_or(u8::MAX));
+        let same = self.predictor.as_ref().is_some_and(|predictor| predictor.seat() == seat);
+        if let (false, Some(clock)) = (same, self.session.tick_clock()) {
+            // A mode that this build does not know has the same statics.
+            let mode = self.game.mode(&joined.mode).or_else(|| self.game.modes().first().copied());
+            let predictor = mode.and_then(|mode| Predictor::new(&self.game, mode.at(clock.tick_hz), seat).ok());
+            self.predictor = predictor;
+            self.ticked = None;
+        }
+        self.tell(ClientEvent::Joined(Joined {
+            match_id: joined.match_id,
+            seat: seat.0,
+            mode: joined.mode,
+            roster: joined.roster,
+        }));
+    }
+
+    fn handle_snapshot(&mut self, now: Micros, payload: &[u8]) {
+        let Some(clock) = self.session.tick_clock() else { return };
+        let Ok(snapshot) = self.decoder.decode(payload) else {
+            self.stats.snapshots_invalid += 1;
+            return;
+        };
+        let header = snapshot.header;
+        self.stats.snapshots += 1;
+        self.stats.snapshot_bytes += payload.len() as u64;
+        self.stats.inputs_late = header.late;
+        self.control_lead(now, clock, header.margin);
+        if snapshot.restarted {
+            self.playout.clear();
+        }
+        self.playout.start_snapshot(self.session.clock().server_time(now), clock, header.tick);
+        for id in &snapshot.gone {
+            self.playout.remove(*id);
+        }
+        for id in &snapshot.changed {
+            if let Some((tick, row)) = self.decoder.row(*id) {
+                self.playout.push(*id, tick, row.clone());
+            }
+        }
+        self.playout.end_snapshot(header.tick);
+        self.reconcile(header.tick, header.applied);
+    }
+
+    fn control_lead(&mut self, now: Micros, clock: TickClock, margin: Option<i8>) {
+        let rtt = self.session.rtt().unwrap_or(Micros(0));
+        let lead = self.lead.get_or_insert_with(|| Lead::new(clock.period(), rtt));
+        if let Some(margin) = margin {
+            self.stats.margin = margin;
+            lead.on_margin(now, margin, rtt);
+        }
+    }
+
+    fn reconcile(&mut self, tick: Tick, applied: Option<Tick>) {
+        let Some(predictor) = &mut self.predictor else { return };
+        let seat = [i32::from(predictor.seat().0)];
+        let schema = self.game.schema();
+        // Component 0 of every schema is the seat.
+        let own = self.decoder.entities().find(|(_, _, row)| row.component(schema, 0) == Some(&seat));
+        let Some((id, row_tick, row)) = own else { return };
+        let own = Own { id, row, fresh: row_tick == tick };
+        // A row that the game's world does not take leaves the prediction as it is.
+        if let Ok(true) = predictor.reconcile(tick, applied, own) {
+            self.stats.mispredictions += 1;
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Rows of everything that is not predicted, played out a little behind the server so that there is always a next one.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use amphi_shared_replica::{NetId, Replicate, Row, Schema};
+use amphi_shared_wire::{Micros, Tick, TickClock};
+
+/// Samples per entity.
+const SAMPLES_MAX: usize = 24;
+/// Latenesses that are remembered.
+const LATENESS_MAX: usize = 128;
+/// The delay never exceeds this.
+const DELAY_MAX: Micros = Micros::from_millis(250);
+/// Share of the way to the wanted delay per snapshot.
+const APPROACH: f64 = 0.05;
+
+/// Samples of received rows, and how far behind they are shown.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Playout {
+    samples: BTreeMap<u32, VecDeque<(Tick, Row)>>,
+    newest: Tick,
+    lateness_us: VecDeque<u64>,
+    delay_us: f64,
+}
+
+impl Playout {
+    /// A snapshot of `tick` has arrived at server time `now`.
+    pub(crate) fn start_snapshot(&mut self, now: Micros, clock: TickClock, tick: Tick) {
+        if self.lateness_us.len() == LATENESS_MAX {
+            self.lateness_us.pop_front();
+        }
+        self.lateness_us.push_back(now.since(clock.start_of(tick)).0);
+        let mut sorted: Vec<u64> = self.lateness_us.iter().copied().collect();
+        sorted.sort_unstable();
+        let p98 = sorted[(sorted.len() - 1) * 98 / 100];
+        let wanted = (p98 + clock.period().0).min(DELAY_MAX.0) as f64;
+        self.delay_us = if self.delay_us == 0.0 { wanted } else { self.delay_us + (wanted - self.delay_us) * APPROACH };
+    }
+
+    /// An entity's row in the snapshot of `tick`.
+    pub(crate) fn push(&mut self, id: NetId, tick: Tick, row: Row) {
+        let samples = self.samples.entry(id.0).or_default();
+        if let Some((last, rested)) = samples.back() {
+            if *last >= tick {
+                return;
+            }
+            // It rested until the snapshot before this one.
+            if self.newest > *last && self.newest < tick {
+                let rested = rested.clone();
+                samples.push_back((self.newest, rested));
+            }
+        }
+        samples.push_back((tick, row));
+        while samples.len() > SAMPLES_MAX {
+            samples.pop_front();
+        }
+    }
+
+    /// The snapshot of `tick` is read.
+    pub(crate) fn end_snapshot(&mut self, tick: Tick) {
+        self.newest = self.newest.max(tick);
+    }
+
+    pub(crate) fn remove(&mut self, id: NetId) {
+        self.samples.remove(&id.0);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.samples.clear();
+    }
+
+    /// How far behind server time entities are shown.
+    pub(crate) fn delay(&self) -> Micros {
+        Micros(self.delay_us as u64)
+    }
+
+    /// A component of an entity at a server time, between the two samples around it; held at both ends.
+    pub(crate) fn sample<C: Replicate>(&self, schema: &Schema, id: NetId, at: (Micros, TickClock)) -> Option<C> {
+        let component = schema.component(C::NAME)?;
+        let samples = self.samples.get(&id.0)?;
+        let (time, clock) = at;
+        let newer = samples.iter().position(|(tick, _)| clock.start_of(*tick) > time);
+        let read = |i: usize| samples.get(i)?.1.component(schema, component).map(C::read);
+        match newer {
+            None => read(samples.len().checked_sub(1)?),
+            Some(0) => read(0),
+            Some(i) => {
+                let (a, b) = (read(i - 1)?, read(i)?);
+                let (start, end) = (clock.start_of(samples[i - 1].0), clock.start_of(samples[i].0));
+                let t = time.since(start).0 as f32 / end.since(start).0.max(1) as f32;
+                Some(C::lerp(&a, &b, t.clamp(0.0, 1.0)))
+            }
+        }
+    }
+}
