@@ -55,15 +55,16 @@ enum Command {
 fn main() -> ExitCode {
     let command = Command::parse();
     let run = House::find().and_then(|house| match command {
-        Command::Setup => setup::everything(&house),
-        Command::Check { quick } => check::run(&house, quick),
+        Command::Setup => setup::everything(&house).map(|()| true),
+        Command::Check { quick } => check::run(&house, quick).map(|()| true),
         Command::Test => suite::run(&house),
-        Command::Up { release, args } => up::run(&house, release, &args),
-        Command::Dist => dist::run(&house),
-        Command::Bench { args } => bench::run(&house, &args),
+        Command::Up { release, args } => up::run(&house, release, &args).map(|()| true),
+        Command::Dist => dist::run(&house).map(|()| true),
+        Command::Bench { args } => bench::run(&house, &args).map(|()| true),
     });
     match run {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             terminal::error(&error);
             ExitCode::FAILURE

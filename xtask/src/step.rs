@@ -20,20 +20,18 @@ impl Count {
         Self { passed: self.passed + other.passed, failed: self.failed + other.failed }
     }
 
-    /// The count that one line of a test runner gives, if it is a summary: nextest, `cargo test`, Vitest.
-    pub(crate) fn of_line(line: &str) -> Option<Self> {
+    /// The count that a line gives, if it is the summary of this runner.
+    pub(crate) fn of_line(runner: Runner, line: &str) -> Option<Self> {
         let line = line.trim();
-        let summary = line.strip_prefix("Summary [").and_then(|rest| rest.split_once(" tests run: "));
-        let summary =
-            summary.or_else(|| line.strip_prefix("Summary [").and_then(|rest| rest.split_once(" test run: ")));
-        if let Some((_, counts)) = summary {
-            return Some(Self::of_list(counts, ','));
+        match runner {
+            Runner::Nextest => {
+                let summary = line.strip_prefix("Summary [")?;
+                let counts = summary.split_once(" run: ")?.1;
+                Some(Self::of_list(counts, ','))
+            }
+            Runner::Libtest => Some(Self::of_list(line.strip_prefix("test result: ")?.split_once(". ")?.1, ';')),
+            Runner::Vitest => Some(Self::of_list(line.strip_prefix("Tests ")?.split_once(" (")?.0, '|')),
         }
-        if let Some(counts) = line.strip_prefix("test result: ") {
-            return Some(Self::of_list(counts.split_once(". ")?.1, ';'));
-        }
-        let counts = line.strip_prefix("Tests ")?.trim().split_once(" (")?.0;
-        Some(Self::of_list(counts, '|'))
     }
 
     /// `3 passed, 1 failed, 1 timed out, 2 skipped`: everything that neither passed nor was left out failed.
@@ -52,11 +50,22 @@ impl Count {
     }
 }
 
+/// Who runs tests, and so how a summary looks. One runner may show the summary of another one inside a failure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Runner {
+    /// `cargo nextest run`.
+    Nextest,
+    /// `cargo test`.
+    Libtest,
+    /// Vitest.
+    Vitest,
+}
+
 /// How a program ended.
 pub(crate) struct Outcome {
     /// Whether it exited with 0.
     pub(crate) success: bool,
-    /// What test runners said in it.
+    /// What the test runner said.
     pub(crate) count: Count,
 }
 
@@ -79,23 +88,24 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
     quiet.status().is_ok_and(|status| status.success())
 }
 
-/// Runs a program to its end, shows its output, and counts the tests it tells of.
+/// Runs a test runner to its end, shows its output, and counts the tests it tells of.
 ///
 /// # Errors
 /// When it cannot be started.
-pub(crate) fn count(command: &mut Command) -> anyhow::Result<Outcome> {
+pub(crate) fn count(runner: Runner, command: &mut Command) -> anyhow::Result<Outcome> {
     let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = piped.spawn().with_context(|| format!("cannot start `{}`", line(command)))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let errors = thread::spawn(move || stderr.map_or(Count::default(), |stream| relay(stream, std::io::stderr())));
-    let output = stdout.map_or(Count::default(), |stream| relay(stream, std::io::stdout()));
+    let errors =
+        thread::spawn(move || stderr.map_or(Count::default(), |stream| relay(runner, stream, std::io::stderr())));
+    let output = stdout.map_or(Count::default(), |stream| relay(runner, stream, std::io::stdout()));
     let success = child.wait()?.success();
     let count = output.plus(errors.join().unwrap_or_default());
     Ok(Outcome { success, count })
 }
 
 /// Copies lines and counts their summaries.
-fn relay(stream: impl Read, mut to: impl Write) -> Count {
+fn relay(runner: Runner, stream: impl Read, mut to: impl Write) -> Count {
     let mut count = Count::default();
     let mut lines = BufReader::new(stream);
     let mut bytes = Vec::new();
@@ -103,7 +113,7 @@ fn relay(stream: impl Read, mut to: impl Write) -> Count {
         // A closed terminal is no reason to stop the tests.
         let _ = to.write_all(&bytes);
         let text = without_colours(&String::from_utf8_lossy(&bytes));
-        count = count.plus(Count::of_line(&text).unwrap_or_default());
+        count = count.plus(Count::of_line(runner, &text).unwrap_or_default());
         bytes.clear();
     }
     count
