@@ -76,7 +76,7 @@ impl SnapshotEncoder {
         recipient.drop_fresh();
         recipient.follow(mirror);
         let header = SnapshotHeader { tick: mirror.tick(), epoch: recipient.epoch(), ..header };
-        let mut writer = BitWriter::new();
+        let mut writer = BitWriter::reuse(Vec::with_capacity(budget_bytes));
         header.write(&mut writer);
         // The two end marks.
         let mut left = (budget_bytes * 8).checked_sub(writer.len_bits() + 2)?;
