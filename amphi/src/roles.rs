@@ -313,3 +313,6 @@ fn free_address(wanted: SocketAddr) -> Result<SocketAddr> {
     let probe = std::net::TcpListener::bind(wanted).with_context(|| format!("{wanted} cannot be bound"))?;
     Ok(probe.local_addr()?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 //! over, match after match. The last line on stdout is one JSON object.
 
 #![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
 mod player;
 mod report;
