@@ -101,7 +101,7 @@ impl Admission {
         (0..workers).min_by_key(load).unwrap_or(0)
     }
 
-    /// A client must mean the same game and the same rows.
+    /// A client must mean the same game and the same rows; the hash 0 says that it reads whatever schema it is sent.
     fn check_build(&self, hello: &ClientHello) -> Result<(), Refusal> {
         if hello.game != self.game.name() {
             let (theirs, ours) = (&hello.game, self.game.name());
@@ -109,7 +109,7 @@ impl Admission {
             return Err(Refusal::new(Code::SchemaUnsupported, message));
         }
         let hash = self.game.schema().hash();
-        if hello.schema_hash != hash {
+        if hello.schema_hash != 0 && hello.schema_hash != hash {
             let message = format!("the client has schema {:016x}, this host {hash:016x}", hello.schema_hash);
             return Err(Refusal::new(Code::SchemaUnsupported, message));
         }

@@ -193,19 +193,15 @@ fn kind_name(number: &str) -> String {
 
 fn number_type(ty: &Type) -> Result<(String, Option<usize>), Error> {
     let wrong = || Error::new(ty.span(), "expected bool, i8 to i32, u8 to u32, f32, or an array of one of them");
-    match ty {
-        Type::Path(path) => {
-            let ident = path.path.get_ident().ok_or_else(wrong)?.to_string();
-            let known = ["bool", "i8", "i16", "i32", "u8", "u16", "u32", "f32"].contains(&ident.as_str());
-            if known { Ok((ident, None)) } else { Err(wrong()) }
-        }
-        Type::Array(array) => {
-            let (number, None) = number_type(&array.elem)? else { return Err(wrong()) };
-            let Expr::Lit(ExprLit { lit: Lit::Int(length), .. }) = &array.len else { return Err(wrong()) };
-            Ok((number, Some(length.base10_parse()?)))
-        }
-        _ => Err(wrong()),
+    if let Type::Array(array) = ty {
+        let (number, None) = number_type(&array.elem)? else { return Err(wrong()) };
+        let Expr::Lit(ExprLit { lit: Lit::Int(length), .. }) = &array.len else { return Err(wrong()) };
+        return Ok((number, Some(length.base10_parse()?)));
     }
+    let Type::Path(path) = ty else { return Err(wrong()) };
+    let ident = path.path.get_ident().ok_or_else(wrong)?.to_string();
+    let known = ["bool", "i8", "i16", "i32", "u8", "u16", "u32", "f32"].contains(&ident.as_str());
+    if known { Ok((ident, None)) } else { Err(wrong()) }
 }
 
 fn parse_lerp(text: Option<&LitStr>, number: &str, length: Option<usize>) -> Result<Lerp, Error> {
