@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amphi_fleet_core::FleetConfig;
-use amphi_fleet_node::{FleetParts, FleetRole, FleetRoleConfig, HostCommand};
+use amphi_fleet_node::{FleetConfig, FleetParts, FleetRole, FleetRoleConfig, HostCommand};
 use amphi_matchmaker_node::{Bots, MatchParts, MatchRole, MatchRoleConfig, Mode};
 use amphi_shared_auth::{Keyring, random_bytes};
 use amphi_shared_edge::clock::Clock;

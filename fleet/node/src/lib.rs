@@ -10,6 +10,7 @@ mod overview;
 mod persist;
 mod role;
 
+pub use amphi_fleet_core::FleetConfig;
 pub use local::HostCommand;
 pub use overview::{FleetOverview, HostOverview, RoomOverview};
 pub use role::{FleetParts, FleetRole, FleetRoleConfig, FleetStartError, FleetWatcher};

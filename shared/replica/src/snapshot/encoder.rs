@@ -19,7 +19,7 @@ pub struct SnapshotEncoder {
     // By slot: the bodies encoded in this tick.
     bodies: Vec<Bodies>,
     // The bits of those bodies, each from a byte border.
-    arena: Vec<u8>,
+    bits: Vec<u8>,
     scratch: Vec<u8>,
     candidates: Vec<Candidate>,
     by_wait: Vec<u32>,
@@ -56,7 +56,7 @@ impl SnapshotEncoder {
     /// Takes the mirror of a new tick. To be called once per tick, before its snapshots.
     pub fn start_tick(&mut self, mirror: &Mirror) {
         self.history.note(mirror);
-        self.arena.clear();
+        self.bits.clear();
         self.bodies.clear();
         self.bodies.resize(mirror.slots(), Bodies::default());
     }
@@ -89,7 +89,7 @@ impl SnapshotEncoder {
         let mut ids = Ids::default();
         for candidate in self.candidates.iter().filter(|c| c.chosen) {
             ids.write(&mut writer, candidate.id);
-            writer.copy(&self.arena[candidate.range.start_byte..], 0, candidate.range.bits);
+            writer.copy(&self.bits[candidate.range.start_byte..], 0, candidate.range.bits);
             let known = &mut recipient.known[candidate.slot as usize];
             known.sent = mirror.tick().0;
             known.waited = 0;
@@ -204,9 +204,9 @@ impl SnapshotEncoder {
                 write_absolute(&mut writer, mirror, slot);
             }
         }
-        let (start_byte, bits) = (self.arena.len(), writer.len_bits());
+        let (start_byte, bits) = (self.bits.len(), writer.len_bits());
         self.scratch = writer.finish();
-        self.arena.extend_from_slice(&self.scratch);
+        self.bits.extend_from_slice(&self.scratch);
         Range { start_byte, bits }
     }
 }

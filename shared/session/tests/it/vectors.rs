@@ -58,7 +58,7 @@ fn hello() -> proto::Hello {
         protocol_min: 1,
         protocol_max: 2,
         app: "default".to_owned(),
-        game: "arena".to_owned(),
+        game: "duel".to_owned(),
         build: "0.1.0".to_owned(),
         schema_hash: 0x0123_4567_89ab_cdef,
         tables_known: vec![7, u64::MAX],
@@ -86,7 +86,7 @@ fn hellos() {
     );
     assert_eq!((resume.received, resume.welcomed, resume.lost), (vec![(0, 1), (2, 300)], 2, vec![(8, Code::LaneLost)]));
     let resumed = json!({ "hello": {
-        "protocolMin": 1, "protocolMax": 2, "app": "default", "game": "arena", "build": "0.1.0",
+        "protocolMin": 1, "protocolMax": 2, "app": "default", "game": "duel", "build": "0.1.0",
         "schemaHash": "81985529216486895", "tablesKnown": ["7", "18446744073709551615"], "capabilities": ["relay"],
         "token": "eyJ0.e30.c2ln",
         "resume": {
