@@ -19,6 +19,7 @@ export const CODES = [
   [115, "LaneLost", "retry", "Messages of this lane could not be kept for the resume."],
   [116, "Draining", "reconnect", "This node is going away; connect again for another one."],
   [117, "Overloaded", "retry", "This node is at a limit; try again after the stated time."],
+  [118, "OriginForbidden", "stop", "Pages of this origin may not open sessions here."],
   [200, "TokenMissing", "stop", "This needs a token; sign in first."],
   [201, "TokenInvalid", "stop", "The token could not be verified."],
   [202, "TokenExpired", "stop", "The token has expired; get a new one."],
