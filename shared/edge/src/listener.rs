@@ -92,11 +92,11 @@ impl Listener {
             endpoint = Some(bound);
         }
         let context = Arc::new(http::Context::new(config.verifier, config.clock));
-        let upgrade = config.sessions.map(|_| (SESSION_PATH, ws::route(shared, Arc::clone(&context))));
+        let upgrade = config.sessions.map(|_| (SESSION_PATH, ws::route(Arc::clone(&shared), Arc::clone(&context))));
         let router = http::build(config.routes, context, upgrade);
         let tcp = tokio::net::TcpListener::from_std(sockets.tcp).map_err(|e| BindError::other(local_addr, e))?;
         tasks.spawn(tcp::accept(tcp, router, counters.clone()));
-        Ok(Listening { local_addr, cert_sha256, incoming: receiver, counters, endpoint, tasks })
+        Ok(Listening { local_addr, cert_sha256, incoming: receiver, counters, shared, endpoint, tasks })
     }
 }
 
@@ -110,6 +110,7 @@ pub struct Listening {
     pub incoming: mpsc::Receiver<Incoming>,
     /// What was taken and refused.
     pub counters: Counters,
+    shared: Arc<Shared>,
     endpoint: Option<quinn::Endpoint>,
     tasks: JoinSet<()>,
 }
@@ -138,11 +139,24 @@ impl Listening {
     /// Closes the port. Connections that are still open are closed with `Draining`; their packets get up to `grace`
     /// to leave.
     pub async fn shutdown(mut self, grace: Duration) {
-        self.tasks.abort_all();
+        self.close();
         if let Some(endpoint) = self.endpoint.take() {
-            endpoint.close(Code::Draining.number().into(), Code::Draining.name().as_bytes());
             let _ = tokio::time::timeout(grace, endpoint.wait_idle()).await;
         }
+    }
+
+    fn close(&mut self) {
+        self.tasks.abort_all();
+        self.shared.close();
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.close(Code::Draining.number().into(), Code::Draining.name().as_bytes());
+        }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

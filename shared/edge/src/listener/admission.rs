@@ -8,7 +8,7 @@ use amphi_shared_session::{Refusal, parse_hello};
 use amphi_shared_wire::Code;
 use amphi_shared_wire::limits::{CONNECTIONS_MAX, HANDSHAKE_MS_MAX, HANDSHAKES_PENDING_MAX};
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::Origins;
 use crate::clock::Clock;
@@ -29,6 +29,7 @@ pub(super) struct Shared {
     incoming: mpsc::Sender<Incoming>,
     handshakes: Arc<Semaphore>,
     connections: Arc<Semaphore>,
+    closed: watch::Sender<bool>,
 }
 
 /// A connection's place among those that are allowed: inside its handshake, then as a session.
@@ -53,7 +54,19 @@ impl Shared {
             incoming,
             handshakes: Arc::new(Semaphore::new(HANDSHAKES_PENDING_MAX)),
             connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            closed: watch::Sender::new(false),
         }
+    }
+
+    /// Tells every connection that the listener closes.
+    pub(super) fn close(&self) {
+        self.closed.send_replace(true);
+    }
+
+    /// Returns when the listener closes.
+    pub(super) async fn closed(&self) {
+        // The sender lives in `self`, so the channel is open.
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
     }
 
     /// A place for one more connection; counted when there is none.

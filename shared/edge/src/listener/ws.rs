@@ -98,7 +98,10 @@ async fn serve(socket: WebSocket, place: Place, from: From, shared: Arc<Shared>)
         Ok(inbound) => inbound,
         Err(refusal) => return refuse(&mut sink, refusal).await,
     };
-    let end = run(&mut sink, &mut source, &inbound, &outbox).await;
+    let end = tokio::select! {
+        end = run(&mut sink, &mut source, &inbound, &outbox) => end,
+        () = shared.closed() => End::ByOwner(Code::Draining, Code::Draining.help().to_owned()),
+    };
     outbox.gone();
     inbound.closed(&end).await;
     match end {

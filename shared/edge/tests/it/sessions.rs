@@ -1,5 +1,7 @@
 //! What good clients get.
 
+use std::time::Duration;
+
 use amphi_shared_edge::dial::{DialError, Dialer};
 use amphi_shared_edge::endpoint::Endpoint;
 use amphi_shared_edge::session::{PipeEventKind, PipeId, Refusal, Transport};
@@ -117,6 +119,21 @@ async fn pages_of_other_origins_may_be_kept_out() {
         let incoming = patient(server.listening.incoming.recv()).await.unwrap();
         assert_eq!(incoming.origin.as_deref(), origin);
     }
+}
+
+#[tokio::test]
+async fn closing_the_port_closes_every_connection() {
+    let mut server = Server::start();
+    let mut ws = Ws::greeted(server.addr()).await;
+    let (_ws_pipe, _ws_handle) = server.accept().await;
+    let quic = Quic::native(server.addr()).await;
+    quic.lane(0).await.write(&hello()).await;
+    let (_pipe, _handle) = server.accept().await;
+    let addr = server.addr();
+    server.listening.shutdown(Duration::from_secs(5)).await;
+    assert_eq!(ws.closed().await, 4_116);
+    assert_eq!(quic.closed().await, Code::Draining.number());
+    assert!(tokio::net::TcpStream::connect(addr).await.is_err());
 }
 
 #[tokio::test]
