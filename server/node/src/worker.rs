@@ -202,7 +202,7 @@ impl Worker {
                 self.pipes.remove(&event.pipe);
             }
             if let Some(room) = self.rooms.get_mut(&match_id) {
-                room.handle_event(session, event);
+                room.handle_event(session, event, &mut self.links);
             }
         }
     }

@@ -124,28 +124,28 @@ impl HostedRoom {
         resumed
     }
 
-    pub(super) fn handle_event(&mut self, session: SessionId, event: PipeEvent) {
+    /// Takes in what arrived, as of the moment it arrived: inputs are judged by that, not by when they are read.
+    pub(super) fn handle_event(&mut self, session: SessionId, event: PipeEvent, links: &mut Links) {
+        let at = event.at;
         if let Some(player) = self.players.get_mut(&session) {
             player.handle_event(event);
+            self.guard(links, |room, links| room.flush_player(at, session, links));
         }
     }
 
-    /// Runs the ticks that are due, and everything between them. A fault in the game ends this room, not its worker.
+    /// Runs the ticks that are due, and everything between them.
     pub(super) fn run(&mut self, links: &mut Links) {
         let now = links.clock.now();
         for player in self.players.values_mut() {
             player.handle_timeout(now);
         }
-        // Inputs that have arrived are for the tick that is about to run.
-        self.flush(now, links);
+        self.guard(links, |room, links| room.flush(now, links));
         let overruns = self.pace.overruns();
         for _ in 0..self.pace.take(now) {
             if self.has_ended() {
                 break;
             }
-            if catch_unwind(AssertUnwindSafe(|| self.tick(links))).is_err() {
-                self.lose(links);
-            }
+            self.guard(links, Self::tick);
         }
         links.metrics.overruns.increment(self.pace.overruns() - overruns);
         if self.news {
@@ -263,8 +263,8 @@ impl HostedRoom {
         self.close_all(now, Code::MatchEnded);
     }
 
-    /// The game panicked: what its world holds cannot be trusted any more.
-    fn lose(&mut self, links: &mut Links) {
+    /// The game panicked: what its world holds cannot be trusted, and nobody asks it any more.
+    fn lose(&mut self, links: &Links) {
         tracing::error!(match_id = %self.match_id, "a room was lost to a fault");
         links.metrics.rooms_lost.increment(1);
         let now = links.clock.now();
@@ -277,6 +277,7 @@ impl HostedRoom {
         self.result = Some(result);
         self.news = true;
         self.close_all(now, Code::Internal);
+        self.players.values_mut().for_each(|player| player.seat = None);
         self.flush(now, links);
     }
 
@@ -305,23 +306,35 @@ impl HostedRoom {
 
     /// Hands bytes to the network and events of the sessions to the room, until neither says more.
     fn flush(&mut self, now: Micros, links: &Links) {
-        let mut ended = Vec::new();
-        for (id, player) in &mut self.players {
-            for event in player.flush(now) {
-                let closed = matches!(event, Event::Closed { .. });
-                if let Some(seat) = player.seat {
-                    handle_session_event(&mut self.room, now - self.pace.delay(), seat, event);
-                }
-                if closed {
-                    ended.push(*id);
-                }
+        let sessions: Vec<SessionId> = self.players.keys().copied().collect();
+        for session in sessions {
+            self.flush_player(now, session, links);
+        }
+    }
+
+    fn flush_player(&mut self, now: Micros, session: SessionId, links: &Links) {
+        let Some(player) = self.players.get_mut(&session) else {
+            return;
+        };
+        let (seat, events) = (player.seat, player.flush(now));
+        let closed = events.iter().any(|event| matches!(event, Event::Closed { .. }));
+        for event in events {
+            if let Some(seat) = seat {
+                handle_session_event(&mut self.room, now - self.pace.delay(), seat, event);
             }
         }
-        for id in ended {
-            self.players.remove(&id);
-            self.ended_sessions.push(id);
+        if closed {
+            self.players.remove(&session);
+            self.ended_sessions.push(session);
             self.news = true;
             links.metrics.sessions.decrement(1.0);
+        }
+    }
+
+    /// Runs what calls the game. A fault in it ends this room, not its worker.
+    fn guard(&mut self, links: &mut Links, run: impl FnOnce(&mut Self, &mut Links)) {
+        if catch_unwind(AssertUnwindSafe(|| run(self, links))).is_err() {
+            self.lose(links);
         }
     }
 
