@@ -12,7 +12,7 @@ import type { Endpoint } from "./pipe.ts";
 import { type Locomotion, Predictor } from "./predict.ts";
 import { encodeInputs, SnapshotDecoder } from "./replica.ts";
 import { type Row, Schema } from "./schema.ts";
-import type { Saved } from "./session.ts";
+import type { Saved } from "./session-types.ts";
 import { Timeline } from "./timeline.ts";
 
 const INPUTS_PER_DATAGRAM_MAX = 32;

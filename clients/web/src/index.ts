@@ -7,6 +7,7 @@ export { Link, type LinkState, nowMicros } from "./link.ts";
 export type { Endpoint } from "./pipe.ts";
 export { ReplicaError, SnapshotDecoder, ViewDecoder } from "./replica.ts";
 export { type Row, Schema } from "./schema.ts";
-export { type Saved, Session } from "./session.ts";
+export { Session } from "./session.ts";
+export type { Saved } from "./session-types.ts";
 export { Timeline } from "./timeline.ts";
 export { type Publication, TopicError, TopicsClient } from "./topics.ts";

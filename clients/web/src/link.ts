@@ -2,7 +2,8 @@
 
 import { actionOf, CODE } from "./codes.ts";
 import { canUse, type Endpoint, openPipe, type Pipe } from "./pipe.ts";
-import { type ConnectRequest, type Output, Session } from "./session.ts";
+import { Session } from "./session.ts";
+import type { ConnectRequest, Output } from "./session-types.ts";
 
 const CONNECT_MS_MAX = 5_000;
 const BACKOFF_MS = [0, 250, 500, 1_000, 2_000, 4_000];

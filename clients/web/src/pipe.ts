@@ -1,7 +1,7 @@
 // Connections under a session: WebTransport (a stream per lane, datagrams) and WebSocket (one ordered pipe).
 
 import { decodePipeFrame, encodePipeFrame, encodeStreamMessage, LANE_DATAGRAM, StreamDecoder } from "./frame.ts";
-import type { PipeKind } from "./session.ts";
+import type { PipeKind } from "./session-types.ts";
 
 /** Largest datagram to and from a browser, session header included. */
 const DATAGRAM_BYTES_MAX = 1_000;

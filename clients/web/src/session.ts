@@ -8,6 +8,7 @@ import { Datagrams } from "./datagrams.ts";
 import { concat, FrameError, LANE_CONTROL, laneKind, RESUMED_LANES } from "./frame.ts";
 import * as proto from "./gen/session_pb.ts";
 import { ReliableLanes } from "./lanes.ts";
+import type { ConnectRequest, Output, PipeKind, Saved, SessionStats } from "./session-types.ts";
 
 const ACK_AFTER_US = 200_000;
 const ACK_AFTER_MESSAGES = 64;
@@ -16,58 +17,12 @@ const PING_BURST = 5;
 const PING_BURST_EVERY_US = 100_000;
 const EARLY_FRAMES_MAX = 1_024;
 
-/** What a reloaded page needs to find its session again. */
-export interface Saved {
-  session: string;
-  secret: Uint8Array;
-  /** The newest generation used. */
-  generation: number;
-}
-
-/** Who connects, and to what. All times are µs of one local clock. */
-export interface ConnectRequest {
-  token: string;
-  app: string;
-  game: string;
-  build: string;
-  schemaHash: bigint;
-  capabilities: string[];
-  pingEveryUs: number;
-  resume?: Saved | undefined;
-}
-
-/** `streams` have a pipe per lane and real datagrams; `ordered` is one message pipe (WebSocket). */
-export type PipeKind = "streams" | "ordered";
-
-export type Output =
-  | { kind: "frame"; pipe: number; lane: number; payload: Uint8Array }
-  | { kind: "datagram"; pipe: number; bytes: Uint8Array }
-  | { kind: "close-pipe"; pipe: number; code: number; message: string }
-  | { kind: "attached"; resumed: boolean; generation: number; welcome: proto.Welcome }
-  | { kind: "detached" }
-  | { kind: "message"; lane: number; payload: Uint8Array }
-  | { kind: "control"; control: proto.Control }
-  | { kind: "datagram-received"; lane: number; payload: Uint8Array }
-  | { kind: "fate"; seq: number; acked: boolean }
-  | { kind: "lane-lost"; lane: number; code: number }
-  | { kind: "refused" | "closed"; code: number; message: string; retryAfterMs: number };
-
 interface PipeState {
   kind: PipeKind;
   generation: number;
   /** Number of the next message per lane on this pipe. */
   next: Map<number, number>;
   early: { lane: number; payload: Uint8Array }[];
-}
-
-/** Counters for the net overlay. */
-export interface SessionStats {
-  bytesIn: number;
-  bytesOut: number;
-  datagramsIn: number;
-  datagramsOut: number;
-  datagramsLost: number;
-  attaches: number;
 }
 
 /** One session, client role. */

@@ -4,7 +4,8 @@ import { CODE } from "../src/codes.ts";
 import { concat, decodeDatagram, decodePipeFrame, decodeVarint, encodeDatagram, LANE_ROOM, LANE_SNAPSHOT, StreamDecoder } from "../src/frame.ts";
 import { AckSchema, CloseSchema, ControlSchema, type Link, LinkSchema, PongSchema, WelcomeSchema } from "../src/gen/session_pb.ts";
 import { PayloadSchema } from "../src/gen/topic_pb.ts";
-import { type ConnectRequest, type Output, Session } from "../src/session.ts";
+import { Session } from "../src/session.ts";
+import type { ConnectRequest, Output } from "../src/session-types.ts";
 import { fromHex, toHex, vector } from "./vectors.ts";
 
 interface Vectors {

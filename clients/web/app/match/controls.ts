@@ -24,6 +24,8 @@ export class Controls {
   /** First person instead of over the shoulder. */
   readonly firstPerson = new Store(false);
   readonly help = new Store(false);
+  /** True while the person writes a chat line. */
+  readonly writing = new Store(false);
   yaw = 0;
   pitch = 0;
   private keys = new Set<string>();
@@ -87,10 +89,16 @@ export class Controls {
     this.pressed = 0;
     if (key("Space")) buttons |= BUTTON_JUMP;
     if (key("ShiftLeft", "ShiftRight", "KeyE")) buttons |= BUTTON_SHOVE;
-    if (key("KeyF", "Enter")) buttons |= BUTTON_FIRE;
+    if (key("KeyF")) buttons |= BUTTON_FIRE;
     const turned = Math.round((this.yaw / (2 * Math.PI)) * TURN);
     const pitch = Math.round((this.pitch / (2 * Math.PI)) * TURN);
     return { buttons, moveX: Math.round(x * 127), moveY: Math.round(y * 127), yaw: ((turned % TURN) + TURN) % TURN, pitch: Math.max(-PITCH_MAX, Math.min(PITCH_MAX, pitch)) };
+  }
+
+  /** Lets go of everything for a chat line. */
+  write(): void {
+    this.letGo();
+    this.writing.set(true);
   }
 
   private on<K extends string>(target: EventTarget, name: K, handler: (event: K extends keyof GlobalEventHandlersEventMap ? GlobalEventHandlersEventMap[K] : Event) => void): void {
@@ -102,12 +110,13 @@ export class Controls {
     if (isTyping(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.code === "KeyV" && !event.repeat) this.firstPerson.set(!this.firstPerson.value);
     if (event.code === "KeyH" && !event.repeat) this.help.set(!this.help.value);
+    const onButton = event.target instanceof HTMLButtonElement;
+    if (event.code === "Enter" && !onButton) this.write();
     this.keys.add(event.code);
     if (!event.repeat) {
       if (event.code === "Space") this.pressed |= BUTTON_JUMP;
       if (event.code.startsWith("Shift")) this.pressed |= BUTTON_SHOVE;
     }
-    const onButton = event.target instanceof HTMLButtonElement;
     if ((event.code === "Space" || event.code.startsWith("Arrow")) && !onButton) event.preventDefault();
   }
 

@@ -5,7 +5,7 @@ import { MatchClient, type NetStats, type PlayedGame } from "../../src/client.ts
 import type { MatchResult, RoomMessage } from "../../src/gen/room_pb.ts";
 import type { LinkState } from "../../src/link.ts";
 import type { Schema } from "../../src/schema.ts";
-import type { Saved } from "../../src/session.ts";
+import type { Saved } from "../../src/session-types.ts";
 import type { SeatGrant } from "../api.ts";
 import { allowed } from "../home.ts";
 import { Store } from "../store.ts";

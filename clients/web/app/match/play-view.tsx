@@ -6,13 +6,14 @@ import { CODE } from "../../src/codes.ts";
 import { Failure, type SeatGrant } from "../api.ts";
 import { ExitIcon, HelpIcon, TeamMark } from "../parts/icons.tsx";
 import { ErrorNotice } from "../parts/notice.tsx";
-import type { Saved } from "../../src/session.ts";
+import type { Saved } from "../../src/session-types.ts";
 import { Store, useStore } from "../store.ts";
 import { Controls } from "./controls.ts";
 import { Banner, Feed, NetGlyph, Scoreboard } from "./hud.tsx";
 import { PlaySession } from "./play-session.ts";
 import { Result } from "./result.tsx";
 import { Stage } from "./stage.tsx";
+import { Talk } from "./talk.tsx";
 
 const RESUME_S = 60;
 const RESULT_AFTER_MS = 1_800;
@@ -74,12 +75,13 @@ function Playing({ session, onAgain, onLeave }: { session: PlaySession; onAgain:
       {result === undefined && controls !== undefined ? <Aim session={session} /> : null}
       {controls !== undefined && touch ? <Touch controls={controls} /> : null}
       <Health session={session} />
+      {controls === undefined || result !== undefined ? null : <Talk matchId={session.grant.match_id} controls={controls} />}
       <div className="corner left">
         <button type="button" className="chip" onClick={onLeave} title="Leave the match; a bot takes the seat"><ExitIcon /><span className="wide">Leave</span></button>
         {controls === undefined || touch ? null : <button type="button" className="chip" onClick={() => controls.help.set(!controls.help.value)} aria-label="Keys"><HelpIcon /><span className="wide">Keys</span> <span className="kbd wide">H</span></button>}
       </div>
       <div className="corner"><NetGlyph net={session.net} /></div>
-      {controls === undefined || touch || result !== undefined ? null : <Start controls={controls} />}
+      {controls === undefined || touch || result !== undefined ? null : <Start session={session} controls={controls} />}
       {result === undefined ? <Trouble session={session} onAgain={onAgain} onLeave={onLeave} /> : <Result result={result} seat={session.grant} onAgain={onAgain} onLeave={onLeave} />}
     </Stage>
   );
@@ -151,12 +153,13 @@ function Hurt({ session }: { session: PlaySession }) {
 }
 
 /** The first thing a player sees: a click takes the mouse. */
-function Start({ controls }: { controls: Controls }) {
-  const [locked, help] = [useStore(controls.locked), useStore(controls.help)];
+function Start({ session, controls }: { session: PlaySession; controls: Controls }) {
+  const [locked, help, own, over] = [useStore(controls.locked), useStore(controls.help), useStore(session.own), useStore(session.over)];
   const [started, setStarted] = useState(false);
   useEffect(() => {
     if (locked) setStarted(true);
   }, [locked]);
+  if (own === undefined || over !== undefined) return null;
   if (help || (!started && !locked)) {
     return (
       <div className="overlay light" onClick={() => { setStarted(true); controls.help.set(false); controls.lock(); }}>
@@ -178,6 +181,7 @@ const KEYS: [string[], string][] = [
   [["Click"], "pulse: hurts players, pushes the ball"],
   [["Shift"], "shove: a strong kick from close by"],
   [["V"], "first person"],
+  [["Enter"], "chat"],
 ];
 
 function KeyHelp() {

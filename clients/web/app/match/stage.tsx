@@ -5,6 +5,9 @@ import { useAfter } from "../parts/later.ts";
 import type { Camera, Effect, Renderer, WorldFrame } from "../world/frame.ts";
 import { createRenderer } from "../world/renderer.ts";
 
+/** How often the picture is also written as text, ms. */
+const DESCRIBE_MS = 250;
+
 /** Whoever can show a world. */
 export interface WorldSource {
   frame(seconds: number): { frame: WorldFrame; camera: Camera; effects: Effect[] };
@@ -21,6 +24,7 @@ export function Stage({ source, view, label, children }: { source: WorldSource; 
     let frame = 0;
     let gone = false;
     let last = performance.now();
+    let described = 0;
     const draw = (now: number) => {
       frame = requestAnimationFrame(draw);
       const seconds = Math.min(0.25, (now - last) / 1_000);
@@ -29,6 +33,10 @@ export function Stage({ source, view, label, children }: { source: WorldSource; 
       const shown = source.frame(seconds);
       for (const effect of shown.effects) renderer.effect(effect);
       renderer.draw(shown.frame, shown.camera, seconds);
+      if (now - described > DESCRIBE_MS && host.current !== null) {
+        described = now;
+        host.current.dataset.players = describe(shown.frame);
+      }
       pointAtBall(arrow.current, renderer, shown.frame);
     };
     if (host.current !== null) {
@@ -61,6 +69,11 @@ export function Stage({ source, view, label, children }: { source: WorldSource; 
       {ready ? null : <Loading />}
     </section>
   );
+}
+
+/** Who stands where, in metres: `name@x,z` for each player. */
+function describe({ players }: WorldFrame): string {
+  return players.map(({ name, at }) => `${name}@${at[0].toFixed(1)},${at[2].toFixed(1)}`).join(";");
 }
 
 function Loading() {

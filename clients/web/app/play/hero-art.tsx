@@ -12,13 +12,13 @@ export function HeroArt() {
         <path d="M60 700a560 330 0 0 1 1080 0M10 720a600 370 0 0 1 1180 0" opacity="0.5" />
       </g>
       <g fill="var(--team-a)">
-        <path d="M300 300l26 46h-52z" opacity="0.9" /><path d="M395 470l34 60h-68z" opacity="0.9" /><path d="M250 560l30 53h-60z" opacity="0.55" />
+        <path d="M300 300l26 46h-52z" opacity="0.9" /><path d="M330 415l32 56h-64z" opacity="0.9" /><path d="M250 560l30 53h-60z" opacity="0.55" />
       </g>
       <g fill="var(--team-b)">
-        <circle cx="880" cy="300" r="23" opacity="0.9" /><circle cx="770" cy="520" r="31" opacity="0.9" /><circle cx="965" cy="570" r="27" opacity="0.55" />
+        <circle cx="880" cy="300" r="23" opacity="0.9" /><circle cx="905" cy="455" r="29" opacity="0.9" /><circle cx="965" cy="570" r="27" opacity="0.55" />
       </g>
-      <circle cx="505" cy="600" r="24" fill="#fff" stroke="#e8344e" strokeWidth="6" />
-      <path d="M430 545q38 30 58 42" stroke="var(--muted)" strokeWidth="3" strokeDasharray="4 10" fill="none" strokeLinecap="round" />
+      <circle cx="352" cy="625" r="22" fill="#fff" stroke="#e8344e" strokeWidth="6" />
+      <path d="M282 602q30 16 50 20" stroke="var(--muted)" strokeWidth="3" strokeDasharray="4 10" fill="none" strokeLinecap="round" />
     </svg>
   );
 }

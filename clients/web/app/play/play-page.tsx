@@ -11,7 +11,7 @@ import { PlayIcon } from "../parts/icons.tsx";
 import { useAfter } from "../parts/later.ts";
 import { clockText, ErrorNotice } from "../parts/notice.tsx";
 import { withTransport } from "../route.ts";
-import type { Saved } from "../../src/session.ts";
+import type { Saved } from "../../src/session-types.ts";
 import { useStore } from "../store.ts";
 import { preloadRenderer } from "../world/renderer.ts";
 import { HeroArt } from "./hero-art.tsx";
@@ -77,7 +77,7 @@ function Lobby({ mode, onEnter }: { mode: string; onEnter: (mode: string) => voi
         <HeroArt />
         <form className="ticket" onSubmit={(event) => void play(event)}>
           <h1>Into the arena</h1>
-          <p className="lead">Two teams, one ball, three minutes. You are in within seconds.</p>
+          <p className="lead">Two teams, one ball. You are in within seconds.</p>
           {who !== undefined && who.role !== "guest" ? <p className="lead">You play as <strong>{who.name}</strong>.</p> : (
             <label className="field">
               <span>Your name</span>

@@ -14,18 +14,18 @@ const COUNT_FROM = 400;
 const NEAR_END_PX = 60;
 const NAME_HUES = [28, 205, 140, 330, 265, 175, 50, 0];
 
-interface Line {
+/** A line as the server publishes it. */
+export interface Line {
   id: number;
   from: { id: string; name: string; role: string };
   text: string;
   at_us: number;
 }
 
-/** The chat of a match. On a phone it is a sheet that opens. */
-export function Chat({ home, matchId, viewers }: { home: TopicsClient | undefined; matchId: string; viewers: number | undefined }) {
+/** The lines of a match's chat, followed live; `gap` says that some are missing. */
+export function useChat(home: TopicsClient | undefined, matchId: string): { lines: Line[]; gap: boolean } {
   const [lines, setLines] = useState<Line[]>([]);
   const [gap, setGap] = useState(false);
-  const [open, setOpen] = useState(() => !matchMedia("(max-width: 760px)").matches);
   useEffect(() => {
     return home?.subscribe(`match:${matchId}:chat`, {
       publication: ({ payload }) => {
@@ -33,9 +33,16 @@ export function Chat({ home, matchId, viewers }: { home: TopicsClient | undefine
         const line = JSON.parse(payload.value) as Line;
         setLines((old) => (old.some(({ id }) => id === line.id) ? old : [...old, line].slice(-LINES_MAX)));
       },
-      subscribed: ({ gap }) => setGap(gap),
+      subscribed: (info) => setGap(info.gap),
     });
   }, [home, matchId]);
+  return { lines, gap };
+}
+
+/** The chat of a match. On a phone it is a sheet that opens. */
+export function Chat({ home, matchId, viewers }: { home: TopicsClient | undefined; matchId: string; viewers: number | undefined }) {
+  const { lines, gap } = useChat(home, matchId);
+  const [open, setOpen] = useState(() => !matchMedia("(max-width: 760px)").matches);
   return (
     <aside className={open ? "chat" : "chat closed"} aria-label="Chat">
       <header>
@@ -76,7 +83,8 @@ function Lines({ lines, gap }: { lines: Line[]; gap: boolean }) {
   );
 }
 
-function nameColour(id: string): string {
+/** A person's own colour of name. */
+export function nameColour(id: string): string {
   let sum = 0;
   for (const char of id) sum = (sum * 31 + char.charCodeAt(0)) >>> 0;
   return `light-dark(hsl(${NAME_HUES[sum % NAME_HUES.length]} 75% 30%), hsl(${NAME_HUES[sum % NAME_HUES.length]} 75% 70%))`;
@@ -114,7 +122,8 @@ function Say({ home, matchId }: { home: TopicsClient | undefined; matchId: strin
   );
 }
 
-function words(failure: unknown): string {
+/** What went wrong with a line. */
+export function words(failure: unknown): string {
   if (!(failure instanceof TopicError)) return Failure.from(failure).message;
   const { message, label } = new Failure(failure.code, failure.message);
   const wait = failure.retryAfterMs > 0 ? ` Try again in ${Math.ceil(failure.retryAfterMs / 1_000)} s.` : "";

@@ -1,0 +1,53 @@
+// Chat during play: the newest lines for a moment, and a box that Enter opens.
+
+import { type FormEvent, useEffect, useState } from "react";
+import type { TopicsClient } from "../../src/topics.ts";
+import { home } from "../home.ts";
+import { ChatIcon } from "../parts/icons.tsx";
+import { useStore } from "../store.ts";
+import { nameColour, useChat, words } from "../watch/chat.tsx";
+import type { Controls } from "./controls.ts";
+
+const SHOWN_MAX = 5;
+const SHOWN_MS = 12_000;
+const CHARS_MAX = 500;
+
+/** The chat of the match that is being played. */
+export function Talk({ matchId, controls }: { matchId: string; controls: Controls }) {
+  const [topics, setTopics] = useState<TopicsClient>();
+  const [now, setNow] = useState(Date.now());
+  const writing = useStore(controls.writing);
+  const { lines } = useChat(topics, matchId);
+  useEffect(() => void home().then(setTopics, () => undefined), []);
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 1_000);
+    return () => clearInterval(timer);
+  }, []);
+  const shown = lines.filter(({ at_us }) => writing || now - at_us / 1_000 < SHOWN_MS).slice(-SHOWN_MAX);
+  return (
+    <div className="talk">
+      <ol aria-live="polite" aria-label="Chat lines">
+        {shown.map(({ id, from, text }) => <li key={id}><strong style={{ color: nameColour(from.id) }}>{from.name}</strong> {text}</li>)}
+      </ol>
+      {writing ? <Box topics={topics} matchId={matchId} onDone={() => controls.writing.set(false)} /> : (
+        <button type="button" className="chip" aria-label="Chat" onClick={() => controls.write()}><ChatIcon /><span className="wide">Chat</span> <span className="kbd wide">Enter</span></button>
+      )}
+    </div>
+  );
+}
+
+function Box({ topics, matchId, onDone }: { topics: TopicsClient | undefined; matchId: string; onDone: () => void }) {
+  const [text, setText] = useState("");
+  const [error, setError] = useState("");
+  const say = (event: FormEvent) => {
+    event.preventDefault();
+    if (text.trim() === "") return onDone();
+    topics?.publishText(`match:${matchId}:chat`, text).then(onDone, (failure: unknown) => setError(words(failure)));
+  };
+  return (
+    <form className="takes-clicks" onSubmit={say}>
+      <input className="input" autoFocus aria-label="Say something" placeholder="Say something" maxLength={CHARS_MAX} value={text} onChange={(event) => setText(event.target.value)} onKeyDown={(event) => event.key === "Escape" && onDone()} onBlur={() => text === "" && onDone()} autoComplete="off" />
+      {error === "" ? null : <p className="bad" role="alert">{error}</p>}
+    </form>
+  );
+}

@@ -1,0 +1,49 @@
+// What goes into the session engine, and what comes out.
+
+import type * as proto from "./gen/session_pb.ts";
+
+/** What a reloaded page needs to find its session again. */
+export interface Saved {
+  session: string;
+  secret: Uint8Array;
+  /** The newest generation used. */
+  generation: number;
+}
+
+/** Who connects, and to what. All times are µs of one local clock. */
+export interface ConnectRequest {
+  token: string;
+  app: string;
+  game: string;
+  build: string;
+  schemaHash: bigint;
+  capabilities: string[];
+  pingEveryUs: number;
+  resume?: Saved | undefined;
+}
+
+/** `streams` have a pipe per lane and real datagrams; `ordered` is one message pipe (WebSocket). */
+export type PipeKind = "streams" | "ordered";
+
+export type Output =
+  | { kind: "frame"; pipe: number; lane: number; payload: Uint8Array }
+  | { kind: "datagram"; pipe: number; bytes: Uint8Array }
+  | { kind: "close-pipe"; pipe: number; code: number; message: string }
+  | { kind: "attached"; resumed: boolean; generation: number; welcome: proto.Welcome }
+  | { kind: "detached" }
+  | { kind: "message"; lane: number; payload: Uint8Array }
+  | { kind: "control"; control: proto.Control }
+  | { kind: "datagram-received"; lane: number; payload: Uint8Array }
+  | { kind: "fate"; seq: number; acked: boolean }
+  | { kind: "lane-lost"; lane: number; code: number }
+  | { kind: "refused" | "closed"; code: number; message: string; retryAfterMs: number };
+
+/** Counters for the net overlay. */
+export interface SessionStats {
+  bytesIn: number;
+  bytesOut: number;
+  datagramsIn: number;
+  datagramsOut: number;
+  datagramsLost: number;
+  attaches: number;
+}
