@@ -306,8 +306,8 @@ fn build(game: &Game, request: RoomRequest, ticks: TickClock, data_dir: &Path) -
     let journal = Journal::create(data_dir, request.match_id).map_err(Problem::internal)?;
     let RoomRequest { match_id, app, mode, seats, seed } = request;
     let config = RoomConfig { match_id, app, mode, seats, tick_clock: ticks, seed };
-    let room = Room::new(game, config).map_err(Problem::internal)?;
-    Ok(Box::new(HostedRoom::new(match_id, room, ticks, journal)))
+    let room = Room::new(game, config.clone()).map_err(Problem::internal)?;
+    Ok(Box::new(HostedRoom::new(room, &config, journal)))
 }
 
 fn answer(reply: Reply, answer: Result<CreateRoomReply, Problem>) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use amphi_server_core::{Room, RoomCommand, RoomOutput};
+use amphi_server_core::{Room, RoomCommand, RoomConfig, RoomOutput};
 use amphi_shared_auth::random_bytes;
 use amphi_shared_edge::session::{PipeEvent, PipeId};
 use amphi_shared_session::{Event, Refusal, ServerParams};
@@ -36,20 +36,33 @@ pub(crate) struct HostedRoom {
     /// News that the fleet has not been told yet.
     news: bool,
     result: Option<MatchResult>,
+    /// The result when the game fails: what is known without asking its world.
+    if_lost: MatchResult,
 }
 
 impl HostedRoom {
-    pub(crate) fn new(match_id: MatchId, room: Room, ticks: TickClock, journal: Journal) -> Self {
+    pub(crate) fn new(room: Room, config: &RoomConfig, journal: Journal) -> Self {
+        let RoomConfig { match_id, app, mode, tick_clock: ticks, .. } = config;
+        let if_lost = MatchResult {
+            match_id: match_id.to_string(),
+            version: 1,
+            app: app.to_string(),
+            mode: mode.name.clone(),
+            started_us: ticks.tick0.0,
+            outcome: "lost".to_owned(),
+            ..Default::default()
+        };
         Self {
-            match_id,
+            match_id: *match_id,
             room,
-            pace: Pace::new(ticks),
+            pace: Pace::new(*ticks),
             times: TickTimes::default(),
             journal,
             players: BTreeMap::new(),
             ended_sessions: Vec::new(),
             news: true,
             result: None,
+            if_lost,
         }
     }
 
@@ -268,13 +281,7 @@ impl HostedRoom {
         tracing::error!(match_id = %self.match_id, "a room was lost to a fault");
         links.metrics.rooms_lost.increment(1);
         let now = links.clock.now();
-        let result = MatchResult {
-            match_id: self.match_id.to_string(),
-            outcome: "lost".to_owned(),
-            ended_us: now.0,
-            ..Default::default()
-        };
-        self.result = Some(result);
+        self.result = Some(MatchResult { ended_us: now.0, ..self.if_lost.clone() });
         self.news = true;
         self.close_all(now, Code::Internal);
         self.players.values_mut().for_each(|player| player.seat = None);

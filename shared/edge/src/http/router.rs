@@ -18,6 +18,7 @@ use axum::http::{Method as HttpMethod, header};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use bytes::Bytes;
 use futures_util::FutureExt;
+use tracing::Instrument;
 
 use super::routes::{Fallback, Route};
 use super::{Access, Method, Problem, Request, Response, Routes};
@@ -85,7 +86,9 @@ async fn answer(route: &Route, context: &Context, request: axum::extract::Reques
     let (parts, body) = request.into_parts();
     let request_id = handed_on(route, &parts).unwrap_or_else(|| context.next_request_id());
     let path = parts.uri.path().to_owned();
-    let call = AssertUnwindSafe(call(route, context, (parts, body), &request_id)).catch_unwind();
+    // Whatever is logged on the way carries the id that the caller hears.
+    let span = tracing::info_span!("request", request_id, route = route.path);
+    let call = AssertUnwindSafe(call(route, context, (parts, body), &request_id)).catch_unwind().instrument(span);
     let result = call.await.unwrap_or_else(|_| {
         tracing::error!(request_id, route = route.path, "a handler panicked");
         Err(Problem::from(Code::Internal))
