@@ -107,6 +107,11 @@ impl Pipe {
         self.ways.iter_mut().for_each(|way| way.stalled_until = way.stalled_until.max(until));
     }
 
+    /// Nothing arrives any more, at neither end.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ways.iter().all(|way| way.left || way.dark)
+    }
+
     /// When something arrives next, and where.
     pub(crate) fn next_arrival(&self) -> Option<(Micros, End)> {
         [End::Client, End::Server].into_iter().filter_map(|end| Some((self.ways[end as usize].due()?, end))).min()

@@ -232,6 +232,7 @@ impl World {
         if self.client.is_closed() {
             return Ok(());
         }
+        self.pipes.retain(|pipe| !pipe.is_over());
         let id = PipeId(self.pipes_made);
         self.pipes_made += 1;
         let latency = Micros(2_000 + self.net_rng.below(80_000));
@@ -373,11 +374,9 @@ impl World {
     /// A dial may come at a bad time, be overtaken, or come after the end; nothing else is refused.
     fn check_refusal(&self, code: Code) -> Result<(), String> {
         let ended = self.server.as_ref().is_some_and(Session::is_closed);
-        match code {
-            Code::Overloaded | Code::GenerationStale => Ok(()),
-            Code::SessionUnknown if ended => Ok(()),
-            code => Err(format!("refused with {code:?}")),
-        }
+        let expected =
+            matches!(code, Code::Overloaded | Code::GenerationStale) || (ended && code == Code::SessionUnknown);
+        if expected { Ok(()) } else { Err(format!("refused with {code:?}")) }
     }
 
     /// A lane is lost only where the model knows why.
@@ -391,8 +390,22 @@ impl World {
 
     /// Adds what one side saw to the history.
     fn remember(&mut self, end: End, event: &Event) {
-        let text = format!("{} {end:?} {event:?}", self.now.0);
-        self.history = Seed(self.history).split(&text).0;
+        let (name, lane, bytes) = match event {
+            Event::Message { lane, payload } => ("message", *lane, &payload[..]),
+            Event::Datagram { lane, payload } => ("datagram", *lane, &payload[..]),
+            Event::Acked { seq } => ("acked", 0, &seq.to_le_bytes()[..]),
+            Event::Lost { seq } => ("lost", 0, &seq.to_le_bytes()[..]),
+            Event::LaneWritable { lane } => ("writable", *lane, &[][..]),
+            Event::LaneLost { lane, .. } => ("lane lost", *lane, &[][..]),
+            Event::Attached { generation, .. } => ("attached", 0, &generation.to_le_bytes()[..]),
+            Event::Detached => ("detached", 0, &[][..]),
+            Event::PathSilent => ("path silent", 0, &[][..]),
+            Event::Refused(_) => ("refused", 0, &[][..]),
+            Event::Closed { .. } => ("closed", 0, &[][..]),
+        };
+        let head = bytes.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+        let seen = Seed(self.history).split(name).nth(self.now.0).nth(end as u64).nth(u64::from(lane));
+        self.history = seen.nth(head).nth(bytes.len() as u64).0;
     }
 
     pub(crate) fn session(&mut self, end: End) -> Option<&mut Session> {

@@ -1,3 +1,4 @@
 //! What other languages read: the golden vectors of the session layer.
 
+#[cfg(test)]
 mod vectors;

@@ -20,6 +20,7 @@ const SESSION: &str = "ses_01ks8zrx000000000000000005";
 /// One vector: its name, its bytes, its meaning.
 type Case = (&'static str, Vec<u8>, Value);
 
+#[allow(clippy::disallowed_methods, reason = "vectors are files, written on request")]
 fn check(name: &str, about: &str, cases: Vec<Case>) {
     let mut text = format!("{{\"about\":{},\n\"cases\":[\n", json!(about));
     for (i, (name, bytes, meaning)) in cases.iter().enumerate() {
