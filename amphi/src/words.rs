@@ -42,6 +42,7 @@ fn help(error: &anyhow::Error) -> Option<&'static str> {
                     Some("amphi already runs on this data directory; stop it, or name another with --data")
                 }
                 OpenError::Unwritable { .. } => Some("name a directory that this user may write with --data"),
+                OpenError::Newer { .. } | OpenError::Address { .. } | OpenError::Database { .. } => None,
                 _ => None,
             };
         }

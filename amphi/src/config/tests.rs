@@ -5,9 +5,9 @@ use std::fs;
 use super::*;
 
 fn read(toml: &str, flags: &[(&str, String)]) -> Result<Settings> {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir()?;
     let file = folder.path().join("amphi.toml");
-    fs::write(&file, toml).unwrap();
+    fs::write(&file, toml)?;
     Settings::read(Some(&file), flags)
 }
 

@@ -1,6 +1,10 @@
 //! The program as people meet it: real processes, real sockets, a real browser.
 
+#[cfg(test)]
 mod browser;
+#[cfg(test)]
 mod command_line;
+#[cfg(test)]
 mod process;
+#[cfg(test)]
 mod service;

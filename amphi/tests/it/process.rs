@@ -35,13 +35,14 @@ impl Up {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = read_lines(child.stderr.take().unwrap());
         let mut greeting = Vec::new();
-        loop {
+        let url = loop {
             let line = lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no address in: {greeting:#?}"));
             greeting.push(line.clone());
             if let Some(url) = line.trim().strip_prefix("Open ") {
-                return Self { child, lines, greeting, url: url.to_owned() };
+                break url.to_owned();
             }
-        }
+        };
+        Self { child, lines, greeting, url }
     }
 
     /// The next line on stderr that contains `word`.

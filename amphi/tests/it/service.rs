@@ -69,7 +69,7 @@ impl Person {
 /// The word after `marker` in the greeting.
 fn link(up: &Up, marker: &str) -> Option<String> {
     let line = up.greeting.iter().find(|line| line.trim().starts_with(marker))?;
-    line.trim().split_whitespace().nth(1).map(str::to_owned)
+    line.split_whitespace().nth(1).map(str::to_owned)
 }
 
 #[tokio::test]
