@@ -23,7 +23,7 @@ use crate::counters::Counters;
 use crate::endpoint::{Endpoint, from_hex};
 use crate::inbound::Inbound;
 use crate::session::{Datagrams, Outbox, PipeEvent, PipeHandle};
-use crate::streams::{self, LaneStream};
+use crate::streams::{self, LaneStream, Streams};
 
 const ALPN_H3: &[u8] = b"h3";
 
@@ -83,17 +83,18 @@ impl Dialer {
     ) -> Result<Dialled, DialError> {
         let open = async {
             let session = self.connect(endpoint).await?;
-            let streams = open_lanes(&session, lanes).await;
-            let streams = streams.map_err(|error| DialError::Connection(endpoint.url.clone(), error.to_string()))?;
-            Ok((session, streams))
+            let opened = open_lanes(&session, lanes).await;
+            let opened = opened.map_err(|error| DialError::Connection(endpoint.url.clone(), error.to_string()))?;
+            Ok((session, opened))
         };
         let opened = tokio::time::timeout(Duration::from_millis(HANDSHAKE_MS_MAX), open).await;
-        let (session, streams) =
+        let (session, lanes) =
             opened.unwrap_or_else(|_| Err(DialError::Connection(endpoint.url.clone(), "no answer".to_owned())))?;
         let datagrams = Datagrams::native(session.clone());
         let outbox = Outbox::new(datagrams, self.counters.clone());
         let info = PipeInfo { id: pipe, kind: PipeKind::Streams, max_datagram: outbox.max_datagram() };
         let inbound = Inbound::dialled((self.clock, self.counters.clone()), (pipe, mailbox));
+        let streams = Streams { lanes, ..Streams::default() };
         tokio::spawn(streams::carry(session, streams, Arc::new(inbound), Arc::clone(&outbox)));
         Ok(Dialled { handle: PipeHandle::new(outbox), info })
     }

@@ -24,9 +24,18 @@ pub(crate) struct LaneStream {
     pub(crate) decoder: StreamDecoder,
 }
 
-/// Carries a session to the end of the connection, starting with these lanes.
-pub(crate) async fn carry(session: Session, lanes: Vec<LaneStream>, inbound: Arc<Inbound>, outbox: Arc<Outbox>) {
-    let end = run(&session, lanes, &inbound, &outbox).await;
+/// Streams at the start of a session.
+#[derive(Default)]
+pub(crate) struct Streams {
+    /// Their lane is known.
+    pub(crate) lanes: Vec<LaneStream>,
+    /// Their lane byte has not arrived yet.
+    pub(crate) opening: JoinSet<Result<Option<LaneStream>, Code>>,
+}
+
+/// Carries a session to the end of the connection, starting with these streams.
+pub(crate) async fn carry(session: Session, streams: Streams, inbound: Arc<Inbound>, outbox: Arc<Outbox>) {
+    let end = run(&session, streams, &inbound, &outbox).await;
     outbox.gone();
     inbound.closed(&end).await;
     match end {
@@ -39,9 +48,10 @@ pub(crate) async fn carry(session: Session, lanes: Vec<LaneStream>, inbound: Arc
 }
 
 /// Moves bytes both ways until someone ends it.
-async fn run(session: &Session, lanes: Vec<LaneStream>, inbound: &Arc<Inbound>, outbox: &Arc<Outbox>) -> End {
+async fn run(session: &Session, streams: Streams, inbound: &Arc<Inbound>, outbox: &Arc<Outbox>) -> End {
     let mut opened = [false; ORDERED_LANES];
-    let (mut opening, mut readers, mut writers) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
+    let Streams { lanes, mut opening } = streams;
+    let (mut readers, mut writers) = (JoinSet::new(), JoinSet::new());
     let mut start = |stream: LaneStream, readers: &mut JoinSet<_>, writers: &mut JoinSet<_>| {
         if std::mem::replace(&mut opened[usize::from(stream.lane)], true) {
             return Err(Code::LaneInvalid);
@@ -86,8 +96,8 @@ async fn run(session: &Session, lanes: Vec<LaneStream>, inbound: &Arc<Inbound>, 
     end
 }
 
-/// `None`: the other side gave the stream up, or the connection broke, which is noticed elsewhere.
-async fn open_lane(send: SendStream, mut recv: RecvStream) -> Result<Option<LaneStream>, Code> {
+/// A stream that the other side has opened, with its lane. `None`: the other side gave the stream up, or the connection broke, which is noticed elsewhere.
+pub(crate) async fn open_lane(send: SendStream, mut recv: RecvStream) -> Result<Option<LaneStream>, Code> {
     let mut lane = [0];
     if recv.read_exact(&mut lane).await.is_err() {
         return Ok(None);

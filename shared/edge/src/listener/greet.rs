@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use amphi_shared_session::Refusal;
 use amphi_shared_wire::limits::HELLO_BYTES_MAX;
-use amphi_shared_wire::{Code, LANE_CONTROL, StreamDecoder, encode_stream_message};
+use amphi_shared_wire::{Code, LANE_CONTROL, ORDERED_LANES, encode_stream_message};
 use bytes::Bytes;
 use web_transport_quinn::Session;
 
@@ -12,21 +12,29 @@ use super::admission::{From, HANDSHAKE, Place, Shared};
 use crate::counters::Refused;
 use crate::inbound::code_of;
 use crate::session::{Datagrams, Outbox};
-use crate::streams::{self, GRACE, LaneStream, READ_BYTES_MAX};
+use crate::streams::{self, GRACE, LaneStream, READ_BYTES_MAX, Streams};
 
 /// Serves a connection whose transport handshake is done, to its end.
 pub(super) async fn serve(session: Session, datagrams: Datagrams, place: (Place, From), shared: Arc<Shared>) {
-    let hello = tokio::time::timeout(HANDSHAKE, read_hello(&session)).await;
-    let (control, first) = match hello {
+    let greet = async {
+        let (control, streams) = open_control(&session).await?;
+        let (control, first) = read_hello(control).await?;
+        Ok((control, streams, first))
+    };
+    let (control, mut streams, first) = match tokio::time::timeout(HANDSHAKE, greet).await {
         Ok(Ok(read)) => read,
-        Ok(Err(None)) => return shared.counters.count(Refused::Handshake),
-        Ok(Err(Some((control, code)))) => {
+        Ok(Err(NoHello::Broken)) => return shared.counters.count(Refused::Handshake),
+        Ok(Err(NoHello::Lane(code))) => {
             shared.counters.count(Refused::of(code));
-            return refuse(&session, control, code.into()).await;
+            return close(&session, code).await;
+        }
+        Ok(Err(NoHello::Message(control, code))) => {
+            shared.counters.count(Refused::of(code));
+            return refuse(&session, *control, code.into()).await;
         }
         Err(_) => {
             shared.counters.count(Refused::HandshakeTimeout);
-            return session.close(Code::HandshakeTimeout.number(), Code::HandshakeTimeout.name().as_bytes());
+            return close(&session, Code::HandshakeTimeout).await;
         }
     };
     let outbox = Outbox::new(datagrams, shared.counters.clone());
@@ -36,29 +44,54 @@ pub(super) async fn serve(session: Session, datagrams: Datagrams, place: (Place,
         Ok(inbound) => Arc::new(inbound),
         Err(refusal) => return refuse(&session, control, refusal).await,
     };
-    streams::carry(session, vec![control], inbound, outbox).await;
+    streams.lanes.push(control);
+    streams::carry(session, streams, inbound, outbox).await;
 }
 
-/// The first message of the first stream, which must be lane 0. `Err(None)`: the connection broke.
-async fn read_hello(session: &Session) -> Result<(LaneStream, Bytes), Option<(LaneStream, Code)>> {
-    let (send, recv) = session.accept_bi().await.map_err(|_| None)?;
-    let mut control = LaneStream { lane: LANE_CONTROL, send, recv, decoder: StreamDecoder::new() };
-    let mut lane = [0];
-    control.recv.read_exact(&mut lane).await.map_err(|_| None)?;
-    if lane[0] != LANE_CONTROL {
-        return Err(Some((control, Code::HandshakeInvalid)));
+/// Why there is no Hello.
+enum NoHello {
+    /// The connection broke.
+    Broken,
+    /// The client broke a rule before it had a lane 0.
+    Lane(Code),
+    /// The client broke a rule on lane 0, where it can be told.
+    Message(Box<LaneStream>, Code),
+}
+
+/// Waits for lane 0. Streams of other lanes may overtake it: they are kept for later.
+async fn open_control(session: &Session) -> Result<(LaneStream, Streams), NoHello> {
+    let mut streams = Streams::default();
+    loop {
+        tokio::select! {
+            stream = session.accept_bi() => {
+                let (send, recv) = stream.map_err(|_| NoHello::Broken)?;
+                streams.opening.spawn(streams::open_lane(send, recv));
+            }
+            Some(Ok(opened)) = streams.opening.join_next() => match opened.map_err(NoHello::Lane)? {
+                Some(stream) if stream.lane == LANE_CONTROL => return Ok((stream, streams)),
+                Some(_) if streams.lanes.len() == ORDERED_LANES => return Err(NoHello::Lane(Code::HandshakeInvalid)),
+                Some(stream) => streams.lanes.push(stream),
+                None => return Err(NoHello::Broken),
+            },
+        }
     }
+}
+
+/// The first message of lane 0.
+async fn read_hello(mut control: LaneStream) -> Result<(LaneStream, Bytes), NoHello> {
     let mut received = 0;
     loop {
         match control.decoder.poll() {
             Ok(Some(first)) => return Ok((control, first)),
             // A longer one is refused by its length alone.
-            Ok(None) if received > HELLO_BYTES_MAX => return Err(Some((control, Code::FrameTooLarge))),
+            Ok(None) if received > HELLO_BYTES_MAX => {
+                return Err(NoHello::Message(Box::new(control), Code::FrameTooLarge));
+            }
             Ok(None) => {}
-            Err(error) => return Err(Some((control, code_of(error)))),
+            Err(error) => return Err(NoHello::Message(Box::new(control), code_of(error))),
         }
         let Ok(Some(chunk)) = control.recv.read_chunk(READ_BYTES_MAX, true).await else {
-            return Err(None);
+            return Err(NoHello::Broken);
         };
         received += chunk.bytes.len();
         control.decoder.push(&chunk.bytes);
@@ -76,6 +109,11 @@ async fn refuse(session: &Session, control: LaneStream, refusal: Refusal) {
         }
     };
     let _ = tokio::time::timeout(GRACE, say).await;
-    session.close(refusal.code.number(), refusal.code.name().as_bytes());
+    close(session, refusal.code).await;
+}
+
+async fn close(session: &Session, code: Code) {
+    session.close(code.number(), code.name().as_bytes());
+    // A WebTransport session says goodbye on its streams first, which dropping it would cut short.
     let _ = tokio::time::timeout(GRACE, session.closed()).await;
 }

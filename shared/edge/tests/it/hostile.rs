@@ -97,11 +97,11 @@ async fn a_hello_that_is_too_long_is_refused() {
 }
 
 #[tokio::test]
-async fn the_first_stream_must_be_lane_0() {
+async fn the_first_message_must_be_on_lane_0() {
     let server = Server::start();
     let client = Quic::native(server.addr()).await;
-    client.lane(2).await.write(&hello()).await;
-    assert_eq!(client.closed().await, Code::HandshakeInvalid.number());
+    client.lane(9).await.write(&hello()).await;
+    assert_eq!(client.closed().await, Code::LaneInvalid.number());
     let mut ws = Ws::open(server.addr(), "amphi.v1", None).await.unwrap();
     ws.write(2, &hello()).await;
     assert_eq!(ws.closed().await, 4_103);

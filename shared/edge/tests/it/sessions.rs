@@ -78,6 +78,19 @@ async fn web_socket_carries_lanes_and_datagrams() {
 }
 
 #[tokio::test]
+async fn streams_may_overtake_the_hello() {
+    let mut server = Server::start();
+    let client = Quic::web_transport(server.addr(), "/session").await.unwrap();
+    let mut room = client.lane(2).await;
+    room.write(b"early").await;
+    client.lane(0).await.write(&hello()).await;
+    let (pipe, handle) = server.accept().await;
+    assert_eq!(server.frame(pipe).await, (2, Bytes::from_static(b"early")));
+    handle.frame(2, Bytes::from_static(b"heard")).unwrap();
+    assert_eq!(room.read().await, "heard");
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_says_why() {
     let mut server = Server::start();
     let client = Quic::native(server.addr()).await;
