@@ -103,6 +103,8 @@ pub struct RoomStats {
     pub inputs_invalid: u64,
     /// Commands refused.
     pub commands_refused: u64,
+    /// One-shot effects of the game that were too many or too large, and were dropped.
+    pub events_dropped: u64,
 }
 
 /// A person on a seat.
@@ -344,7 +346,7 @@ impl Room {
 
     /// Plain counters.
     pub fn stats(&self) -> RoomStats {
-        self.stats
+        RoomStats { events_dropped: self.world.sim.events_dropped(), ..self.stats }
     }
 
     fn check(&self, command: &RoomCommand) -> Result<(), Code> {

@@ -54,16 +54,6 @@ impl Schema {
         &self.json
     }
 
-    /// Bit set of all component numbers.
-    pub fn mask_all(&self) -> u64 {
-        self.mask(|_| true)
-    }
-
-    /// Bit set of the predicted components.
-    pub fn mask_predicted(&self) -> u64 {
-        self.mask(|c| c.predict)
-    }
-
     /// Number of integers in a row with these components.
     pub fn width(&self, mask: u64) -> usize {
         self.in_mask(mask).map(|(_, c)| c.fields.len()).sum()
@@ -72,10 +62,6 @@ impl Schema {
     /// The components of a mask, with their numbers.
     pub fn in_mask(&self, mask: u64) -> impl Iterator<Item = (usize, &ComponentSchema)> {
         self.components.iter().enumerate().filter(move |(i, _)| mask >> i & 1 == 1)
-    }
-
-    fn mask(&self, wanted: impl Fn(&ComponentSchema) -> bool) -> u64 {
-        self.components.iter().enumerate().filter(|(_, c)| wanted(c)).fold(0, |mask, (i, _)| mask | 1 << i)
     }
 }
 
