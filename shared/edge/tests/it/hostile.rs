@@ -218,3 +218,15 @@ async fn a_client_that_never_reads_stalls_nobody() {
     check_slow_reader(&mut server, pipe, handle).await;
     assert_eq!(server.counters().refused(Refused::SlowReader), 2);
 }
+
+#[tokio::test]
+async fn a_client_that_says_nothing_is_let_go() {
+    let mut server = Server::start();
+    let client = Quic::native(server.addr()).await;
+    let mut ws = Ws::open(server.addr(), "amphi.v1", None).await.unwrap();
+    assert_eq!(client.closed().await, Code::HandshakeTimeout.number());
+    assert_eq!(refusal(&ws.read().await.1), Code::HandshakeTimeout.number());
+    assert_eq!(ws.closed().await, 4_104);
+    assert_eq!(server.counters().refused(Refused::HandshakeTimeout), 2);
+    check_others(&mut server).await;
+}
