@@ -44,7 +44,12 @@ export async function joinQueue(page: Page, name: string, mode: string): Promise
 
 /** Waits until the page plays. */
 export async function inMatch(page: Page): Promise<void> {
-  await page.locator("[data-health]").waitFor({ timeout: 60_000 });
+  try {
+    await page.locator("[data-health]").waitFor({ timeout: 40_000 });
+  } catch (error) {
+    await shot(page, "failed-to-enter");
+    throw new Error(`the page does not play; it says: ${await page.locator("body").innerText()}`, { cause: error });
+  }
 }
 
 /** Where the page draws the players, in metres. */
@@ -70,17 +75,13 @@ export async function seesMoving(page: Page, name: string, metres: number, timeo
   }
 }
 
-/** The match this page plays. */
+/** The match this page shows. */
 export async function matchOf(page: Page): Promise<string> {
-  const stored = await page.evaluate(() => sessionStorage.getItem("amphi.match"));
-  return (JSON.parse(stored ?? "{}") as { grant: { match_id: string } }).grant.match_id;
+  return (await page.locator(".stage").getAttribute("data-match")) ?? "";
 }
 
-/** What the net overlay calls the connection. */
+/** What the sign of the connection calls the transport. */
 export async function transportOf(page: Page): Promise<string> {
-  const glyph = page.getByRole("button", { name: /^Connection/ });
-  await glyph.click({ force: true });
-  const transport = await page.locator(".net dd").first().textContent();
-  await glyph.click({ force: true });
-  return transport ?? "";
+  const label = await page.getByRole("button", { name: /^Connection/ }).getAttribute("aria-label");
+  return /: (\w+),/.exec(label ?? "")?.[1] ?? "";
 }

@@ -34,7 +34,7 @@ async function say(page: Page, text: string): Promise<void> {
 describe.each(["", "?transport=ws"])("a match with the page opened as /%s", (query) => {
   it("is played, watched, talked about, finished and counted", async () => {
     const name = query === "" ? "story" : "story-ws";
-    const [ada, ben, eve] = await Promise.all([open(rich, `/${query}`), open(plain, `/${query}`), open(plain, `/watch${query}`)]);
+    const [ada, ben, eve] = await Promise.all([open(plain, `/${query}`), open(plain, `/${query}`), open(plain, `/watch${query}`)]);
     await ada.page.locator(".modes").waitFor();
     await shot(ada.page, `${name}-1-lobby`);
     const match = await meet(ada.page, ben.page, MODE);
@@ -79,48 +79,50 @@ describe.each(["", "?transport=ws"])("a match with the page opened as /%s", (que
   });
 });
 
-describe("a seat", () => {
-  it("survives a reload, and a spectator takes one", async () => {
-    const ada = await open(plain, "/");
+describe("a longer match", () => {
+  it("keeps a seat over a reload, and a phone watches, talks and takes another seat", async () => {
+    const ada = await open(rich, "/");
+    await ada.page.locator(".modes").waitFor();
+    await shot(ada.page, "lobby");
     await joinQueue(ada.page, "Ada", "2v2");
     await inMatch(ada.page);
     const match = await matchOf(ada.page);
+    await shot(ada.page, "keys");
+    await ada.page.locator(".overlay .button.primary").click();
+    await ada.page.keyboard.down("w");
+    await seesMoving(ada.page, "Ada", 1);
+    await ada.page.keyboard.up("w");
+    await shot(ada.page, "match");
     await ada.page.reload();
     await inMatch(ada.page);
     expect(await matchOf(ada.page)).toBe(match);
 
-    const eve = await open(plain, `/m/${match}`);
-    await eve.page.getByRole("button", { name: "Take a seat" }).click();
-    await inMatch(eve.page);
-    expect(await matchOf(eve.page)).toBe(match);
-    await eve.page.keyboard.down("w");
-    await seesMoving(eve.page, (await eve.page.evaluate(() => localStorage.getItem("amphi.name"))) ?? "", 1);
-    expect([...ada.errors, ...eve.errors]).toEqual([]);
-    await Promise.all([ada, eve].map(({ context }) => context.close()));
-  });
-});
-
-describe("a phone", () => {
-  it("shows every page", async () => {
-    const ada = await open(rich, "/", { phone: true });
-    await ada.page.locator(".modes").waitFor();
-    await shot(ada.page, "phone-1-lobby");
-    await joinQueue(ada.page, "Ada", "4v4");
-    await inMatch(ada.page);
-    await ada.page.waitForTimeout(1_500);
-    await shot(ada.page, "phone-2-match");
-    const eve = await open(rich, "/watch", { phone: true });
-    await eve.page.locator(".match-card").first().waitFor();
-    await shot(eve.page, "phone-3-watch");
-    await eve.page.locator(".match-card").first().click();
+    const eve = await open(rich, "/", { phone: true });
+    await eve.page.locator(".modes").waitFor();
+    await shot(eve.page, "phone-1-lobby");
+    await eve.page.getByRole("link", { name: "Watch", exact: true }).click();
+    await eve.page.locator(`.match-card[href*="${match}"]`).waitFor();
+    await shot(eve.page, "phone-2-watch");
+    await eve.page.locator(`.match-card[href*="${match}"]`).click();
     await eve.page.locator('.stage .view[data-players*="@"]').waitFor();
     await eve.page.getByRole("button", { name: "Open the chat" }).click();
     await say(eve.page, "Hello from the stands");
-    await eve.page.getByText("Hello from the stands").waitFor();
-    await shot(eve.page, "phone-4-spectate");
+    await ada.page.getByText("Hello from the stands").waitFor();
+    await shot(eve.page, "phone-3-spectate");
+    await eve.page.getByRole("button", { name: "Close the chat" }).click();
+    await eve.page.getByRole("button", { name: "Take a seat" }).click();
+    await inMatch(eve.page);
+    expect(await matchOf(eve.page)).toBe(match);
+    await eve.page.waitForTimeout(1_000);
+    await shot(eve.page, "phone-4-match");
+
     const wide = await open(rich, "/watch");
     await wide.page.locator(".match-card").first().waitFor();
     await shot(wide.page, "watch");
+    await wide.page.locator(`.match-card[href*="${match}"]`).click();
+    await wide.page.getByText("Hello from the stands").waitFor();
+    await wide.page.locator('.stage .view[data-players*="@"]').waitFor();
+    await shot(wide.page, "spectate");
     expect([...ada.errors, ...eve.errors, ...wide.errors]).toEqual([]);
     await Promise.all([ada, eve, wide].map(({ context }) => context.close()));
   });

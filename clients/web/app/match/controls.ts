@@ -111,7 +111,11 @@ export class Controls {
     if (event.code === "KeyV" && !event.repeat) this.firstPerson.set(!this.firstPerson.value);
     if (event.code === "KeyH" && !event.repeat) this.help.set(!this.help.value);
     const onButton = event.target instanceof HTMLButtonElement;
-    if (event.code === "Enter" && !onButton) this.write();
+    if (event.code === "Enter" && !onButton) {
+      // The same key press must not send the box it opens.
+      event.preventDefault();
+      this.write();
+    }
     this.keys.add(event.code);
     if (!event.repeat) {
       if (event.code === "Space") this.pressed |= BUTTON_JUMP;

@@ -67,6 +67,10 @@ function level({ rttMs, lossPercent }: NetStats): 0 | 1 | 2 | 3 {
   return rttMs > 120 || lossPercent > 3 ? 2 : 3;
 }
 
+function transportName({ transport }: NetStats): string {
+  return transport === "webtransport" ? "WebTransport" : transport === "ws" ? "WebSocket" : "none";
+}
+
 /** The connection as one small sign; a click opens its numbers. */
 export function NetGlyph({ net }: { net: Store<NetStats | undefined> }) {
   const stats = useStore(net);
@@ -79,7 +83,7 @@ export function NetGlyph({ net }: { net: Store<NetStats | undefined> }) {
   const words = ["no connection", "poor", "fair", "good"][level(stats)];
   return (
     <>
-      <button type="button" className="chip" aria-expanded={open} aria-label={`Connection ${words}, ${Math.round(stats.rttMs)} ms`} onClick={() => setOpen(!open)}>
+      <button type="button" className="chip" aria-expanded={open} aria-label={`Connection ${words}: ${transportName(stats)}, ${Math.round(stats.rttMs)} ms`} onClick={() => setOpen(!open)}>
         <SignalIcon level={level(stats)} />
         <span className="num">{Math.round(stats.rttMs)} ms</span>
       </button>
@@ -87,7 +91,7 @@ export function NetGlyph({ net }: { net: Store<NetStats | undefined> }) {
         <div className="net takes-clicks">
           <Sparkline values={history} />
           <dl>
-            <dt>Transport</dt><dd>{stats.transport === "webtransport" ? "WebTransport" : stats.transport === "ws" ? "WebSocket" : "none"}</dd>
+            <dt>Transport</dt><dd>{transportName(stats)}</dd>
             <dt>Round trip</dt><dd>{stats.rttMs.toFixed(1)} ms</dd>
             <dt>Loss</dt><dd>{stats.lossPercent.toFixed(1)} %</dd>
             <dt>Down</dt><dd>{(stats.inBytesPerS / 1_000).toFixed(1)} kB/s</dd>

@@ -67,7 +67,7 @@ function Playing({ session, onAgain, onLeave }: { session: PlaySession; onAgain:
     if (result !== undefined && document.pointerLockElement !== null) document.exitPointerLock();
   }, [result]);
   return (
-    <Stage source={session} view={view} label="The arena">
+    <Stage source={session} view={view} matchId={session.grant.match_id} label="The arena">
       <Hurt session={session} />
       <Scoreboard model={session.model} />
       <Feed model={session.model} />

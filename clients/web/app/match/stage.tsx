@@ -14,7 +14,7 @@ export interface WorldSource {
 }
 
 /** Draws `source`; children lie on top. */
-export function Stage({ source, view, label, children }: { source: WorldSource; view?: RefObject<HTMLDivElement | null>; label: string; children?: ReactNode }) {
+export function Stage({ source, view, matchId, label, children }: { source: WorldSource; view?: RefObject<HTMLDivElement | null>; matchId: string; label: string; children?: ReactNode }) {
   const own = useRef<HTMLDivElement>(null);
   const host = view ?? own;
   const arrow = useRef<HTMLDivElement>(null);
@@ -55,7 +55,7 @@ export function Stage({ source, view, label, children }: { source: WorldSource; 
     };
   }, [source, host]);
   return (
-    <section className="stage" aria-label={label}>
+    <section className="stage" aria-label={label} data-match={matchId}>
       <div className="view" ref={host} tabIndex={-1} />
       <div className="hud">
         <div className="ball-arrow" ref={arrow} hidden>

@@ -60,7 +60,7 @@ function Spectating({ view, matchId, onSeat }: { view: ViewSession; matchId: str
   const [state, result, failure] = [useStore(view.state), useStore(view.result), useStore(view.failure)];
   const slow = useAfter(3_000);
   return (
-    <Stage source={view} label="The match">
+    <Stage source={view} matchId={matchId} label="The match">
       <Scoreboard model={view.model} />
       <Feed model={view.model} />
       {result === undefined ? <Banner model={view.model} /> : null}
