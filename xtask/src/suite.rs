@@ -7,7 +7,7 @@ use crate::house::House;
 use crate::step::{Count, Runner};
 use crate::{page, setup, step, terminal};
 
-/// Seeds of the simulator per run.
+/// Histories of each world of the simulator per run.
 const SIMULATOR_SEEDS: &str = "200";
 
 /// What a step counts for in the sum.
@@ -68,8 +68,11 @@ fn page_build(house: &House) -> Done {
 /// The steps in order. All Rust builds select the whole workspace, so features are unified the same way each time.
 fn steps(house: &House) -> Vec<Step> {
     let simulator = house.target().join("debug/amphi-loadtest-sim");
-    let mut seeds = house.command(&simulator.to_string_lossy());
-    seeds.args(["--seeds", SIMULATOR_SEEDS]);
+    let seeds = |world: &str| {
+        let mut command = house.command(&simulator.to_string_lossy());
+        command.args([world, "--seeds", SIMULATOR_SEEDS]);
+        command
+    };
     let build_simulator = house.cargo(&["build", "--workspace", "--locked", "--bin", "amphi-loadtest-sim"]);
     let own_game = ["test", "--locked", "--manifest-path", "examples/own-game/Cargo.toml"];
     let step = |name, weight, commands| Step { name, weight, commands };
@@ -83,7 +86,7 @@ fn steps(house: &House) -> Vec<Step> {
             cargo(&["test", "--workspace", "--locked", "--doc"]),
         ),
         step("page", Weight::Tests(Runner::Vitest), vec![page::npm(house, &["test"])]),
-        step("simulator", Weight::One, vec![build_simulator, seeds]),
+        step("simulator", Weight::One, vec![build_simulator, seeds("session"), seeds("room")]),
         step("a studio's own game", Weight::Tests(Runner::Libtest), cargo(&own_game)),
     ]
 }
