@@ -124,7 +124,8 @@ export class Session {
     this.pipes.delete(pipe);
     if (pipe !== this.attached || this.over) return;
     if (this.ending !== undefined) return this.end("closed", this.ending.code, this.ending.message, this.ending.retryAfterMs);
-    if (code === CODE.GenerationStale) return this.end("closed", code, "", 0);
+    const replaced = [...this.pipes.values()].some(({ generation }) => generation > this.generation);
+    if (code === CODE.GenerationStale && !replaced) return this.end("closed", code, "", 0);
     this.attached = undefined;
     this.datagrams.pipeGone();
     this.outputs.push({ kind: "detached" });

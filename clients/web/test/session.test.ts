@@ -169,6 +169,16 @@ describe("a session", () => {
     expect(after.flatMap((output) => (output.kind === "datagram" ? [decodeDatagram(output.bytes).seq] : []))).toEqual([4]);
   });
 
+  it("ends when another page carries it, not when its own second dial does", () => {
+    const session = connected();
+    session.dial(1, 2, "streams");
+    session.handlePipeClosed(1, CODE.GenerationStale);
+    session.handleFrame(2, 2, 0, welcome({ generation: 2, resumed: true }));
+    expect([session.isClosed, session.isAttached]).toEqual([false, true]);
+    session.handlePipeClosed(2, CODE.GenerationStale);
+    expect(session.isClosed).toBe(true);
+  });
+
   it("estimates the server's clock", () => {
     const session = connected();
     session.handleFrame(1_000, 1, 0, link({ case: "pong", value: create(PongSchema, { t0Us: 0n, t1Us: 1_000_400n, t2Us: 1_000_600n }) }));

@@ -4,9 +4,9 @@ import { EYE_HEIGHT, METRE, type Vec3 } from "../../src/arena-move.ts";
 import { type Camera, direction, FIELD, type WorldFrame } from "../world/frame.ts";
 
 const EYE = EYE_HEIGHT / METRE;
-const BACK_M = 3.4;
-const UP_M = 0.75;
-const SIDE_M = 0.55;
+const BACK_M = 4.9;
+const UP_M = 1.05;
+const SIDE_M = 0.9;
 /** The crosshair of the camera and the eye meet at this distance. */
 const MEET_M = 22;
 

@@ -76,11 +76,11 @@ function Playing({ session, onAgain, onLeave }: { session: PlaySession; onAgain:
       {controls !== undefined && touch ? <Touch controls={controls} /> : null}
       <Health session={session} />
       {controls === undefined || result !== undefined ? null : <Talk matchId={session.grant.match_id} controls={controls} />}
-      <div className="corner left">
+      <div className="corner left" hidden={result !== undefined}>
         <button type="button" className="chip" onClick={onLeave} title="Leave the match; a bot takes the seat"><ExitIcon /><span className="wide">Leave</span></button>
         {controls === undefined || touch ? null : <button type="button" className="chip" onClick={() => controls.help.set(!controls.help.value)} aria-label="Keys"><HelpIcon /><span className="wide">Keys</span> <span className="kbd wide">H</span></button>}
       </div>
-      <div className="corner"><NetGlyph net={session.net} /></div>
+      <div className="corner" hidden={result !== undefined}><NetGlyph net={session.net} /></div>
       {controls === undefined || touch || result !== undefined ? null : <Start session={session} controls={controls} />}
       {result === undefined ? <Trouble session={session} onAgain={onAgain} onLeave={onLeave} /> : <Result result={result} seat={session.grant} onAgain={onAgain} onLeave={onLeave} />}
     </Stage>
