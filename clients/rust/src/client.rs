@@ -325,7 +325,8 @@ impl<I: Input> Client<I> {
     }
 
     fn next_tick_at(&self, now: Micros) -> Option<Micros> {
-        let clock = self.session.tick_clock()?;
+        // No tick is due without a connection.
+        let clock = self.session.tick_clock().filter(|_| self.session.is_attached())?;
         let next = self.ticked?;
         let server = clock.start_of(next) - self.lead.as_ref()?.lead();
         let local = self.session.clock().local_time(server);

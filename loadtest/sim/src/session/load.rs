@@ -4,8 +4,8 @@ use amphi_shared_session::{PipeKind, SendError};
 use amphi_shared_wire::{Code, LANE_BULK, LANE_TOPICS, Lane, Micros};
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::End;
 use super::world::World;
+use crate::net::End;
 
 /// Time between two things that one side says.
 const SAY_EVERY_US: u64 = 40_000;

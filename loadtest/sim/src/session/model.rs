@@ -3,19 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use amphi_shared_wire::{Code, LANE_TOPICS, Lane, LaneKind, ORDERED_LANES};
-use thiserror::Error;
 
-use super::End;
-
-/// Something that must not happen.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("after {at_ms} ms: {what}")]
-pub(crate) struct Violation {
-    /// Virtual time since the start.
-    pub(crate) at_ms: u64,
-    /// What happened.
-    pub(crate) what: String,
-}
+use crate::net::End;
 
 /// Messages of one lane towards one end. Each has a number, counted by the sender's model.
 #[derive(Clone, Copy, Debug, Default)]

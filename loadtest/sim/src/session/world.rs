@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use super::load::kept_lanes;
 use super::model::Model;
-use super::net::{Item, Pipe};
-use super::{End, Faults, Report, Violation};
+use crate::net::{End, Item, Pipe};
+use crate::{Faults, Report, Violation};
 
 /// How long faults strike.
 const STORM: Micros = Micros::from_secs(60);

@@ -6,7 +6,24 @@ use amphi_shared_session::{PipeId, PipeInfo, PipeKind};
 use amphi_shared_wire::{Code, Lane, Micros, ORDERED_LANES, Rng};
 use bytes::Bytes;
 
-use super::{End, Faults};
+use crate::Faults;
+
+/// One side of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum End {
+    Client,
+    Server,
+}
+
+impl End {
+    /// The one across.
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+}
 
 /// What travels.
 #[derive(Clone, Debug)]

@@ -1,0 +1,151 @@
+//! The host's side: a room, and a session per player.
+
+use amphi_server_core::{Room, RoomCommand, RoomConfig, RoomOutput};
+use amphi_shared_replica::{Game, ViewDecoder};
+use amphi_shared_session::{ClientHello, Config, Event, Output, PipeInfo, Refusal, ServerParams, Session};
+use amphi_shared_wire::proto::ViewFrame;
+use amphi_shared_wire::{AppId, Code, LANE_INPUT, LANE_SNAPSHOT, MatchId, Micros, Seed, SessionId, TickClock, UserId};
+use prost::Message;
+
+/// One person at the host.
+pub(crate) struct Seated {
+    pub(crate) session: Session,
+    seat: u8,
+}
+
+/// A room with its sessions, and what its spectators see.
+pub(crate) struct Host {
+    room: Room,
+    clock: TickClock,
+    pub(crate) seated: [Option<Seated>; 2],
+    view: ViewDecoder,
+}
+
+impl Host {
+    pub(crate) fn new(game: &Game, start: Micros, seed: Seed) -> Result<Self, String> {
+        let clock = TickClock { tick0: start, tick_hz: 60 };
+        let mode = game.mode("1v1").ok_or("the sample game has no mode 1v1")?;
+        let config = RoomConfig {
+            match_id: MatchId::from_bits(1),
+            app: AppId::default(),
+            mode: mode.at(clock.tick_hz),
+            seats: Vec::new(),
+            tick_clock: clock,
+            seed,
+        };
+        let room = Room::new(game, config).map_err(|error| error.to_string())?;
+        let view = ViewDecoder::new(game.schema().clone());
+        Ok(Self { room, clock, seated: [None, None], view })
+    }
+
+    /// When the next tick starts.
+    pub(crate) fn due(&self) -> Micros {
+        self.clock.start_of(self.room.tick().plus(1))
+    }
+
+    /// A Hello of player `who` has arrived.
+    pub(crate) fn greet(
+        &mut self,
+        now: Micros,
+        who: usize,
+        hello: &ClientHello,
+        pipe: PipeInfo,
+    ) -> Result<(), Refusal> {
+        if hello.resume.is_some() {
+            let seated = self.seated[who].as_mut().ok_or(Code::SessionUnknown)?;
+            return seated.session.attach(now, hello, pipe);
+        }
+        let user = UserId::from_bits(who as u128 + 1);
+        let seat = self.room.open_seat(None, user).ok_or(Code::MatchFull)?;
+        self.room.push(now, RoomCommand::Join { seat, user: user.to_string(), name: format!("P{who}") })?;
+        let params = ServerParams {
+            session: SessionId::from_bits(who as u128 + 1),
+            secret: [who as u8; 16],
+            clock_id: 1,
+            tick: Some(self.clock),
+            capabilities: Vec::new(),
+        };
+        let session = Session::accept(now, Config::default(), params, hello, pipe);
+        self.seated[who] = Some(Seated { session, seat });
+        Ok(())
+    }
+
+    /// Simulates a tick and sends its snapshots.
+    pub(crate) fn tick(&mut self, now: Micros) -> Result<(), String> {
+        if let Some(fault) = self.room.step(now).fault {
+            return Err(format!("the room is lost: {fault}"));
+        }
+        while let Some(output) = self.room.poll_output() {
+            match output {
+                RoomOutput::Send { seat, lane, payload } => {
+                    if let Some(seated) = self.seated.iter_mut().flatten().find(|seated| seated.seat == seat) {
+                        seated.session.send(now, lane, payload).map_err(|error| format!("lane {lane}: {error}"))?;
+                    }
+                }
+                RoomOutput::View { keyframe, payload, .. } => self.watch(keyframe, &payload)?,
+                RoomOutput::Journal(_) | RoomOutput::Ended(_) => {}
+            }
+        }
+        for seated in self.seated.iter_mut().flatten() {
+            let budget = seated.session.datagram_room();
+            let snapshot = (budget > 0).then(|| self.room.encode_snapshot(seated.seat, budget)).flatten();
+            let sent = snapshot.and_then(|bytes| seated.session.send_datagram(now, LANE_SNAPSHOT, bytes));
+            if let Some(seq) = sent {
+                self.room.snapshot_sent(seated.seat, seq);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what the session of `who` says; its events go to the room, the rest back to the caller.
+    pub(crate) fn poll(&mut self, now: Micros, who: usize) -> Option<Output> {
+        loop {
+            let seated = self.seated[who].as_mut()?;
+            let seat = seated.seat;
+            match seated.session.poll_output()? {
+                Output::Event(event) => self.hear(now, who, seat, event),
+                output @ (Output::Frame { .. } | Output::Datagram { .. } | Output::ClosePipe { .. }) => {
+                    return Some(output);
+                }
+            }
+        }
+    }
+
+    /// The truth, as the view told it last.
+    pub(crate) fn truth(&self) -> &ViewDecoder {
+        &self.view
+    }
+
+    /// True when a person holds the seat.
+    pub(crate) fn is_persons(&self, seat: u8) -> bool {
+        self.room.report().roster.iter().any(|entry| entry.seat == u32::from(seat) && !entry.bot)
+    }
+
+    fn hear(&mut self, now: Micros, who: usize, seat: u8, event: Event) {
+        match event {
+            Event::Attached { resumed: true, .. } => self.room.on_attached(now, seat),
+            Event::Detached => self.room.on_detached(now, seat),
+            Event::Datagram { lane: LANE_INPUT, payload } => self.room.handle_input(now, seat, &payload),
+            Event::Acked { seq } => self.room.on_acked(seat, seq),
+            Event::Lost { seq } => self.room.on_lost(seat, seq),
+            Event::Closed { .. } => {
+                // A seat that is free already is nobody's business.
+                let _ = self.room.push(now, RoomCommand::Leave { seat });
+                self.seated[who] = None;
+            }
+            Event::Attached { .. }
+            | Event::PathSilent
+            | Event::Message { .. }
+            | Event::Datagram { .. }
+            | Event::LaneWritable { .. }
+            | Event::LaneLost { .. }
+            | Event::Refused(_) => {}
+        }
+    }
+
+    fn watch(&mut self, keyframe: bool, payload: &[u8]) -> Result<(), String> {
+        let frame = ViewFrame::decode(payload).map_err(|error| format!("a view frame: {error}"))?;
+        self.view.decode(&frame.rows, keyframe).map_err(|error| format!("a view frame: {error}"))?;
+        Ok(())
+    }
+}
