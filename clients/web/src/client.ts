@@ -2,7 +2,6 @@
 
 import { fromBinary } from "@bufbuild/protobuf";
 import type { BitWriter } from "./bits.ts";
-import { CODE } from "./codes.ts";
 import { LANE_BULK, LANE_CONTROL, LANE_INPUT, LANE_ROOM, LANE_SNAPSHOT } from "./frame.ts";
 import { type Joined, type RoomMessage, RoomMessageSchema } from "./gen/room_pb.ts";
 import type { Welcome } from "./gen/session_pb.ts";
@@ -223,10 +222,4 @@ export class MatchClient<Body, Input> {
     if (inputs.length === 0) return;
     this.link.sendDatagram(LANE_INPUT, encodeInputs(this.inputTick, inputs, this.options.game.write, this.options.game.same));
   }
-}
-
-/** True when a code says that the session to resume is gone, so that a new token is needed. */
-export function isSessionGone(code: number): boolean {
-  const gone: number[] = [CODE.SessionUnknown, CODE.SessionSecret, CODE.TokenUsed, CODE.TokenExpired, CODE.MatchUnknown, CODE.MatchEnded];
-  return gone.includes(code);
 }

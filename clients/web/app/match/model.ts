@@ -3,7 +3,7 @@
 import type { Schema } from "../../src/schema.ts";
 import { Timeline } from "../../src/timeline.ts";
 import { Store } from "../store.ts";
-import type { Effect, PlayerView, WorldFrame } from "../world/frame.ts";
+import type { Effect, WorldFrame } from "../world/frame.ts";
 import { ArenaReader, type ArenaEvent, type Board, effectsOf, isNobody, type Phase, readEvent, type SeatInfo, seatsByIndex } from "./arena.ts";
 
 const FEED_MAX = 5;
@@ -135,9 +135,4 @@ export class MatchModel {
   private line(line: Omit<FeedLine, "id">): void {
     this.feed.set([...this.feed.value, { ...line, id: this.lines++ }].slice(-FEED_MAX));
   }
-}
-
-/** Players of a frame, own one first. */
-export function ownFirst(players: PlayerView[]): PlayerView[] {
-  return [...players].sort((a, b) => Number(b.own) - Number(a.own));
 }

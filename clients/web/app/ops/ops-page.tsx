@@ -109,7 +109,7 @@ function Queues({ match }: { match: NonNullable<Overview["match"]> }) {
   return (
     <section className="stack">
       <h2>Queue</h2>
-      <p className="muted">{match.queued_total} tickets so far: {match.matched_total} matched, {match.cancelled_total} taken back, {match.failed_total} failed. {match.bot_seats_total} seats went to bots.</p>
+      <p className="muted">Tickets so far: {match.queued_total}, of them {match.matched_total} matched, {match.cancelled_total} taken back, {match.failed_total} failed. Seats given to bots: {match.bot_seats_total}.</p>
       {match.queues.length === 0 ? null : (
         <div className="card scroll" style={{ padding: 0 }}>
           <table className="table">

@@ -41,7 +41,7 @@ export class PlayerActor {
   constructor(readonly team: number) {
     const colour = TEAM_COLOURS[team === 1 ? 1 : 0];
     this.shell = new MeshLambertMaterial({ color: colour, emissive: colour, emissiveIntensity: 0.12 });
-    const dark = new MeshStandardMaterial({ color: 0x10161f, roughness: 0.25, metalness: 0.4 });
+    const dark = new MeshLambertMaterial({ color: 0x222c3f });
     const trunk = new Mesh(body, this.shell);
     trunk.position.y = HEIGHT / 2;
     trunk.castShadow = true;

@@ -48,9 +48,9 @@ class SceneRenderer implements Renderer {
     this.gl.shadowMap.type = PCFShadowMap;
     this.gl.domElement.setAttribute("aria-hidden", "true");
     host.append(this.gl.domElement);
-    this.scene.background = new Color(0x121b2b);
-    this.scene.fog = new Fog(0x121b2b, 60, 150);
-    this.scene.add(new AmbientLight(0xbfd0ff, 0.75), new HemisphereLight(0xcfe0ff, 0x2a3a34, 1.0), this.sun);
+    this.scene.background = new Color(0x16213a);
+    this.scene.fog = new Fog(0x16213a, 60, 150);
+    this.scene.add(new AmbientLight(0xc8d6ff, 0.95), new HemisphereLight(0xd6e4ff, 0x34473f, 1.25), this.sun);
     this.scene.add(buildField(), this.ball.group, this.effects.group);
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(host);
@@ -153,7 +153,7 @@ class SceneRenderer implements Renderer {
 }
 
 function sunlight(): DirectionalLight {
-  const sun = new DirectionalLight(0xfff1d6, 2.4);
+  const sun = new DirectionalLight(0xfff1d6, 2.9);
   sun.position.set(-22, 42, 18);
   sun.castShadow = true;
   sun.shadow.mapSize.set(2048, 2048);
