@@ -37,6 +37,8 @@ impl AllocationState {
 pub struct Allocation {
     /// The match that needs a room.
     pub match_id: MatchId,
+    /// From when on a busy host will do; `None` once it does.
+    pub lenient_from: Option<Micros>,
     /// When it fails if no room runs by then.
     pub deadline: Micros,
     /// The host that was asked to make the room.

@@ -21,8 +21,11 @@ pub struct FleetConfig {
     pub allocate_timeout: Micros,
     /// A host that does not report for this long is dead.
     pub lease: Micros,
-    /// A host whose 99th percentile tick takes longer than this share of its period, in 1/1000, gets no new room.
+    /// A host whose 99th percentile tick takes longer than this share of its period, in 1/1000, is busy: it gets a new
+    /// room only when an allocation has waited [`Self::busy_patience`] for another host.
     pub tick_load_permille_max: u32,
+    /// See [`Self::tick_load_permille_max`].
+    pub busy_patience: Micros,
 }
 
 impl Default for FleetConfig {
@@ -36,6 +39,7 @@ impl Default for FleetConfig {
             allocate_timeout: Micros::from_secs(15),
             lease: Micros::from_millis(LEASE_MS),
             tick_load_permille_max: 700,
+            busy_patience: Micros::from_secs(3),
         }
     }
 }

@@ -173,7 +173,14 @@ impl Fleet {
         };
         self.matches.insert(match_id, record);
         let deadline = now + self.config.allocate_timeout;
-        self.pending.push(Allocation { match_id, deadline, asked: None, refused: Vec::new() });
+        let lenient_from = now + self.config.busy_patience;
+        self.pending.push(Allocation {
+            match_id,
+            lenient_from: Some(lenient_from),
+            deadline,
+            asked: None,
+            refused: Vec::new(),
+        });
         self.place_pending();
         self.keep_warm(now);
     }
@@ -276,6 +283,9 @@ impl Fleet {
         for match_id in late {
             self.fail(now, match_id);
         }
+        for allocation in self.pending.iter_mut().filter(|a| a.lenient_from.is_some_and(|at| at <= now)) {
+            allocation.lenient_from = None;
+        }
         self.stop_idle(now);
         self.place_pending();
         self.keep_warm(now);
@@ -304,13 +314,14 @@ impl Fleet {
     pub fn poll_timeout(&self) -> Option<(Micros, &'static str)> {
         let hosts = self.hosts.values().map(|host| (self.host_deadline(host), "host lease"));
         let pending = self.pending.iter().map(|allocation| (allocation.deadline, "allocation"));
+        let lenient = self.pending.iter().filter_map(|a| Some((a.lenient_from?, "busy hosts")));
         let idle = self
             .hosts
             .values()
             .filter(|h| h.state == HostState::Ready)
             .filter_map(|host| host.idle_since.map(|since| (since + self.config.idle_stop, "idle host")));
         let restart = self.start_after.map(|at| (at, "host restart"));
-        hosts.chain(pending).chain(idle).chain(restart).min()
+        hosts.chain(pending).chain(lenient).chain(idle).chain(restart).min()
     }
 
     /// Every host that is not forgotten, by id.
@@ -371,7 +382,13 @@ impl Fleet {
             if allocation.asked.is_some() {
                 continue;
             }
-            let Some(id) = score::best(&self.config, self.hosts.values(), &allocation.refused) else { continue };
+            let hosts = || self.hosts.values();
+            let healthy = score::best(&self.config, hosts(), &allocation.refused);
+            let busy = || {
+                // Still strict while the moment lies ahead.
+                allocation.lenient_from.is_none().then(|| score::any(hosts(), &allocation.refused)).flatten()
+            };
+            let Some(id) = healthy.or_else(busy) else { continue };
             let match_id = allocation.match_id;
             let (Some(record), Some(host)) = (self.matches.get_mut(&match_id), self.hosts.get_mut(&id)) else {
                 continue;
@@ -393,7 +410,8 @@ impl Fleet {
         self.start_after = None;
         let waiting = self.pending.iter().filter(|a| a.asked.is_none()).count();
         let wanted = waiting + self.config.warm_rooms;
-        let takes_rooms = |h: &&Host| matches!(h.state, HostState::Starting | HostState::Ready);
+        let takes_rooms =
+            |h: &&Host| matches!(h.state, HostState::Starting | HostState::Ready) && score::is_healthy(&self.config, h);
         let mut free: usize = self.hosts.values().filter(takes_rooms).map(Host::rooms_free).sum();
         while free < wanted && self.hosts.len() < self.config.hosts_max {
             let host = HostId::generate(now, &mut self.ids);
