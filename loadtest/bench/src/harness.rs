@@ -23,7 +23,6 @@ use anyhow::ensure;
 
 pub(crate) use self::affinity::pin_load;
 use self::report::Report;
-#[allow(unused_imports, reason = "benches with a server process start it through this")]
 pub(crate) use self::server::Server;
 
 /// How much work a bench does.

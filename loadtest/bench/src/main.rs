@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program: its report is its output")]
 
 mod codec;
+mod fanout;
 mod floor;
 mod harness;
 mod peers;
@@ -29,6 +30,14 @@ enum Command {
         #[arg(long)]
         smoke: bool,
     },
+    /// Serves one side of the bench `fanout`; started by it.
+    #[command(hide = true)]
+    ServeFanout {
+        /// Which side.
+        kind: fanout::Kind,
+        #[command(flatten)]
+        work: fanout::Work,
+    },
 }
 
 /// Every bench there is.
@@ -36,6 +45,8 @@ enum Command {
 enum Name {
     /// Bytes and time of a snapshot, over a match of bots.
     Codec,
+    /// What a publication costs the live role per viewer.
+    Fanout,
     /// What the machine itself costs: the floor against itself.
     Floor,
     /// Messages and datagrams through a pair of session engines.
@@ -47,6 +58,7 @@ impl Name {
     fn bench(self, scale: Scale) -> anyhow::Result<Bench> {
         match self {
             Self::Codec => codec::bench(scale),
+            Self::Fanout => Ok(fanout::bench(scale)),
             Self::Floor => floor::bench(scale),
             Self::Session => Ok(session::bench(scale)),
         }
@@ -63,6 +75,7 @@ fn main() -> anyhow::Result<()> {
             print!("{}", report.table());
             println!("{}", report.json()?);
         }
+        Command::ServeFanout { kind, work } => kind.serve(work, |ready| println!("{ready}"))?,
     }
     Ok(())
 }

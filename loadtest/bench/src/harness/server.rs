@@ -15,7 +15,6 @@ pub(crate) struct Server {
     ready: String,
 }
 
-#[allow(dead_code, reason = "benches with a server process call these")]
 impl Server {
     /// Starts this same program as a server: `amphi-loadtest-bench ARGS…`, and waits for its line.
     ///
