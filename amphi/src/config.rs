@@ -80,9 +80,9 @@ pub(crate) struct Fleet {
     pub(crate) warm_rooms: usize,
     /// Seconds after which an idle host beyond the warm ones stops.
     pub(crate) idle_stop_s: u64,
-    /// Address on which hosts listen; port 0 takes any.
-    pub(crate) host_listen: SocketAddr,
-    /// Name or address under which clients reach the hosts; the default is that of `host_listen`.
+    /// Address on which hosts listen; the default is this process's own address with any port.
+    pub(crate) host_listen: Option<SocketAddr>,
+    /// Name or address under which clients reach the hosts; the default is that of `public_url`, else where they listen.
     pub(crate) public_host: Option<String>,
     /// `postgres://…`; the default is `<data>/fleet.db`.
     pub(crate) database: Option<String>,
@@ -120,7 +120,7 @@ impl Default for Fleet {
             rooms_per_host: 8,
             warm_rooms: 2,
             idle_stop_s: 60,
-            host_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            host_listen: None,
             public_host: None,
             database: None,
         }
@@ -164,6 +164,15 @@ impl Settings {
     /// The settings as a settings file would hold them.
     pub(crate) fn to_toml(&self) -> Result<String> {
         Ok(toml::to_string(self)?)
+    }
+
+    /// Where hosts listen, and under which name clients reach them.
+    pub(crate) fn hosts_at(&self, listen: SocketAddr) -> (SocketAddr, String) {
+        let hosts = self.fleet.host_listen.unwrap_or(SocketAddr::new(listen.ip(), 0));
+        let url = self.public_url.as_deref().and_then(|url| reqwest::Url::parse(url).ok());
+        let name = url.and_then(|url| url.host_str().map(str::to_owned));
+        let public = self.fleet.public_host.clone().or(name).unwrap_or_else(|| reachable(hosts).ip().to_string());
+        (hosts, public)
     }
 
     /// Address that people type into a browser.

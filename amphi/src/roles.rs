@@ -150,8 +150,7 @@ impl Roles {
 
     async fn start_fleet(&mut self) -> Result<()> {
         let settings = &self.settings.fleet;
-        let public_host =
-            settings.public_host.clone().unwrap_or_else(|| reachable(settings.host_listen).ip().to_string());
+        let (host_listen, public_host) = self.settings.hosts_at(self.listen);
         let config = FleetRoleConfig {
             fleet: FleetConfig {
                 hosts_max: settings.hosts_max,
@@ -166,7 +165,7 @@ impl Roles {
                 program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("amphi")),
                 args: vec!["game".to_owned()],
             },
-            host_listen: settings.host_listen,
+            host_listen,
             public_host,
             data_dir: self.data.folder().to_owned(),
             fleet_url: self.own_url(),

@@ -35,3 +35,15 @@ fn a_wrong_key_or_value_names_itself() {
         assert!(error.contains(word), "{toml}: {error}");
     }
 }
+
+#[test]
+fn hosts_are_where_people_find_this_process() {
+    let at = |toml: &str| {
+        let settings = read(toml, &[]).unwrap();
+        let (listen, name) = settings.hosts_at(settings.listen);
+        format!("{listen} {name}")
+    };
+    assert_eq!(at(""), "127.0.0.1:0 127.0.0.1");
+    assert_eq!(at("listen = '0.0.0.0:7000'\npublic_url = 'https://play.example:8443/x'"), "0.0.0.0:0 play.example");
+    assert_eq!(at("[fleet]\nhost_listen = '10.0.0.3:0'\npublic_host = 'h3.example'"), "10.0.0.3:0 h3.example");
+}
