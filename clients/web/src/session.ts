@@ -16,6 +16,10 @@ const ACK_AFTER_BYTES = 32 * 1024;
 const PING_BURST = 5;
 const PING_BURST_EVERY_US = 100_000;
 const EARLY_FRAMES_MAX = 1_024;
+/** How often a session that was found again after a reload takes back a connection that was taken over. */
+const TAKE_BACKS = 3;
+/** Room for dials that this page does not know of. */
+const GENERATIONS_SKIPPED = 4;
 
 interface PipeState {
   kind: PipeKind;
@@ -49,6 +53,7 @@ export class Session {
   private clockId: bigint | undefined;
   private ending: proto.Close | undefined;
   private over = false;
+  private takeBacks: number;
 
   constructor(private readonly request: ConnectRequest) {
     const { resume } = request;
@@ -56,6 +61,7 @@ export class Session {
     this.secret = resume?.secret ?? this.secret;
     this.dialled = resume?.generation ?? 0;
     this.forgetful = resume !== undefined;
+    this.takeBacks = resume === undefined ? 0 : TAKE_BACKS;
   }
 
   get isAttached(): boolean {
@@ -125,7 +131,7 @@ export class Session {
     if (pipe !== this.attached || this.over) return;
     if (this.ending !== undefined) return this.end("closed", this.ending.code, this.ending.message, this.ending.retryAfterMs);
     const replaced = [...this.pipes.values()].some(({ generation }) => generation > this.generation);
-    if (code === CODE.GenerationStale && !replaced) return this.end("closed", code, "", 0);
+    if (code === CODE.GenerationStale && !replaced && !this.takesBack()) return this.end("closed", code, "", 0);
     this.attached = undefined;
     this.datagrams.pipeGone();
     this.outputs.push({ kind: "detached" });
@@ -209,8 +215,23 @@ export class Session {
     }
   }
 
+  /**
+   * A reload can leave a dial of the page before it under way, which the server may hear first: the seat is taken back,
+   * a few times. Someone who plays on in another tab is left alone after that.
+   */
+  private takesBack(): boolean {
+    if (this.takeBacks === 0) return false;
+    this.takeBacks -= 1;
+    this.dialled += GENERATIONS_SKIPPED;
+    return true;
+  }
+
   private refused(pipe: number, { code, message, retryAfterMs }: proto.Refused): void {
     this.closePipe(pipe, code, message);
+    if (code === CODE.GenerationStale && this.attached === undefined && this.takesBack()) {
+      this.outputs.push({ kind: "detached" });
+      return;
+    }
     this.outputs.push({ kind: "refused", code, message, retryAfterMs });
   }
 

@@ -179,6 +179,23 @@ describe("a session", () => {
     expect(session.isClosed).toBe(true);
   });
 
+  it("takes its place back after a reload, a few times", () => {
+    const secret = new Uint8Array(16);
+    const session = new Session({ ...REQUEST, resume: { session: "ses_1", secret, generation: 5 } });
+    for (const generation of [6, 11, 16]) {
+      session.dial(1, generation, "streams");
+      const hello = links(drain(session)).find(({ case: kind }) => kind === "hello");
+      expect(hello?.value).toMatchObject({ resume: { generation } });
+      session.handleFrame(2, generation, 0, welcome({ generation, resumed: true }));
+      session.handlePipeClosed(generation, CODE.GenerationStale);
+      expect(session.isClosed).toBe(false);
+    }
+    session.dial(3, 21, "streams");
+    session.handleFrame(4, 21, 0, welcome({ generation: 21, resumed: true }));
+    session.handlePipeClosed(21, CODE.GenerationStale);
+    expect(session.isClosed).toBe(true);
+  });
+
   it("estimates the server's clock", () => {
     const session = connected();
     session.handleFrame(1_000, 1, 0, link({ case: "pong", value: create(PongSchema, { t0Us: 0n, t1Us: 1_000_400n, t2Us: 1_000_600n }) }));

@@ -15,6 +15,8 @@ async fn a_draining_node_tells_everyone_and_ends() {
         people.push(house.guest(name).await);
     }
     house.shutdown.trigger();
+    // The first goodbye says that the shard has heard of it.
+    assert_eq!(people.remove(0).closed().await, Code::Draining);
     let mut late = Client::dial(house.address, &token).await;
     let Heard::Refused { code, retry_after_ms } = late.next().await else { panic!("a draining node takes nobody") };
     assert_eq!(code, Code::Draining);
