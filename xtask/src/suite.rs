@@ -9,6 +9,8 @@ use crate::{page, setup, step, terminal};
 
 /// Histories of each world of the simulator per run.
 const SIMULATOR_SEEDS: &str = "200";
+/// Histories of a whole room, which take over a second each.
+const ROOM_SEEDS: &str = "24";
 
 /// What a step counts for in the sum.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,9 +70,9 @@ fn page_build(house: &House) -> Done {
 /// The steps in order. All Rust builds select the whole workspace, so features are unified the same way each time.
 fn steps(house: &House) -> Vec<Step> {
     let simulator = house.target().join("debug/amphi-loadtest-sim");
-    let seeds = |world: &str| {
+    let seeds = |world: &str, seeds: &str| {
         let mut command = house.command(&simulator.to_string_lossy());
-        command.args([world, "--seeds", SIMULATOR_SEEDS]);
+        command.args([world, "--seeds", seeds]);
         command
     };
     let build_simulator = house.cargo(&["build", "--workspace", "--locked", "--bin", "amphi-loadtest-sim"]);
@@ -86,7 +88,11 @@ fn steps(house: &House) -> Vec<Step> {
             cargo(&["test", "--workspace", "--locked", "--doc"]),
         ),
         step("page", Weight::Tests(Runner::Vitest), vec![page::npm(house, &["test"])]),
-        step("simulator", Weight::One, vec![build_simulator, seeds("session"), seeds("room")]),
+        step(
+            "simulator",
+            Weight::One,
+            vec![build_simulator, seeds("session", SIMULATOR_SEEDS), seeds("room", ROOM_SEEDS)],
+        ),
         step("a studio's own game", Weight::Tests(Runner::Libtest), cargo(&own_game)),
     ]
 }

@@ -51,6 +51,7 @@ pub enum Event {
     /// The session has no pipe any more; it waits for a resume.
     Detached,
     /// Nothing was heard for a while: open a second pipe and resume in parallel (see `Config::path_silent_after`).
+    /// Comes again each second while the silence lasts and no dial is under way.
     PathSilent,
     /// A message on a reliable lane. On lane 0 the payload is the `Control` message without its kind byte.
     Message {

@@ -85,7 +85,8 @@ enum Life {
 struct Attached {
     pipe: PipeInfo,
     heard: Micros,
-    silence_told: bool,
+    /// Its silence is told again from this moment on.
+    silence_again: Micros,
 }
 
 /// Received messages that the peer does not know to be received.
@@ -304,7 +305,7 @@ impl Session {
             return false;
         };
         attached.heard = now;
-        attached.silence_told = false;
+        attached.silence_again = now;
         true
     }
 

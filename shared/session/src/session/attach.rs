@@ -115,7 +115,7 @@ impl Session {
 
     /// `pipe` carries the session from here on.
     pub(super) fn carry(&mut self, now: Micros, pipe: PipeInfo) {
-        self.attached = Some(Attached { pipe, heard: now, silence_told: false });
+        self.attached = Some(Attached { pipe, heard: now, silence_again: now });
         self.detached_since = None;
         self.unacked = Unacked::default();
         let burst = match self.role {

@@ -13,6 +13,8 @@ pub(super) const PROBE_BURST: u8 = 5;
 const PROBE_BURST_EVERY: Micros = Micros::from_millis(100);
 /// Probes whose answers are awaited.
 const PROBES_MAX: usize = 8;
+/// A path that stays silent is told again after this: the dial for a second one may have failed.
+const PATH_SILENT_AGAIN: Micros = Micros::from_secs(1);
 /// Shortest time after which a datagram may count as lost.
 const LOST_AFTER_MIN: Micros = Micros::from_millis(40);
 
@@ -69,7 +71,7 @@ impl Session {
     fn handle_pipe_timers(&mut self, now: Micros, attached: Attached) {
         if self.path_silent_at(attached).is_some_and(|at| at <= now) {
             if let Some(attached) = &mut self.attached {
-                attached.silence_told = true;
+                attached.silence_again = now + PATH_SILENT_AGAIN;
             }
             self.event(Event::PathSilent);
         }
@@ -126,8 +128,8 @@ impl Session {
     fn path_silent_at(&self, attached: Attached) -> Option<Micros> {
         let least = self.config.path_silent_after?;
         let usual = Micros(3 * self.rtt.smoothed().0 + 4 * self.rtt.deviation().0);
-        let wanted = !attached.silence_told && self.dialing.is_none() && self.life == Life::Open;
-        wanted.then(|| attached.heard + least.max(usual))
+        let wanted = self.dialing.is_none() && self.life == Life::Open;
+        wanted.then(|| (attached.heard + least.max(usual)).max(attached.silence_again))
     }
 
     fn ack_due(&self) -> Option<Micros> {

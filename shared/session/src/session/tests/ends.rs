@@ -35,7 +35,7 @@ fn a_silent_pipe_is_left_and_the_session_waits_a_minute() {
 }
 
 #[test]
-fn a_short_silence_asks_for_a_second_path_once() {
+fn a_short_silence_asks_for_a_second_path_and_again_after_a_second() {
     let config = Config { path_silent_after: Some(Micros::from_millis(300)), ..Config::default() };
     let mut pair = Pair::with(PipeKind::Streams, config);
     pair.dial();
@@ -46,6 +46,8 @@ fn a_short_silence_asks_for_a_second_path_once() {
     assert_eq!(pair.client_events, [Event::PathSilent]);
     pair.stall(Micros::from_millis(500));
     assert_eq!(pair.client_events, [Event::PathSilent]);
+    pair.stall(Micros::from_millis(600));
+    assert_eq!(pair.client_events, [Event::PathSilent, Event::PathSilent]);
     pair.server_sends(LANE_ROOM, "heard").unwrap();
     pair.settle();
     pair.client_events.clear();
