@@ -7,7 +7,7 @@ use crate::house::House;
 use crate::step::{Count, Runner};
 use crate::{page, setup, step, terminal};
 
-/// Histories of each world of the simulator per run.
+/// Histories of a pair of session engines per run.
 const SIMULATOR_SEEDS: &str = "200";
 /// Histories of a whole room, which take over a second each.
 const ROOM_SEEDS: &str = "24";
