@@ -8,6 +8,7 @@
 //! [`session::PipeHandle`] that never blocks.
 
 #![forbid(unsafe_code)]
+#![allow(dead_code, unused_imports, reason = "the transports move onto network threads one after the other")]
 
 pub mod certificate;
 pub mod clock;
@@ -18,6 +19,7 @@ pub mod host;
 pub mod http;
 mod inbound;
 mod listener;
+mod network;
 pub mod service;
 pub mod session;
 pub mod shutdown;

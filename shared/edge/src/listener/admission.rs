@@ -1,6 +1,5 @@
 //! From a transport's handshake to the node's decision, the same for every transport.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,8 @@ use super::Origins;
 use crate::clock::Clock;
 use crate::counters::{Counters, Refused};
 use crate::inbound::Inbound;
-use crate::session::{Decision, Incoming, Offer, Outbox, Transport};
+use crate::network::Outlet;
+use crate::session::{Decision, From, Incoming, Offer, Outbox};
 
 /// Time from the transport's handshake to the node's decision.
 pub(super) const HANDSHAKE: Duration = Duration::from_millis(HANDSHAKE_MS_MAX);
@@ -38,11 +38,11 @@ pub(super) struct Place {
     connection: OwnedSemaphorePermit,
 }
 
-/// Where a connection comes from.
-pub(super) struct From {
-    pub(super) transport: Transport,
-    pub(super) peer: SocketAddr,
-    pub(super) origin: Option<String>,
+impl Place {
+    /// The handshake is over; what remains is the connection's place.
+    pub(super) fn settle(self) -> OwnedSemaphorePermit {
+        self.connection
+    }
 }
 
 impl Shared {
@@ -95,6 +95,22 @@ impl Shared {
             self.counters.count(Refused::Origin);
         }
         allowed
+    }
+
+    /// For a network thread: reads the Hello and hands it to the node, whose decision comes as an order through
+    /// `outlet`.
+    pub(super) fn offer(&self, first: Bytes, from: From, outlet: Arc<Outlet>) -> Result<(), Refusal> {
+        let hello = parse_hello(first).inspect_err(|refusal| self.counters.count(Refused::of(refusal.code)))?;
+        let incoming = Incoming::of_thread(hello, from, outlet);
+        match self.incoming.try_send(incoming) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                // The refusal that follows from dropping it would name another code.
+                error.into_inner().forget();
+                self.counters.count(Refused::Overloaded);
+                Err(Refusal { retry_after_ms: OVERLOADED_RETRY_MS, ..Refusal::from(Code::Overloaded) })
+            }
+        }
     }
 
     /// Reads the Hello and lets the node decide.

@@ -8,10 +8,10 @@ use amphi_shared_wire::{Code, LANE_CONTROL, ORDERED_LANES, encode_stream_message
 use bytes::Bytes;
 use web_transport_quinn::Session;
 
-use super::admission::{From, HANDSHAKE, Place, Shared};
+use super::admission::{HANDSHAKE, Place, Shared};
 use crate::counters::Refused;
 use crate::inbound::code_of;
-use crate::session::{Datagrams, Outbox};
+use crate::session::{Datagrams, From, Outbox};
 use crate::streams::{self, GRACE, LaneStream, READ_BYTES_MAX, Streams};
 
 /// Serves a connection whose transport handshake is done, to its end.

@@ -14,12 +14,12 @@ use web_transport_quinn::http::StatusCode;
 use web_transport_quinn::{Request, Session};
 
 use super::SESSION_PATH;
-use super::admission::{From, HANDSHAKE, Place, Shared};
+use super::admission::{HANDSHAKE, Place, Shared};
 use super::greet;
 use super::udp::CountingSocket;
 use crate::certificate::Certificate;
 use crate::counters::{Counters, Refused};
-use crate::session::{Datagrams, Transport};
+use crate::session::{Datagrams, From, Transport};
 
 const ALPN_H3: &[u8] = b"h3";
 /// Streams a client may have open: nine lanes, and what HTTP/3 needs.

@@ -17,11 +17,11 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite;
 
-use super::admission::{From, HANDSHAKE, OVERLOADED_RETRY_MS, Place, Shared};
+use super::admission::{HANDSHAKE, OVERLOADED_RETRY_MS, Place, Shared};
 use crate::counters::Refused;
 use crate::http::{Context, Peer, Problem};
 use crate::inbound::{End, Inbound, code_of};
-use crate::session::{Datagrams, Next, Outbox, Transport};
+use crate::session::{Datagrams, From, Next, Outbox, Transport};
 
 /// What is queued gets this long to leave when a connection closes.
 const GRACE: Duration = Duration::from_secs(1);

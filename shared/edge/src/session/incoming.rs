@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Outbox, PipeHandle};
 use crate::clock::Clock;
+use crate::network::Outlet;
 
 /// What carries a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,32 +96,77 @@ pub struct Incoming {
     pub kind: PipeKind,
     /// Bytes of the largest datagram the path takes, session header included; 0 when it takes none.
     pub max_datagram: usize,
-    outbox: Arc<Outbox>,
-    decision: oneshot::Sender<Decision>,
-    runtime: Handle,
-    clock: Clock,
+    way: Way,
+}
+
+/// How the decision reaches the connection.
+enum Way {
+    /// A tokio task waits for it.
+    Task { outbox: Arc<Outbox>, decision: oneshot::Sender<Decision>, runtime: Handle, clock: Clock },
+    /// A network thread owns the connection.
+    Thread(Undecided),
+}
+
+/// Refuses the connection when it is dropped.
+struct Undecided(Option<Arc<Outlet>>);
+
+impl Undecided {
+    fn decide(mut self, decision: Decision) -> Option<Arc<Outlet>> {
+        let outlet = self.0.take()?;
+        outlet.decide(decision);
+        Some(outlet)
+    }
+}
+
+impl Drop for Undecided {
+    fn drop(&mut self) {
+        if let Some(outlet) = self.0.take() {
+            outlet.decide(Decision::Refuse(Code::Unavailable.into()));
+        }
+    }
+}
+
+/// Where a connection comes from.
+pub(crate) struct From {
+    pub(crate) transport: Transport,
+    pub(crate) peer: SocketAddr,
+    pub(crate) origin: Option<String>,
 }
 
 impl Incoming {
+    /// A connection of a network thread; its decision arrives there as an order.
+    pub(crate) fn of_thread(hello: ClientHello, from: From, outlet: Arc<Outlet>) -> Self {
+        let From { transport, peer, origin } = from;
+        Self {
+            hello,
+            transport,
+            peer,
+            origin,
+            kind: kind(transport),
+            max_datagram: outlet.max_datagram(),
+            way: Way::Thread(Undecided(Some(outlet))),
+        }
+    }
+
     pub(crate) fn new(offer: Offer) -> (Self, oneshot::Receiver<Decision>) {
         let (decision, decided) = oneshot::channel();
-        let kind = match offer.transport {
-            Transport::Quic | Transport::WebTransport => PipeKind::Streams,
-            Transport::WebSocket => PipeKind::Ordered,
-        };
         let incoming = Self {
             hello: offer.hello,
             transport: offer.transport,
             peer: offer.peer,
             origin: offer.origin,
-            kind,
+            kind: kind(offer.transport),
             max_datagram: offer.outbox.max_datagram(),
-            outbox: offer.outbox,
-            decision,
-            runtime: Handle::current(),
-            clock: offer.clock,
+            way: Way::Task { outbox: offer.outbox, decision, runtime: Handle::current(), clock: offer.clock },
         };
         (incoming, decided)
+    }
+
+    /// Lets go of the connection without a decision; its network thread decides.
+    pub(crate) fn forget(self) {
+        if let Way::Thread(mut undecided) = self.way {
+            undecided.0 = None;
+        }
     }
 
     /// Takes the connection: what comes from it goes into `mailbox` under the name `pipe`, until its `Closed`.
@@ -128,21 +174,39 @@ impl Incoming {
     /// Any thread may call this. Reliable frames wait for room in the mailbox (and the client waits with them); datagrams that find none are
     /// dropped and counted.
     pub fn accept(self, pipe: PipeId, mailbox: mpsc::Sender<PipeEvent>) -> PipeHandle {
-        if let Err(Decision::Accept { mailbox, .. }) = self.decision.send(Decision::Accept { pipe, mailbox }) {
-            // The connection broke while the node decided, so its task cannot say so any more.
-            self.outbox.gone();
-            let at = self.clock.now();
-            self.runtime.spawn(async move {
-                let _ = mailbox.send(PipeEvent { pipe, at, kind: PipeEventKind::Closed(None) }).await;
-            });
+        match self.way {
+            Way::Thread(undecided) => {
+                let outlet = undecided.decide(Decision::Accept { pipe, mailbox });
+                PipeHandle::of_thread(outlet.expect("nobody has decided before"))
+            }
+            Way::Task { outbox, decision, runtime, clock } => {
+                if let Err(Decision::Accept { mailbox, .. }) = decision.send(Decision::Accept { pipe, mailbox }) {
+                    // The connection broke while the node decided, so its task cannot say so any more.
+                    outbox.gone();
+                    let at = clock.now();
+                    runtime.spawn(async move {
+                        let _ = mailbox.send(PipeEvent { pipe, at, kind: PipeEventKind::Closed(None) }).await;
+                    });
+                }
+                PipeHandle::new(outbox)
+            }
         }
-        PipeHandle::new(self.outbox)
     }
 
     /// Refuses the connection: the client hears why, then it is closed.
     pub fn refuse(self, refusal: Refusal) {
         // A connection that broke meanwhile needs no refusal.
-        let _ = self.decision.send(Decision::Refuse(refusal));
+        match self.way {
+            Way::Thread(undecided) => drop(undecided.decide(Decision::Refuse(refusal))),
+            Way::Task { decision, .. } => drop(decision.send(Decision::Refuse(refusal))),
+        }
+    }
+}
+
+const fn kind(transport: Transport) -> PipeKind {
+    match transport {
+        Transport::Quic | Transport::WebTransport => PipeKind::Streams,
+        Transport::WebSocket => PipeKind::Ordered,
     }
 }
 

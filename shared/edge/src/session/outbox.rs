@@ -13,6 +13,7 @@ use thiserror::Error;
 use tokio::sync::Notify;
 
 use crate::counters::{Counters, Refused};
+use crate::network::Outlet;
 
 /// Bytes that a writer takes at a time.
 const BATCH_BYTES_MAX: usize = 64 * 1024;
@@ -171,12 +172,23 @@ impl Outbox {
 
 /// The owner's end of a connection: sends, closes, never blocks. Dropping it closes the connection with `Bye`.
 pub struct PipeHandle {
-    outbox: Arc<Outbox>,
+    way: Way,
+}
+
+enum Way {
+    /// tokio tasks carry the connection.
+    Tasks(Arc<Outbox>),
+    /// A network thread carries it.
+    Thread(Arc<Outlet>),
 }
 
 impl PipeHandle {
     pub(crate) fn new(outbox: Arc<Outbox>) -> Self {
-        Self { outbox }
+        Self { way: Way::Tasks(outbox) }
+    }
+
+    pub(crate) fn of_thread(outlet: Arc<Outlet>) -> Self {
+        Self { way: Way::Thread(outlet) }
     }
 
     /// Queues a message on a reliable lane, 0 to 8. On a connection that is gone it does nothing; its owner hears
@@ -189,42 +201,69 @@ impl PipeHandle {
     /// `lane` is no reliable lane.
     pub fn frame(&self, lane: Lane, payload: Bytes) -> Result<(), Overflow> {
         assert!(usize::from(lane) < ORDERED_LANES, "lane {lane} has no ordered pipe");
-        self.outbox.push(lane, payload)
+        match &self.way {
+            Way::Tasks(outbox) => outbox.push(lane, payload),
+            Way::Thread(outlet) => outlet.frame(lane, payload),
+        }
     }
 
     /// Sends a datagram, session header included. One that the path cannot take now is dropped and counted.
     pub fn datagram(&self, bytes: Bytes) {
-        let sent = match &self.outbox.datagrams {
+        let outbox = match &self.way {
+            Way::Tasks(outbox) => outbox,
+            Way::Thread(outlet) => return outlet.datagram(bytes),
+        };
+        let sent = match &outbox.datagrams {
             Datagrams::Quic { session, .. } => session.send_datagram(bytes).is_ok() || session.close_reason().is_some(),
-            Datagrams::Ordered => self.outbox.push(LANE_DATAGRAM, bytes).is_ok(),
+            Datagrams::Ordered => outbox.push(LANE_DATAGRAM, bytes).is_ok(),
         };
         if !sent {
-            self.outbox.counters.count(Refused::DatagramOut);
+            outbox.counters.count(Refused::DatagramOut);
         }
     }
 
     /// Closes the connection after what is queued (within a second; at once with `SlowReader`). The first call counts.
     pub fn close(&self, code: Code, message: &str) {
         if code == Code::SlowReader {
-            self.outbox.counters.count(Refused::SlowReader);
+            self.counters().count(Refused::SlowReader);
         }
-        self.outbox.close(code, message);
+        self.end(code, message);
     }
 
     /// Bytes of the largest datagram the path takes now, session header included; 0 when it takes none.
     pub fn max_datagram(&self) -> usize {
-        self.outbox.max_datagram()
+        match &self.way {
+            Way::Tasks(outbox) => outbox.max_datagram(),
+            Way::Thread(outlet) => outlet.max_datagram(),
+        }
     }
 
     /// Bytes of reliable messages that the transport has not taken yet.
     pub fn queued_bytes(&self) -> usize {
-        self.outbox.lock().bytes
+        match &self.way {
+            Way::Tasks(outbox) => outbox.lock().bytes,
+            Way::Thread(outlet) => outlet.queued_bytes(),
+        }
+    }
+
+    fn counters(&self) -> &Counters {
+        match &self.way {
+            Way::Tasks(outbox) => &outbox.counters,
+            Way::Thread(outlet) => outlet.counters(),
+        }
+    }
+
+    fn end(&self, code: Code, message: &str) {
+        match &self.way {
+            Way::Tasks(outbox) => outbox.close(code, message),
+            Way::Thread(outlet) => outlet.close(code, message),
+        }
     }
 }
 
 impl Drop for PipeHandle {
     fn drop(&mut self) {
-        self.outbox.close(Code::Bye, "");
+        self.end(Code::Bye, "");
     }
 }
 

@@ -1,0 +1,15 @@
+//! Network threads: each owns sockets and every connection on them, without a task, timer or lock per connection.
+//!
+//! Whoever owns a session reaches its connection through an [`Outlet`], which puts orders into the thread's
+//! [`Mailbox`]; what arrives goes through the connection's [`Intake`] into the mailbox of the owner. A thread sleeps in
+//! `poll` until a socket, its mailbox or its [`Wheel`] has something for it.
+
+mod intake;
+mod mailbox;
+mod outlet;
+mod wheel;
+
+pub(crate) use intake::{Intake, Taken};
+pub(crate) use mailbox::{ConnId, Job, Mailbox, Order};
+pub(crate) use outlet::{Outlet, Path};
+pub(crate) use wheel::Wheel;

@@ -1,0 +1,89 @@
+//! What the rest of the process asks of a network thread.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use amphi_shared_wire::{Code, Lane};
+use bytes::Bytes;
+use mio::{Registry, Token, Waker};
+
+use crate::session::Decision;
+
+/// A connection of one network thread: its slot, and which of the slot's connections it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ConnId {
+    pub(crate) slot: u32,
+    pub(crate) life: u32,
+}
+
+/// What the owner of a session, or the node that decides on it, asks of a connection.
+pub(crate) enum Order {
+    /// Send a message on a reliable lane.
+    Frame(Lane, Bytes),
+    /// Send a datagram, session header included; on an ordered pipe a frame of lane 63.
+    Datagram(Bytes),
+    /// Close after what was ordered before (at once with `SlowReader`).
+    Close(Code, String),
+    /// The node has decided on the Hello.
+    Decide(Decision),
+}
+
+/// One job of a network thread.
+pub(crate) enum Job {
+    /// For one connection; one that is gone ignores it.
+    Order(ConnId, Order),
+    /// Close everything with `Draining`, then end.
+    Shutdown,
+}
+
+/// The way into a network thread: any thread puts jobs in, the network thread takes all of them at once. The jobs of
+/// each connection are bounded by its [`Outlet`](super::Outlet), the others are few.
+pub(crate) struct Mailbox {
+    waiting: Mutex<Vec<Job>>,
+    /// The thread is, or is about to be, inside `poll`.
+    asleep: AtomicBool,
+    waker: Waker,
+}
+
+impl Mailbox {
+    /// A mailbox that wakes the poll of `registry` with `token`.
+    pub(crate) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
+        Ok(Self { waiting: Mutex::default(), asleep: AtomicBool::new(false), waker: Waker::new(registry, token)? })
+    }
+
+    /// Puts a job in, and wakes the thread when it sleeps.
+    pub(crate) fn push(&self, job: Job) {
+        self.lock().push(job);
+        if self.asleep.swap(false, Ordering::SeqCst)
+            && let Err(error) = self.waker.wake()
+        {
+            tracing::error!(%error, "a network thread could not be woken");
+        }
+    }
+
+    /// Takes every job. `jobs` is empty before.
+    pub(crate) fn take(&self, jobs: &mut Vec<Job>) {
+        std::mem::swap(&mut *self.lock(), jobs);
+    }
+
+    /// The thread is about to sleep. False: there are jobs, so it must not.
+    pub(crate) fn fall_asleep(&self) -> bool {
+        self.asleep.store(true, Ordering::SeqCst);
+        let idle = self.lock().is_empty();
+        if !idle {
+            self.wake_up();
+        }
+        idle
+    }
+
+    /// The thread is awake and will look into the mailbox.
+    pub(crate) fn wake_up(&self) {
+        self.asleep.store(false, Ordering::SeqCst);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Job>> {
+        // Nothing panics while it holds the lock, so a poisoned one is still whole.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

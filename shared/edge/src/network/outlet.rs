@@ -1,0 +1,135 @@
+//! The way to one connection of a network thread: bounded, and never blocking who uses it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use amphi_shared_wire::limits::{RING_FRAMES_MAX, SEND_QUEUE_BYTES_MAX};
+use amphi_shared_wire::{Code, Lane};
+use bytes::Bytes;
+
+use super::{ConnId, Job, Mailbox, Order};
+use crate::counters::{Counters, Refused};
+use crate::session::{Decision, Overflow};
+
+/// Datagrams that may wait for the network thread, per connection. Beyond: dropped and counted.
+const DATAGRAMS_MAX: u32 = 16;
+
+/// What is known of the path of a connection; the network thread writes it, the owner of the session reads it.
+#[derive(Debug, Default)]
+pub(crate) struct Path {
+    /// Bytes of the largest datagram, session header included; 0 when it takes none.
+    pub(crate) max_datagram: AtomicU32,
+    /// Bytes that congestion control would let leave now.
+    pub(crate) window_room: AtomicU32,
+    /// Smoothed round-trip time, µs; 0 before it is known.
+    pub(crate) rtt_us: AtomicU32,
+}
+
+/// The sending half of a connection: shared by its owner and its network thread.
+pub(crate) struct Outlet {
+    conn: ConnId,
+    mailbox: Arc<Mailbox>,
+    counters: Counters,
+    /// Reliable frames and their bytes that the transport has not taken yet.
+    frames: AtomicU32,
+    bytes: AtomicU32,
+    datagrams: AtomicU32,
+    /// Closed by the owner, or gone: nothing is queued any more.
+    ended: AtomicBool,
+    pub(crate) path: Path,
+}
+
+impl Outlet {
+    pub(crate) fn new(conn: ConnId, mailbox: Arc<Mailbox>, counters: Counters) -> Self {
+        Self {
+            conn,
+            mailbox,
+            counters,
+            frames: AtomicU32::new(0),
+            bytes: AtomicU32::new(0),
+            datagrams: AtomicU32::new(0),
+            ended: AtomicBool::new(false),
+            path: Path::default(),
+        }
+    }
+
+    /// Owner: sends a message on a reliable lane. On a connection that has ended it does nothing.
+    pub(crate) fn frame(&self, lane: Lane, payload: Bytes) -> Result<(), Overflow> {
+        if self.has_ended() {
+            return Ok(());
+        }
+        let bytes = payload.len() as u32;
+        // Only the owner adds, so what it reads can only shrink meanwhile.
+        let full = self.frames.load(Ordering::Relaxed) as usize >= RING_FRAMES_MAX
+            || (self.bytes.load(Ordering::Relaxed) + bytes) as usize > SEND_QUEUE_BYTES_MAX;
+        if full {
+            return Err(Overflow);
+        }
+        self.frames.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.order(Order::Frame(lane, payload));
+        Ok(())
+    }
+
+    /// Owner: sends a datagram; dropped and counted when too many wait.
+    pub(crate) fn datagram(&self, bytes: Bytes) {
+        if self.has_ended() {
+            return;
+        }
+        if self.datagrams.load(Ordering::Relaxed) >= DATAGRAMS_MAX {
+            return self.counters.count(Refused::DatagramOut);
+        }
+        self.datagrams.fetch_add(1, Ordering::Relaxed);
+        self.order(Order::Datagram(bytes));
+    }
+
+    /// Owner: closes after what was sent before. The first call counts.
+    pub(crate) fn close(&self, code: Code, message: &str) {
+        if !self.ended.swap(true, Ordering::Relaxed) {
+            self.order(Order::Close(code, message.to_owned()));
+        }
+    }
+
+    /// Node: what becomes of the Hello.
+    pub(crate) fn decide(&self, decision: Decision) {
+        self.order(Order::Decide(decision));
+    }
+
+    /// Bytes of reliable messages that the transport has not taken yet.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed) as usize
+    }
+
+    /// Bytes of the largest datagram the path takes now.
+    pub(crate) fn max_datagram(&self) -> usize {
+        self.path.max_datagram.load(Ordering::Relaxed) as usize
+    }
+
+    /// Thread: the transport has taken a frame (or it was dropped).
+    pub(crate) fn frame_left(&self, bytes: usize) {
+        self.frames.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes as u32, Ordering::Relaxed);
+    }
+
+    /// Thread: a datagram was taken out of the mailbox.
+    pub(crate) fn datagram_taken(&self) {
+        self.datagrams.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Thread: the connection is gone; its owner's sends do nothing from now on.
+    pub(crate) fn gone(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    fn order(&self, order: Order) {
+        self.mailbox.push(Job::Order(self.conn, order));
+    }
+}
