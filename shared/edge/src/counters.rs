@@ -40,15 +40,17 @@ pub enum Refused {
     MailboxFull,
     /// Datagrams dropped on the way out: too large for the path, or the pipe is full.
     DatagramOut,
-    /// A client that does not read.
+    /// A client that does not read: too many messages or bytes waited for it.
     SlowReader,
+    /// A client that does not read: a message waited for it too long.
+    SlowReaderAge,
     /// A connection from which nothing was heard for too long.
     Silent,
 }
 
 impl Refused {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::UdpNoise,
         Self::Alpn,
         Self::Handshake,
@@ -65,6 +67,7 @@ impl Refused {
         Self::MailboxFull,
         Self::DatagramOut,
         Self::SlowReader,
+        Self::SlowReaderAge,
         Self::Silent,
     ];
 
@@ -102,6 +105,7 @@ impl Refused {
             Self::MailboxFull => "mailbox_full",
             Self::DatagramOut => "datagram_out",
             Self::SlowReader => "slow_reader",
+            Self::SlowReaderAge => "slow_reader_age",
             Self::Silent => "silent",
         }
     }

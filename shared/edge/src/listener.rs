@@ -4,6 +4,7 @@ mod admission;
 mod bind;
 mod greet;
 mod quic;
+mod stream;
 mod tcp;
 mod udp;
 mod ws;
@@ -21,8 +22,9 @@ use crate::certificate::Certificate;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::http::{self, Routes};
+use crate::network::ws::WsThread;
 use crate::session::{Incoming, Transport};
-use admission::Shared;
+pub(crate) use admission::{OVERLOADED_RETRY_MS, Place, Shared};
 pub use bind::BindError;
 
 /// Connections that may wait for the node's decision. Beyond: refuse with `Overloaded`.
@@ -92,11 +94,17 @@ impl Listener {
             endpoint = Some(bound);
         }
         let context = Arc::new(http::Context::new(config.verifier, config.clock));
-        let upgrade = config.sessions.map(|_| (SESSION_PATH, ws::route(Arc::clone(&shared), Arc::clone(&context))));
+        let mut web_sockets = None;
+        let mut upgrade = None;
+        if config.sessions.is_some() {
+            let thread = WsThread::start(Arc::clone(&shared)).map_err(|error| BindError::other(local_addr, error))?;
+            upgrade = Some((SESSION_PATH, ws::route(Arc::clone(&shared), Arc::clone(&context), thread.mailbox())));
+            web_sockets = Some(thread);
+        }
         let router = http::build(config.routes, context, upgrade);
         let tcp = tokio::net::TcpListener::from_std(sockets.tcp).map_err(|e| BindError::other(local_addr, e))?;
         tasks.spawn(tcp::accept(tcp, router, counters.clone()));
-        Ok(Listening { local_addr, cert_sha256, incoming: receiver, counters, shared, endpoint, tasks })
+        Ok(Listening { local_addr, cert_sha256, incoming: receiver, counters, shared, endpoint, web_sockets, tasks })
     }
 }
 
@@ -112,6 +120,7 @@ pub struct Listening {
     pub counters: Counters,
     shared: Arc<Shared>,
     endpoint: Option<quinn::Endpoint>,
+    web_sockets: Option<WsThread>,
     tasks: JoinSet<()>,
 }
 
@@ -140,9 +149,17 @@ impl Listening {
     /// to leave.
     pub async fn shutdown(mut self, grace: Duration) {
         self.close();
-        if let Some(endpoint) = self.endpoint.take() {
-            let _ = tokio::time::timeout(grace, endpoint.wait_idle()).await;
-        }
+        let (endpoint, web_sockets) = (self.endpoint.take(), self.web_sockets.take());
+        let left = async {
+            if let Some(mut thread) = web_sockets {
+                thread.shutdown();
+                thread.ended().await;
+            }
+            if let Some(endpoint) = endpoint {
+                endpoint.wait_idle().await;
+            }
+        };
+        let _ = tokio::time::timeout(grace, left).await;
     }
 
     fn close(&mut self) {

@@ -8,8 +8,9 @@ mod intake;
 mod mailbox;
 mod outlet;
 mod wheel;
+pub(crate) mod ws;
 
 pub(crate) use intake::{Intake, Taken};
-pub(crate) use mailbox::{ConnId, Job, Mailbox, Order};
+pub(crate) use mailbox::{Broadcast, ConnId, Job, Mailbox, Order};
 pub(crate) use outlet::{Outlet, Path};
 pub(crate) use wheel::Wheel;

@@ -46,6 +46,8 @@ pub const CONNECTIONS_MAX: usize = 16_384;
 pub const RING_FRAMES_MAX: usize = 1_024;
 /// Bytes queued towards one connection. Beyond: close with `SlowReader`; the session can resume.
 pub const SEND_QUEUE_BYTES_MAX: usize = 1024 * 1024;
+/// Age of the oldest message that waits for a client, ms. Beyond: close with `SlowReader`; the session can resume.
+pub const SEND_QUEUE_AGE_MS_MAX: u64 = 5_000;
 /// Reliable messages of one client per second (token bucket; the burst is the same). Beyond: close with `RateLimited`.
 pub const MESSAGES_PER_S_MAX: u32 = 256;
 /// Datagrams of one client per second (token bucket; the burst is the same). Beyond: dropped and counted.
@@ -54,6 +56,8 @@ pub const DATAGRAMS_PER_S_MAX: u32 = 512;
 pub const IDLE_MS_MAX: u64 = 30_000;
 /// Interval of keep-alive pings, ms.
 pub const PING_EVERY_MS: u64 = 5_000;
+/// A WebSocket from which nothing was heard for this long is pinged, ms.
+pub const WS_PING_MS: u64 = 25_000;
 
 // Rooms.
 /// Seats of one room. Beyond: refuse with `RequestInvalid`.
@@ -159,5 +163,5 @@ const _: () = {
         INPUTS_PER_DATAGRAM_MAX * INPUT_BYTES_MAX < 4_096 && INPUT_LEAD_TICKS_MAX >= INPUTS_PER_DATAGRAM_MAX as u32
     );
     assert!(BASELINE_TICKS_MAX.is_multiple_of(KEYFRAME_TICKS));
-    assert!(PING_EVERY_MS * 3 < IDLE_MS_MAX);
+    assert!(PING_EVERY_MS * 3 < IDLE_MS_MAX && WS_PING_MS + 3_000 <= IDLE_MS_MAX);
 };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amphi_shared_session::{Refusal, parse_hello};
+use amphi_shared_session::{ClientHello, Refusal, parse_hello};
 use amphi_shared_wire::Code;
 use amphi_shared_wire::limits::{CONNECTIONS_MAX, HANDSHAKE_MS_MAX, HANDSHAKES_PENDING_MAX};
 use bytes::Bytes;
@@ -19,12 +19,12 @@ use crate::session::{Decision, From, Incoming, Offer, Outbox};
 /// Time from the transport's handshake to the node's decision.
 pub(super) const HANDSHAKE: Duration = Duration::from_millis(HANDSHAKE_MS_MAX);
 /// When a client that met a limit may try again, ms.
-pub(super) const OVERLOADED_RETRY_MS: u32 = 1_000;
+pub(crate) const OVERLOADED_RETRY_MS: u32 = 1_000;
 
 /// What all connections of a listener share.
-pub(super) struct Shared {
-    pub(super) clock: Clock,
-    pub(super) counters: Counters,
+pub(crate) struct Shared {
+    pub(crate) clock: Clock,
+    pub(crate) counters: Counters,
     origins: Origins,
     incoming: mpsc::Sender<Incoming>,
     handshakes: Arc<Semaphore>,
@@ -33,14 +33,14 @@ pub(super) struct Shared {
 }
 
 /// A connection's place among those that are allowed: inside its handshake, then as a session.
-pub(super) struct Place {
+pub(crate) struct Place {
     _handshake: OwnedSemaphorePermit,
     connection: OwnedSemaphorePermit,
 }
 
 impl Place {
     /// The handshake is over; what remains is the connection's place.
-    pub(super) fn settle(self) -> OwnedSemaphorePermit {
+    pub(crate) fn settle(self) -> OwnedSemaphorePermit {
         self.connection
     }
 }
@@ -99,8 +99,13 @@ impl Shared {
 
     /// For a network thread: reads the Hello and hands it to the node, whose decision comes as an order through
     /// `outlet`.
-    pub(super) fn offer(&self, first: Bytes, from: From, outlet: Arc<Outlet>) -> Result<(), Refusal> {
+    pub(crate) fn offer(&self, first: Bytes, from: From, outlet: Arc<Outlet>) -> Result<(), Refusal> {
         let hello = parse_hello(first).inspect_err(|refusal| self.counters.count(Refused::of(refusal.code)))?;
+        self.offer_hello(hello, from, outlet)
+    }
+
+    /// As [`Shared::offer`], for a Hello that was said otherwise.
+    pub(crate) fn offer_hello(&self, hello: ClientHello, from: From, outlet: Arc<Outlet>) -> Result<(), Refusal> {
         let incoming = Incoming::of_thread(hello, from, outlet);
         match self.incoming.try_send(incoming) {
             Ok(()) => Ok(()),

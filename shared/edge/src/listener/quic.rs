@@ -105,7 +105,9 @@ async fn serve(incoming: quinn::Incoming, place: Place, shared: Arc<Shared>) {
         Ok(Some((session, from))) => {
             let datagrams = match from.transport {
                 Transport::Quic => Datagrams::native(session.clone()),
-                Transport::WebTransport | Transport::WebSocket => Datagrams::browser(session.clone()),
+                Transport::WebTransport | Transport::WebSocket | Transport::WebSocketJson => {
+                    Datagrams::browser(session.clone())
+                }
             };
             greet::serve(session, datagrams, (place, from), shared).await;
         }

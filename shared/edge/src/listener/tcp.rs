@@ -1,20 +1,20 @@
 //! TCP: HTTP/1.1 with bounded headers, times and connections.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use amphi_shared_wire::limits::CONNECTIONS_MAX;
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tower::{Service, service_fn};
 
+use super::stream::Stream;
 use crate::counters::{Counters, Refused};
 use crate::http::Peer;
 
@@ -61,16 +61,13 @@ async fn serve(
     peer: SocketAddr,
     router: Router,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    no_delay(&stream)?;
+    stream.set_nodelay(true)?;
     let service = service_fn(move |mut request: axum::http::Request<_>| {
         request.extensions_mut().insert(Peer(peer));
         router.clone().call(request)
     });
-    let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIME_MAX).max_buf_size(BUFFER_BYTES_MAX);
-    builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service)).await
-}
-
-fn no_delay(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME_MAX).max_buf_size(BUFFER_BYTES_MAX);
+    let connection = http.serve_connection(TokioIo::new(Stream::Plain(stream)), TowerToHyperService::new(service));
+    Ok(connection.with_upgrades().await?)
 }

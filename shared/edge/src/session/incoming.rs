@@ -23,11 +23,14 @@ pub enum Transport {
     WebTransport,
     /// WebSocket.
     WebSocket,
+    /// WebSocket with text messages (`amphi.v1+json`): each carries one message of lane 1, and there is no other lane.
+    /// The Hello is made from the request: it holds the token (empty when there was none) and the app.
+    WebSocketJson,
 }
 
 impl Transport {
     /// Every transport.
-    pub const ALL: [Self; 3] = [Self::Quic, Self::WebTransport, Self::WebSocket];
+    pub const ALL: [Self; 4] = [Self::Quic, Self::WebTransport, Self::WebSocket, Self::WebSocketJson];
 
     /// Name, as in endpoints and metrics.
     pub const fn as_str(self) -> &'static str {
@@ -35,6 +38,7 @@ impl Transport {
             Self::Quic => "quic",
             Self::WebTransport => "webtransport",
             Self::WebSocket => "ws",
+            Self::WebSocketJson => "ws_json",
         }
     }
 }
@@ -206,7 +210,7 @@ impl Incoming {
 const fn kind(transport: Transport) -> PipeKind {
     match transport {
         Transport::Quic | Transport::WebTransport => PipeKind::Streams,
-        Transport::WebSocket => PipeKind::Ordered,
+        Transport::WebSocket | Transport::WebSocketJson => PipeKind::Ordered,
     }
 }
 
