@@ -213,6 +213,22 @@ impl Session {
         }
     }
 
+    /// Counts a message of lane 1 that goes to many sessions, and names the pipe to which the caller writes it, behind
+    /// everything that [`Session::poll_output`] has said. `None`: nothing carries the session, and it is dropped.
+    pub fn broadcast(&mut self, bytes: usize) -> Option<PipeId> {
+        debug_assert!(self.outputs.is_empty(), "outputs are drained first");
+        if self.is_closed() {
+            return None;
+        }
+        let Some(attached) = self.attached else {
+            self.stats.topics_dropped += 1;
+            return None;
+        };
+        self.stats.frames_out += 1;
+        self.stats.frame_bytes_out += bytes as u64;
+        Some(attached.pipe.id)
+    }
+
     /// Drops what a resumable lane keeps while there is no pipe: the lane starts anew, and the peer hears
     /// [`Event::LaneLost`] with `code` at the next attach. False: attached or dialing, so nothing was done.
     pub fn give_up(&mut self, lane: Lane, code: Code) -> bool {

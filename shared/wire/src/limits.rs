@@ -129,6 +129,11 @@ pub const CHAT_HISTORY: usize = 50;
 pub const NAME_CHARS_MAX: usize = 24;
 /// Bytes of an app id.
 pub const APP_ID_BYTES_MAX: usize = 32;
+/// Events that wait for one client of an event stream, beside [`SEND_QUEUE_BYTES_MAX`]. Beyond: the stream ends, and
+/// the client comes back with the id of its last event.
+pub const EVENTS_WAITING_MAX: usize = 256;
+/// An event stream on which nothing happens gets a comment this often, ms.
+pub const EVENTS_HEARTBEAT_MS: u64 = 15_000;
 /// Body of an HTTP request, bytes. Beyond: status 413.
 pub const HTTP_BODY_BYTES_MAX: usize = 64 * 1024;
 /// Body of an internal request, bytes. Beyond: status 413.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use amphi_shared_auth::{Verifier, random_bytes};
 use amphi_shared_edge::clock::Clock;
-use amphi_shared_edge::session::{Incoming, PipeEvent, PipeEventKind};
+use amphi_shared_edge::session::{Broadcast, Incoming, PipeEvent, PipeEventKind};
 use amphi_shared_edge::shutdown::Shutdown;
 use amphi_shared_session::{Event, Output, PipeId, PipeInfo, Refusal, SendError, ServerParams, Session};
 use amphi_shared_wire::proto::{ServicePublication, TopicRequest};
@@ -266,15 +266,30 @@ impl Shard {
             } else if let Some(output) = self.hub.poll_output() {
                 match output {
                     HubOutput::Send { session, payload } => self.send(now, session, payload),
-                    HubOutput::Broadcast { alias, offset, payload } => {
-                        let receivers: Vec<SessionKey> = self.hub.receivers(alias, offset).collect();
-                        self.counters.deliveries += receivers.len() as u64;
-                        receivers.into_iter().for_each(|session| self.send(now, session, payload.clone()));
-                    }
+                    HubOutput::Broadcast { alias, offset, payload } => self.broadcast(now, (alias, offset), payload),
                 }
             } else {
                 return;
             }
+        }
+    }
+
+    /// One job for the network thread, whatever the number of readers.
+    fn broadcast(&mut self, now: Micros, (alias, offset): (u32, u64), payload: Bytes) {
+        let (bytes, mut slow) = (payload.len(), Vec::new());
+        let mut broadcast = Broadcast::new(LANE_TOPICS, payload);
+        for key in self.hub.receivers(alias, offset) {
+            self.counters.deliveries += 1;
+            let Some(pipe_id) = self.homes.get(key).and_then(|home| home.engine.broadcast(bytes)) else { continue };
+            let Some(pipe) = self.homes.pipe(pipe_id) else { continue };
+            if broadcast.add(&pipe.handle).is_err() {
+                slow.push((key, pipe_id));
+            }
+        }
+        broadcast.send();
+        for (key, pipe_id) in slow {
+            self.let_go(now, (key, pipe_id));
+            self.drain_engine(now, key);
         }
     }
 
@@ -310,14 +325,17 @@ impl Shard {
         self.homes.plan(key);
     }
 
-    /// A reader whose queue is full loses its connection, not its session: it can resume and recover.
     fn write(&mut self, now: Micros, (key, pipe_id): (SessionKey, PipeId), lane: Lane, payload: Bytes) {
         let Some(pipe) = self.homes.pipe(pipe_id) else { return };
-        if pipe.handle.frame(lane, payload).is_ok() {
-            return;
+        if pipe.handle.frame(lane, payload).is_err() {
+            self.let_go(now, (key, pipe_id));
         }
+    }
+
+    /// A reader whose queue is full loses its connection, not its session: it can resume and recover.
+    fn let_go(&mut self, now: Micros, (key, pipe_id): (SessionKey, PipeId)) {
+        let Some(pipe) = self.homes.remove_pipe(pipe_id) else { return };
         pipe.handle.close(Code::SlowReader, Code::SlowReader.help());
-        self.homes.remove_pipe(pipe_id);
         self.counters.slow_readers += 1;
         if let Some(home) = self.homes.get(key) {
             tracing::debug!(session = %home.id, "a reader was too slow");

@@ -55,20 +55,26 @@ impl Outlet {
 
     /// Owner: sends a message on a reliable lane. On a connection that has ended it does nothing.
     pub(crate) fn frame(&self, lane: Lane, payload: Bytes) -> Result<(), Overflow> {
-        if self.has_ended() {
-            return Ok(());
+        if self.claim(payload.len())? {
+            self.order(Order::Frame(lane, payload));
         }
-        let bytes = payload.len() as u32;
+        Ok(())
+    }
+
+    /// Owner: takes room for a message of so many bytes, which must then be sent. False: the connection has ended.
+    pub(crate) fn claim(&self, bytes: usize) -> Result<bool, Overflow> {
+        if self.has_ended() {
+            return Ok(false);
+        }
         // Only the owner adds, so what it reads can only shrink meanwhile.
         let full = self.frames.load(Ordering::Relaxed) as usize >= RING_FRAMES_MAX
-            || (self.bytes.load(Ordering::Relaxed) + bytes) as usize > SEND_QUEUE_BYTES_MAX;
+            || self.bytes.load(Ordering::Relaxed) as usize + bytes > SEND_QUEUE_BYTES_MAX;
         if full {
             return Err(Overflow);
         }
         self.frames.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.order(Order::Frame(lane, payload));
-        Ok(())
+        self.bytes.fetch_add(bytes as u32, Ordering::Relaxed);
+        Ok(true)
     }
 
     /// Owner: sends a datagram; dropped and counted when too many wait.
@@ -119,6 +125,14 @@ impl Outlet {
     /// Thread: the connection is gone; its owner's sends do nothing from now on.
     pub(crate) fn gone(&self) {
         self.ended.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn conn(&self) -> ConnId {
+        self.conn
+    }
+
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
     }
 
     pub(crate) fn counters(&self) -> &Counters {

@@ -246,6 +246,14 @@ impl PipeHandle {
         }
     }
 
+    /// The way to its network thread.
+    pub(super) fn outlet(&self) -> Option<&Arc<Outlet>> {
+        match &self.way {
+            Way::Tasks(_) => None,
+            Way::Thread(outlet) => Some(outlet),
+        }
+    }
+
     fn counters(&self) -> &Counters {
         match &self.way {
             Way::Tasks(outbox) => &outbox.counters,

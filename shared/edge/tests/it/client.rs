@@ -142,6 +142,24 @@ impl Ws {
         Ok(Self { socket })
     }
 
+    /// A client that knows nothing of us but an address and a token.
+    pub(crate) async fn stock(
+        server: SocketAddr,
+        query: &str,
+        protocol: Option<&str>,
+        bearer: Option<&str>,
+    ) -> Result<Self, tungstenite::Error> {
+        let mut request = format!("ws://{server}/session{query}").into_client_request().unwrap();
+        let bearer = bearer.map(|token| format!("Bearer {token}"));
+        for (name, value) in [("sec-websocket-protocol", protocol), ("authorization", bearer.as_deref())] {
+            if let Some(value) = value {
+                request.headers_mut().insert(name, value.parse().unwrap());
+            }
+        }
+        let (socket, _) = patient(tokio_tungstenite::connect_async(request)).await?;
+        Ok(Self { socket })
+    }
+
     /// A connection that has said Hello.
     pub(crate) async fn greeted(server: SocketAddr) -> Self {
         let mut ws = Self::open(server, "amphi.v1", None).await.unwrap();
@@ -162,6 +180,17 @@ impl Ws {
                     panic!("expected a frame: {other:?}")
                 }
             }
+        }
+    }
+
+    pub(crate) async fn write_text(&mut self, text: &str) {
+        self.socket.send(Message::Text(text.into())).await.unwrap();
+    }
+
+    pub(crate) async fn read_text(&mut self) -> String {
+        match patient(self.socket.next()).await.expect("the socket ended").unwrap() {
+            Message::Text(text) => text.to_string(),
+            other => panic!("expected text: {other:?}"),
         }
     }
 

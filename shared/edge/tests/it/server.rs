@@ -8,7 +8,7 @@ use amphi_shared_auth::{Keyring, Role, Scope, ServiceToken, UserToken};
 use amphi_shared_edge::certificate::Certificate;
 use amphi_shared_edge::clock::Clock;
 use amphi_shared_edge::http::Routes;
-use amphi_shared_edge::session::{PipeEvent, PipeEventKind, PipeHandle, PipeId};
+use amphi_shared_edge::session::{Incoming, PipeEvent, PipeEventKind, PipeHandle, PipeId};
 use amphi_shared_edge::{Counters, ListenConfig, Listener, Listening, Origins, Refused, Sessions};
 use amphi_shared_wire::{AppId, Code, Lane, Micros, UserId};
 use bytes::Bytes;
@@ -63,6 +63,11 @@ impl Server {
     /// Accepts the next connection.
     pub(crate) async fn accept(&mut self) -> (PipeId, PipeHandle) {
         let incoming = patient(self.listening.incoming.recv()).await.unwrap();
+        self.take(incoming)
+    }
+
+    /// Accepts this connection.
+    pub(crate) fn take(&mut self, incoming: Incoming) -> (PipeId, PipeHandle) {
         self.pipes += 1;
         let pipe = PipeId(self.pipes);
         (pipe, incoming.accept(pipe, self.mailbox.clone()))
