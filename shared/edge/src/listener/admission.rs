@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amphi_shared_session::{Refusal, parse_hello};
+use amphi_shared_session::{ClientHello, Refusal, parse_hello};
 use amphi_shared_wire::Code;
 use amphi_shared_wire::limits::{CONNECTIONS_MAX, HANDSHAKE_MS_MAX, HANDSHAKES_PENDING_MAX};
 use bytes::Bytes;
@@ -19,12 +19,12 @@ use crate::session::{Decision, From, Incoming, Offer, Outbox};
 /// Time from the transport's handshake to the node's decision.
 pub(super) const HANDSHAKE: Duration = Duration::from_millis(HANDSHAKE_MS_MAX);
 /// When a client that met a limit may try again, ms.
-pub(super) const OVERLOADED_RETRY_MS: u32 = 1_000;
+pub(crate) const OVERLOADED_RETRY_MS: u32 = 1_000;
 
 /// What all connections of a listener share.
-pub(super) struct Shared {
-    pub(super) clock: Clock,
-    pub(super) counters: Counters,
+pub(crate) struct Shared {
+    pub(crate) clock: Clock,
+    pub(crate) counters: Counters,
     origins: Origins,
     incoming: mpsc::Sender<Incoming>,
     handshakes: Arc<Semaphore>,
@@ -33,14 +33,14 @@ pub(super) struct Shared {
 }
 
 /// A connection's place among those that are allowed: inside its handshake, then as a session.
-pub(super) struct Place {
+pub(crate) struct Place {
     _handshake: OwnedSemaphorePermit,
     connection: OwnedSemaphorePermit,
 }
 
 impl Place {
     /// The handshake is over; what remains is the connection's place.
-    pub(super) fn settle(self) -> OwnedSemaphorePermit {
+    pub(crate) fn settle(self) -> OwnedSemaphorePermit {
         self.connection
     }
 }
@@ -70,7 +70,7 @@ impl Shared {
     }
 
     /// A place for one more connection; counted when there is none.
-    pub(super) fn place(&self) -> Option<Place> {
+    pub(crate) fn place(&self) -> Option<Place> {
         let handshake = Arc::clone(&self.handshakes).try_acquire_owned();
         let connection = Arc::clone(&self.connections).try_acquire_owned();
         let (Ok(handshake), Ok(connection)) = (handshake, connection) else {
@@ -81,12 +81,12 @@ impl Shared {
     }
 
     /// Whether so many handshakes are pending that clients should prove their address first.
-    pub(super) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         self.handshakes.available_permits() < HANDSHAKES_PENDING_MAX / 2
     }
 
     /// Whether a page of this origin may connect; counted when not.
-    pub(super) fn allows(&self, origin: Option<&str>) -> bool {
+    pub(crate) fn allows(&self, origin: Option<&str>) -> bool {
         let allowed = match (&self.origins, origin) {
             (Origins::Any, _) | (Origins::Only(_), None) => true,
             (Origins::Only(list), Some(origin)) => list.iter().any(|allowed| allowed == origin),
@@ -99,8 +99,17 @@ impl Shared {
 
     /// For a network thread: reads the Hello and hands it to the node, whose decision comes as an order through
     /// `outlet`.
-    pub(super) fn offer(&self, first: Bytes, from: From, outlet: Arc<Outlet>) -> Result<(), Refusal> {
-        let hello = parse_hello(first).inspect_err(|refusal| self.counters.count(Refused::of(refusal.code)))?;
+    pub(crate) fn offer(&self, first: Bytes, from: From, outlet: Arc<Outlet>) -> Result<(), Refusal> {
+        self.offer_hello(self.read_hello(first)?, from, outlet)
+    }
+
+    /// Reads the Hello, which is the first message of a connection.
+    pub(crate) fn read_hello(&self, first: Bytes) -> Result<ClientHello, Refusal> {
+        parse_hello(first).inspect_err(|refusal| self.counters.count(Refused::of(refusal.code)))
+    }
+
+    /// As [`Shared::offer`], for a Hello that is read already.
+    pub(crate) fn offer_hello(&self, hello: ClientHello, from: From, outlet: Arc<Outlet>) -> Result<(), Refusal> {
         let incoming = Incoming::of_thread(hello, from, outlet);
         match self.incoming.try_send(incoming) {
             Ok(()) => Ok(()),

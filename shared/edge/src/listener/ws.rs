@@ -21,7 +21,7 @@ use super::admission::{HANDSHAKE, OVERLOADED_RETRY_MS, Place, Shared};
 use crate::counters::Refused;
 use crate::http::{Context, Peer, Problem};
 use crate::inbound::{End, Inbound, code_of};
-use crate::session::{Datagrams, From, Next, Outbox, Transport};
+use crate::session::{From, Next, Outbox, Transport};
 
 /// What is queued gets this long to leave when a connection closes.
 const GRACE: Duration = Duration::from_secs(1);
@@ -92,7 +92,7 @@ async fn serve(socket: WebSocket, place: Place, from: From, shared: Arc<Shared>)
             return refuse(&mut sink, Code::HandshakeTimeout.into()).await;
         }
     };
-    let outbox = Outbox::new(Datagrams::Ordered, shared.counters.clone());
+    let outbox = Outbox::new(shared.counters.clone());
     let admitted = tokio::time::timeout(HANDSHAKE, shared.admit(place, from, first, &outbox)).await;
     let inbound = match admitted.unwrap_or_else(|_| Err(Code::Unavailable.into())) {
         Ok(inbound) => inbound,

@@ -4,10 +4,13 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use amphi_shared_wire::{Code, Lane};
+use amphi_shared_wire::{Code, Lane, Micros};
 use bytes::Bytes;
 use mio::{Registry, Token, Waker};
 
+use super::Intake;
+use super::quic::Dial;
+use crate::counters::Counters;
 use crate::session::Decision;
 
 /// A connection of one network thread: its slot, and which of the slot's connections it is.
@@ -29,10 +32,23 @@ pub(crate) enum Order {
     Decide(Decision),
 }
 
+impl Order {
+    /// The connection is gone. Who has just accepted it hears its `Closed` by way of `ending`.
+    pub(crate) fn orphaned(self, now: Micros, counters: &Counters, ending: &mut Vec<Intake>) {
+        if let Self::Decide(Decision::Accept { pipe, mailbox }) = self {
+            let mut intake = Intake::accepted(pipe, mailbox, counters.clone());
+            intake.close(now, None);
+            ending.push(intake);
+        }
+    }
+}
+
 /// One job of a network thread.
 pub(crate) enum Job {
     /// For one connection; one that is gone ignores it.
     Order(ConnId, Order),
+    /// Make a connection; for a thread that dials.
+    Dial(Box<Dial>),
     /// Close everything with `Draining`, then end.
     Shutdown,
 }
