@@ -17,9 +17,8 @@ use super::queue::{Queue, Written};
 use super::socket::Socket;
 use super::worker::Turn;
 use crate::counters::{OpenConnection, Refused};
-use crate::inbound::code_of;
 use crate::listener::{OVERLOADED_RETRY_MS, Place};
-use crate::network::{Intake, Order, Outlet, Taken};
+use crate::network::{Intake, Order, Outlet, Taken, code_of};
 use crate::session::{Decision, From, Transport};
 
 /// What waits gets this long to leave when a connection ends, and the client to hear it.
