@@ -17,7 +17,7 @@ use url::Url;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::endpoint::{Endpoint, from_hex};
-use crate::network::quic::{self, Dial, Quic, Side};
+use crate::network::quic::{self, Dial, QuicThread, Side};
 use crate::session::{PipeEvent, PipeHandle};
 
 /// Why there is no connection.
@@ -47,7 +47,7 @@ pub struct Dialled {
 /// Makes connections from one UDP socket. Cheap to clone; when the last clone is dropped, its connections close.
 #[derive(Clone)]
 pub struct Dialer {
-    quic: Arc<Quic>,
+    quic: Arc<QuicThread>,
 }
 
 impl std::fmt::Debug for Dialer {
@@ -63,7 +63,7 @@ impl Dialer {
     /// There is no socket.
     pub fn new(clock: Clock) -> Result<Self, DialError> {
         let socket = UdpSocket::bind(SocketAddr::from(([0, 0, 0, 0], 0)))?;
-        let quic = Quic::start(clock, socket, Side::Client(Counters::new()))?;
+        let quic = QuicThread::start(clock, socket, Side::Client(Counters::new()))?;
         Ok(Self { quic: Arc::new(quic) })
     }
 

@@ -39,18 +39,19 @@ pub(crate) enum Side {
     Client(Counters),
 }
 
-/// A QUIC network thread. Dropping it closes its connections with `Draining`; the thread ends soon after.
-pub(crate) struct Quic {
+/// The way to a QUIC network thread. Dropping it ends the thread.
+pub(crate) struct QuicThread {
     mailbox: Arc<Mailbox>,
+    /// Resolves when the thread has ended.
     ended: oneshot::Receiver<()>,
 }
 
-impl Quic {
+impl QuicThread {
     /// Starts a thread on a bound socket.
     pub(crate) fn start(clock: Clock, socket: UdpSocket, side: Side) -> io::Result<Self> {
         let (thread, mailbox) = Thread::new(clock, socket, side)?;
         let (end, ended) = oneshot::channel::<()>();
-        std::thread::Builder::new().name("amphi-quic".to_owned()).spawn(move || {
+        std::thread::Builder::new().name("quic".to_owned()).spawn(move || {
             thread.run();
             drop(end);
         })?;
@@ -62,16 +63,20 @@ impl Quic {
         self.mailbox.push(Job::Dial(Box::new(dial)));
     }
 
-    /// Closes every connection and returns when the thread has ended.
-    pub(crate) async fn shutdown(&mut self) {
+    /// Closes every connection with `Draining`; the thread ends when they are gone, or two seconds later.
+    pub(crate) fn shutdown(&self) {
         self.mailbox.push(Job::Shutdown);
-        // The sender is dropped when the thread ends.
+    }
+
+    /// Returns when the thread has ended.
+    pub(crate) async fn ended(&mut self) {
+        // The sender is never used: it is dropped at the end.
         let _ = (&mut self.ended).await;
     }
 }
 
-impl Drop for Quic {
+impl Drop for QuicThread {
     fn drop(&mut self) {
-        self.mailbox.push(Job::Shutdown);
+        self.shutdown();
     }
 }

@@ -56,6 +56,17 @@ impl PipeHandle {
         self.outlet.max_datagram()
     }
 
+    /// Bytes that congestion control would let leave now, as of the last packet; on a WebSocket it is not known and
+    /// there is no limit. What a room sends beyond it waits, and old datagrams are dropped.
+    pub fn window_room(&self) -> usize {
+        self.outlet.window_room()
+    }
+
+    /// Smoothed round-trip time of the transport, µs; 0 while it is not known.
+    pub fn rtt_us(&self) -> u32 {
+        self.outlet.rtt_us()
+    }
+
     /// Bytes of reliable messages that the transport has not taken yet.
     pub fn queued_bytes(&self) -> usize {
         self.outlet.queued_bytes()
