@@ -23,7 +23,6 @@ mod network;
 pub mod service;
 pub mod session;
 pub mod shutdown;
-mod streams;
 pub mod telemetry;
 
 pub use counters::{Counters, Refused};

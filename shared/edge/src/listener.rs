@@ -2,11 +2,8 @@
 
 mod admission;
 mod bind;
-mod greet;
-mod quic;
 mod stream;
 mod tcp;
-mod udp;
 mod ws;
 
 use std::net::SocketAddr;
@@ -14,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amphi_shared_auth::Verifier;
-use amphi_shared_wire::{Code, proto};
+use amphi_shared_wire::proto;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -22,6 +19,7 @@ use crate::certificate::Certificate;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::http::{self, Routes};
+use crate::network::quic::{self, Certificates, QuicThread};
 use crate::network::ws::WsThread;
 use crate::session::{Incoming, Transport};
 pub(crate) use admission::{OVERLOADED_RETRY_MS, Place, Shared};
@@ -30,7 +28,7 @@ pub use bind::BindError;
 /// Connections that may wait for the node's decision. Beyond: refuse with `Overloaded`.
 const INCOMING_MAX: usize = 256;
 /// The path of sessions over WebSocket and WebTransport.
-const SESSION_PATH: &str = "/session";
+pub(crate) const SESSION_PATH: &str = "/session";
 
 /// Which browser pages may open sessions. Sessions prove themselves by token, never by cookie, so this keeps other
 /// people's pages from using the service, not from stealing a session.
@@ -86,12 +84,13 @@ impl Listener {
         let shared = Arc::new(Shared::new(config.clock, counters.clone(), origins, incoming));
         let cert_sha256 = config.sessions.as_ref().map(|sessions| sessions.certificate.sha256());
         let mut tasks = JoinSet::new();
-        let mut endpoint = None;
+        let mut quic = None;
         if let (Some(sessions), Some(udp)) = (&config.sessions, sockets.udp) {
-            let bound = quic::endpoint(udp, &sessions.certificate, &counters)
-                .map_err(|error| BindError::other(local_addr, error))?;
-            tasks.spawn(quic::accept(bound.clone(), Arc::clone(&shared)));
-            endpoint = Some(bound);
+            let failed = |error: Box<dyn std::error::Error + Send + Sync>| BindError::other(local_addr, error);
+            let certificates = Certificates::new(&sessions.certificate).map_err(|e| failed(e.into()))?;
+            let server = quic::server_config(Arc::new(certificates)).map_err(failed)?;
+            let side = quic::Side::Server(Arc::clone(&shared), server);
+            quic = Some(QuicThread::start(config.clock, udp, side).map_err(|e| failed(e.into()))?);
         }
         let context = Arc::new(http::Context::new(config.verifier, config.clock));
         let mut web_sockets = None;
@@ -104,7 +103,7 @@ impl Listener {
         let router = http::build(config.routes, context, upgrade);
         let tcp = tokio::net::TcpListener::from_std(sockets.tcp).map_err(|e| BindError::other(local_addr, e))?;
         tasks.spawn(tcp::accept(tcp, router, counters.clone()));
-        Ok(Listening { local_addr, cert_sha256, incoming: receiver, counters, shared, endpoint, web_sockets, tasks })
+        Ok(Listening { local_addr, cert_sha256, incoming: receiver, counters, shared, quic, web_sockets, tasks })
     }
 }
 
@@ -119,7 +118,7 @@ pub struct Listening {
     /// What was taken and refused.
     pub counters: Counters,
     shared: Arc<Shared>,
-    endpoint: Option<quinn::Endpoint>,
+    quic: Option<QuicThread>,
     web_sockets: Option<WsThread>,
     tasks: JoinSet<()>,
 }
@@ -149,14 +148,15 @@ impl Listening {
     /// to leave.
     pub async fn shutdown(mut self, grace: Duration) {
         self.close();
-        let (endpoint, web_sockets) = (self.endpoint.take(), self.web_sockets.take());
+        let (quic, web_sockets) = (self.quic.take(), self.web_sockets.take());
         let left = async {
             if let Some(mut thread) = web_sockets {
                 thread.shutdown();
                 thread.ended().await;
             }
-            if let Some(endpoint) = endpoint {
-                endpoint.wait_idle().await;
+            if let Some(mut thread) = quic {
+                thread.shutdown();
+                thread.ended().await;
             }
         };
         let _ = tokio::time::timeout(grace, left).await;
@@ -165,9 +165,6 @@ impl Listening {
     fn close(&mut self) {
         self.tasks.abort_all();
         self.shared.close();
-        if let Some(endpoint) = &self.endpoint {
-            endpoint.close(Code::Draining.number().into(), Code::Draining.name().as_bytes());
-        }
     }
 }
 

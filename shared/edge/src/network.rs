@@ -7,6 +7,7 @@
 mod intake;
 mod mailbox;
 mod outlet;
+pub(crate) mod quic;
 mod wheel;
 pub(crate) mod ws;
 
@@ -14,3 +15,14 @@ pub(crate) use intake::{Intake, Taken};
 pub(crate) use mailbox::{Broadcast, ConnId, Job, Mailbox, Order};
 pub(crate) use outlet::{Outlet, Path};
 pub(crate) use wheel::Wheel;
+
+use amphi_shared_wire::{Code, FrameError};
+
+/// The code that a client hears for bytes that are no frame.
+pub(crate) fn code_of(error: FrameError) -> Code {
+    match error {
+        FrameError::TooLarge => Code::FrameTooLarge,
+        FrameError::Header => Code::FrameInvalid,
+        FrameError::Lane(_) => Code::LaneInvalid,
+    }
+}

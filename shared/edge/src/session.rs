@@ -6,5 +6,5 @@ mod outbox;
 pub use amphi_shared_session::{ClientHello, PipeId, PipeKind, Refusal};
 pub(crate) use incoming::{Decision, From, Offer};
 pub use incoming::{Incoming, PipeEvent, PipeEventKind, Transport};
-pub(crate) use outbox::{Datagrams, Next, Outbox};
+pub(crate) use outbox::{Next, Outbox};
 pub use outbox::{Overflow, PipeHandle};

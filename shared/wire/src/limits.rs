@@ -58,6 +58,8 @@ pub const IDLE_MS_MAX: u64 = 30_000;
 pub const PING_EVERY_MS: u64 = 5_000;
 /// A WebSocket from which nothing was heard for this long is pinged, ms.
 pub const WS_PING_MS: u64 = 25_000;
+/// Interval of keep-alive packets on a QUIC connection where nobody says anything, ms.
+pub const QUIC_PING_EVERY_MS: u64 = 20_000;
 
 // Rooms.
 /// Seats of one room. Beyond: refuse with `RequestInvalid`.
@@ -163,5 +165,5 @@ const _: () = {
         INPUTS_PER_DATAGRAM_MAX * INPUT_BYTES_MAX < 4_096 && INPUT_LEAD_TICKS_MAX >= INPUTS_PER_DATAGRAM_MAX as u32
     );
     assert!(BASELINE_TICKS_MAX.is_multiple_of(KEYFRAME_TICKS));
-    assert!(PING_EVERY_MS * 3 < IDLE_MS_MAX && WS_PING_MS + 3_000 <= IDLE_MS_MAX);
+    assert!(PING_EVERY_MS * 3 < IDLE_MS_MAX && WS_PING_MS + 3_000 <= IDLE_MS_MAX && QUIC_PING_EVERY_MS < IDLE_MS_MAX);
 };

@@ -70,7 +70,7 @@ impl Shared {
     }
 
     /// A place for one more connection; counted when there is none.
-    pub(super) fn place(&self) -> Option<Place> {
+    pub(crate) fn place(&self) -> Option<Place> {
         let handshake = Arc::clone(&self.handshakes).try_acquire_owned();
         let connection = Arc::clone(&self.connections).try_acquire_owned();
         let (Ok(handshake), Ok(connection)) = (handshake, connection) else {
@@ -81,12 +81,12 @@ impl Shared {
     }
 
     /// Whether so many handshakes are pending that clients should prove their address first.
-    pub(super) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         self.handshakes.available_permits() < HANDSHAKES_PENDING_MAX / 2
     }
 
     /// Whether a page of this origin may connect; counted when not.
-    pub(super) fn allows(&self, origin: Option<&str>) -> bool {
+    pub(crate) fn allows(&self, origin: Option<&str>) -> bool {
         let allowed = match (&self.origins, origin) {
             (Origins::Any, _) | (Origins::Only(_), None) => true,
             (Origins::Only(list), Some(origin)) => list.iter().any(|allowed| allowed == origin),
@@ -100,11 +100,15 @@ impl Shared {
     /// For a network thread: reads the Hello and hands it to the node, whose decision comes as an order through
     /// `outlet`.
     pub(crate) fn offer(&self, first: Bytes, from: From, outlet: Arc<Outlet>) -> Result<(), Refusal> {
-        let hello = parse_hello(first).inspect_err(|refusal| self.counters.count(Refused::of(refusal.code)))?;
-        self.offer_hello(hello, from, outlet)
+        self.offer_hello(self.read_hello(first)?, from, outlet)
     }
 
-    /// As [`Shared::offer`], for a Hello that was said otherwise.
+    /// Reads the Hello, which is the first message of a connection.
+    pub(crate) fn read_hello(&self, first: Bytes) -> Result<ClientHello, Refusal> {
+        parse_hello(first).inspect_err(|refusal| self.counters.count(Refused::of(refusal.code)))
+    }
+
+    /// As [`Shared::offer`], for a Hello that is read already.
     pub(crate) fn offer_hello(&self, hello: ClientHello, from: From, outlet: Arc<Outlet>) -> Result<(), Refusal> {
         let incoming = Incoming::of_thread(hello, from, outlet);
         match self.incoming.try_send(incoming) {

@@ -4,9 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use amphi_shared_wire::limits::{
-    DATAGRAM_BYTES_BROWSER_MAX, DATAGRAM_BYTES_NATIVE_MAX, RING_FRAMES_MAX, SEND_QUEUE_BYTES_MAX,
-};
+use amphi_shared_wire::limits::{DATAGRAM_BYTES_NATIVE_MAX, RING_FRAMES_MAX, SEND_QUEUE_BYTES_MAX};
 use amphi_shared_wire::{Code, LANE_DATAGRAM, Lane, ORDERED_LANES};
 use bytes::Bytes;
 use thiserror::Error;
@@ -23,33 +21,12 @@ const BATCH_BYTES_MAX: usize = 64 * 1024;
 #[error("the client reads too slowly")]
 pub struct Overflow;
 
-/// How datagrams leave.
-pub(crate) enum Datagrams {
-    Quic {
-        session: Box<web_transport_quinn::Session>,
-        bytes_max: usize,
-    },
-    /// On the one ordered pipe, as frames of lane 63.
-    Ordered,
-}
-
-impl Datagrams {
-    pub(crate) fn native(session: web_transport_quinn::Session) -> Self {
-        Self::Quic { session: Box::new(session), bytes_max: DATAGRAM_BYTES_NATIVE_MAX }
-    }
-
-    pub(crate) fn browser(session: web_transport_quinn::Session) -> Self {
-        Self::Quic { session: Box::new(session), bytes_max: DATAGRAM_BYTES_BROWSER_MAX }
-    }
-}
-
 /// The sending half of a connection, shared by its owner and its network task.
 pub(crate) struct Outbox {
     state: Mutex<State>,
     /// One per queue: something to write, or the end.
     filled: Vec<Notify>,
     closing: Notify,
-    datagrams: Datagrams,
     counters: Counters,
 }
 
@@ -71,14 +48,11 @@ pub(crate) enum Next {
 }
 
 impl Outbox {
-    pub(crate) fn new(datagrams: Datagrams, counters: Counters) -> Arc<Self> {
-        let queues = match &datagrams {
-            Datagrams::Quic { .. } => ORDERED_LANES,
-            Datagrams::Ordered => 1,
-        };
+    pub(crate) fn new(counters: Counters) -> Arc<Self> {
+        let queues = 1;
         let state = State { queues: vec![VecDeque::new(); queues], frames: 0, bytes: 0, close: None, gone: false };
         let filled = (0..queues).map(|_| Notify::new()).collect();
-        Arc::new(Self { state: Mutex::new(state), filled, closing: Notify::new(), datagrams, counters })
+        Arc::new(Self { state: Mutex::new(state), filled, closing: Notify::new(), counters })
     }
 
     /// Waits for frames of `queue` (the lane; 0 on an ordered pipe).
@@ -131,10 +105,7 @@ impl Outbox {
     }
 
     pub(crate) fn max_datagram(&self) -> usize {
-        match &self.datagrams {
-            Datagrams::Quic { session, bytes_max } => session.max_datagram_size().min(*bytes_max),
-            Datagrams::Ordered => DATAGRAM_BYTES_NATIVE_MAX,
-        }
+        DATAGRAM_BYTES_NATIVE_MAX
     }
 
     fn push(&self, lane: Lane, payload: Bytes) -> Result<(), Overflow> {
@@ -213,11 +184,7 @@ impl PipeHandle {
             Way::Tasks(outbox) => outbox,
             Way::Thread(outlet) => return outlet.datagram(bytes),
         };
-        let sent = match &outbox.datagrams {
-            Datagrams::Quic { session, .. } => session.send_datagram(bytes).is_ok() || session.close_reason().is_some(),
-            Datagrams::Ordered => outbox.push(LANE_DATAGRAM, bytes).is_ok(),
-        };
-        if !sent {
+        if outbox.push(LANE_DATAGRAM, bytes).is_err() {
             outbox.counters.count(Refused::DatagramOut);
         }
     }

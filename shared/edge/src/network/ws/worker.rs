@@ -134,6 +134,7 @@ impl Worker {
                 }
             }
             Job::Upgraded(upgraded) => self.adopt(now, *upgraded),
+            Job::Dial(_) => {}
             Job::Shutdown => {
                 self.until = Some(now + GRACE);
                 for id in self.slots.ids() {
