@@ -1,5 +1,6 @@
 //! One port, TCP and UDP: HTTP and WebSocket on the one, QUIC and WebTransport on the other.
 
+mod addresses;
 mod admission;
 mod bind;
 mod stream;
@@ -22,6 +23,7 @@ use crate::http::{self, Routes};
 use crate::network::quic::{self, Certificates, QuicThread};
 use crate::network::ws::WsThread;
 use crate::session::{Incoming, Transport};
+pub(crate) use addresses::Addresses;
 pub(crate) use admission::{OVERLOADED_RETRY_MS, Place, Shared};
 pub use bind::BindError;
 
@@ -82,13 +84,13 @@ impl Listener {
         let counters = Counters::new();
         let origins = config.sessions.as_ref().map(|sessions| sessions.origins.clone()).unwrap_or_default();
         let shared = Arc::new(Shared::new(config.clock, counters.clone(), origins, incoming));
-        let cert_sha256 = config.sessions.as_ref().map(|sessions| sessions.certificate.sha256());
         let mut tasks = JoinSet::new();
-        let mut quic = None;
+        let (mut certificates, mut quic) = (None, None);
         if let (Some(sessions), Some(udp)) = (&config.sessions, sockets.udp) {
             let failed = |error: Box<dyn std::error::Error + Send + Sync>| BindError::other(local_addr, error);
-            let certificates = Certificates::new(&sessions.certificate).map_err(|e| failed(e.into()))?;
-            let server = quic::server_config(Arc::new(certificates)).map_err(failed)?;
+            let served = Arc::new(Certificates::new(sessions.certificate.clone()).map_err(|e| failed(e.into()))?);
+            let server = quic::server_config(Arc::clone(&served)).map_err(failed)?;
+            certificates = Some(served);
             let side = quic::Side::Server(Arc::clone(&shared), server);
             quic = Some(QuicThread::start(config.clock, udp, side).map_err(|e| failed(e.into()))?);
         }
@@ -103,7 +105,7 @@ impl Listener {
         let router = http::build(config.routes, context, upgrade);
         let tcp = tokio::net::TcpListener::from_std(sockets.tcp).map_err(|e| BindError::other(local_addr, e))?;
         tasks.spawn(tcp::accept(tcp, router, counters.clone()));
-        Ok(Listening { local_addr, cert_sha256, incoming: receiver, counters, shared, quic, web_sockets, tasks })
+        Ok(Listening { local_addr, certificates, incoming: receiver, counters, shared, quic, web_sockets, tasks })
     }
 }
 
@@ -111,13 +113,13 @@ impl Listener {
 pub struct Listening {
     /// Address and port, the same number for TCP and UDP.
     pub local_addr: SocketAddr,
-    /// SHA-256 of the certificate, when there are sessions.
-    pub cert_sha256: Option<[u8; 32]>,
     /// Connections to decide on.
     pub incoming: mpsc::Receiver<Incoming>,
     /// What was taken and refused.
     pub counters: Counters,
     shared: Arc<Shared>,
+    /// When there are sessions.
+    certificates: Option<Arc<Certificates>>,
     quic: Option<QuicThread>,
     web_sockets: Option<WsThread>,
     tasks: JoinSet<()>,
@@ -126,15 +128,17 @@ pub struct Listening {
 impl Listening {
     /// The ways to open a session here for clients that know this machine as `host`, best first.
     pub fn endpoints(&self, host: &str, region: &str) -> Vec<proto::Endpoint> {
-        let Some(hash) = self.cert_sha256 else {
+        let Some(certificates) = &self.certificates else {
             return Vec::new();
         };
+        let hashes: Vec<_> =
+            certificates.sha256(self.shared.clock.now()).iter().map(|hash| hash.to_vec().into()).collect();
         let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
         let port = self.local_addr.port();
         let endpoint = |transport: Transport, url: String, hashed: bool| proto::Endpoint {
             transport: transport.as_str().to_owned(),
             url,
-            cert_sha256: if hashed { vec![hash.to_vec().into()] } else { Vec::new() },
+            cert_sha256: if hashed { hashes.clone() } else { Vec::new() },
             region: region.to_owned(),
         };
         vec![
@@ -142,6 +146,18 @@ impl Listening {
             endpoint(Transport::WebTransport, format!("https://{host}:{port}{SESSION_PATH}"), true),
             endpoint(Transport::WebSocket, format!("ws://{host}:{port}{SESSION_PATH}"), false),
         ]
+    }
+
+    /// Replaces the certificate of QUIC and WebTransport: new handshakes get this one. Until the one before it ends,
+    /// [`Listening::endpoints`] names both.
+    ///
+    /// # Errors
+    /// The key does not fit the certificate.
+    pub fn renew(&self, certificate: Certificate) -> Result<(), BindError> {
+        let certificates = self.certificates.iter();
+        let renewed =
+            certificates.map(|certificates| certificates.renew(certificate.clone())).collect::<Result<(), _>>();
+        renewed.map_err(|error| BindError::other(self.local_addr, error))
     }
 
     /// Closes the port. Connections that are still open are closed with `Draining`; their packets get up to `grace`

@@ -40,6 +40,12 @@ pub const TOKEN_BYTES_MAX: usize = 4 * 1024;
 pub const HELLO_ENTRIES_MAX: usize = 64;
 /// Connections waiting for or inside their handshake, per listener. Beyond: refuse with `Overloaded`.
 pub const HANDSHAKES_PENDING_MAX: usize = 1_024;
+/// New connections of one address per second, each over QUIC and over TCP …
+pub const CONNECTS_PER_S_MAX: u32 = 32;
+/// … and at once. Beyond: QUIC makes the client prove its address, then refuses; TCP closes. Counted.
+pub const CONNECTS_BURST_MAX: u32 = 256;
+/// Addresses whose new connections are counted, per transport. Beyond: all start anew.
+pub const ADDRESSES_MAX: usize = 4_096;
 /// Attached connections of one listener. Beyond: refuse with `Overloaded`.
 pub const CONNECTIONS_MAX: usize = 16_384;
 /// Frames between a network task and the owner of its session, each way. Beyond: close with `SlowReader` or `RateLimited`.

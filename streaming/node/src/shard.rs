@@ -137,6 +137,7 @@ impl Shard {
         match event.kind {
             PipeEventKind::Frame { lane, payload } => home.engine.handle_frame(now, event.pipe, lane, payload),
             PipeEventKind::Datagram(bytes) => home.engine.handle_datagram(now, event.pipe, bytes),
+            PipeEventKind::Confirmed => {}
             PipeEventKind::Closed(code) => {
                 home.engine.handle_pipe_closed(now, event.pipe, code);
                 self.homes.remove_pipe(event.pipe);

@@ -56,6 +56,7 @@ impl Player {
         match kind {
             PipeEventKind::Frame { lane, payload } => self.session.handle_frame(at, pipe, lane, payload),
             PipeEventKind::Datagram(bytes) => self.session.handle_datagram(at, pipe, bytes),
+            PipeEventKind::Confirmed => {}
             PipeEventKind::Closed(code) => {
                 self.pipes.remove(&pipe);
                 self.session.handle_pipe_closed(at, pipe, code);

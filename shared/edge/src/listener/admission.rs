@@ -80,6 +80,20 @@ impl Shared {
         Some(Place { _handshake: handshake, connection })
     }
 
+    /// A place for one more handshake; counted when there is none.
+    pub(crate) fn handshake(&self) -> Option<OwnedSemaphorePermit> {
+        let permit = Arc::clone(&self.handshakes).try_acquire_owned().ok();
+        if permit.is_none() {
+            self.counters.count(Refused::Overloaded);
+        }
+        permit
+    }
+
+    /// A place for one more connection, or what the client hears when there is none.
+    pub(crate) fn connection(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        Arc::clone(&self.connections).try_acquire_owned().map_err(|_| self.overloaded())
+    }
+
     /// Whether so many handshakes are pending that clients should prove their address first.
     pub(crate) fn is_busy(&self) -> bool {
         self.handshakes.available_permits() < HANDSHAKES_PENDING_MAX / 2
@@ -116,10 +130,14 @@ impl Shared {
             Err(error) => {
                 // The refusal that follows from dropping it would name another code.
                 error.into_inner().forget();
-                self.counters.count(Refused::Overloaded);
-                Err(Refusal { retry_after_ms: OVERLOADED_RETRY_MS, ..Refusal::from(Code::Overloaded) })
+                Err(self.overloaded())
             }
         }
+    }
+
+    fn overloaded(&self) -> Refusal {
+        self.counters.count(Refused::Overloaded);
+        Refusal { retry_after_ms: OVERLOADED_RETRY_MS, ..Refusal::from(Code::Overloaded) }
     }
 
     /// Reads the Hello and lets the node decide.
@@ -131,7 +149,7 @@ impl Shared {
         outbox: &Arc<Outbox>,
     ) -> Result<Inbound, Refusal> {
         let hello = parse_hello(first).inspect_err(|refusal| self.counters.count(Refused::of(refusal.code)))?;
-        let From { transport, peer, origin } = from;
+        let From { transport, peer, origin, early: _ } = from;
         let offer = Offer { hello, transport, peer, origin, outbox: Arc::clone(outbox), clock: self.clock };
         let (incoming, decided) = Incoming::new(offer);
         if self.incoming.try_send(incoming).is_err() {

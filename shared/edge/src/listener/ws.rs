@@ -64,7 +64,7 @@ fn open(Peer(peer): Peer, mut request: Request, shared: &Shared, thread: Arc<Mai
     }
     let place = shared.place().ok_or_else(|| Problem::from(Code::Overloaded).retry_after(OVERLOADED_RETRY_MS))?;
     let transport = if wanted.hello.is_some() { Transport::WebSocketJson } else { Transport::WebSocket };
-    let from = From { transport, peer, origin };
+    let from = From { transport, peer, origin, early: false };
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         // A client that went away before the answer gives its place back.

@@ -117,7 +117,15 @@ impl Outlet {
 
     /// Bytes that congestion control would let leave now.
     pub(crate) fn window_room(&self) -> usize {
-        self.path.window_room.load(Ordering::Relaxed) as usize
+        match self.path.window_room.load(Ordering::Relaxed) {
+            u32::MAX => usize::MAX,
+            room => room as usize,
+        }
+    }
+
+    /// Smoothed round-trip time, µs; 0 before it is known.
+    pub(crate) fn rtt_us(&self) -> u32 {
+        self.path.rtt_us.load(Ordering::Relaxed)
     }
 
     /// Thread: the transport has taken a frame (or it was dropped).

@@ -66,6 +66,8 @@ pub enum PipeEventKind {
     },
     /// A datagram arrived, session header included.
     Datagram(Bytes),
+    /// The handshake of a connection with [`Incoming::early`] is over: its Hello was no replay.
+    Confirmed,
     /// The connection is gone; nothing follows. With the code it was closed with, by either side.
     Closed(Option<Code>),
 }
@@ -100,6 +102,9 @@ pub struct Incoming {
     pub kind: PipeKind,
     /// Bytes of the largest datagram the path takes, session header included; 0 when it takes none.
     pub max_datagram: usize,
+    /// The Hello came in early data (0-RTT) and may be a replay: it holds a resume, which becomes binding with
+    /// [`PipeEventKind::Confirmed`]. Nothing else comes before that.
+    pub early: bool,
     way: Way,
 }
 
@@ -135,12 +140,14 @@ pub(crate) struct From {
     pub(crate) transport: Transport,
     pub(crate) peer: SocketAddr,
     pub(crate) origin: Option<String>,
+    /// Its handshake is not over yet.
+    pub(crate) early: bool,
 }
 
 impl Incoming {
     /// A connection of a network thread; its decision arrives there as an order.
     pub(crate) fn of_thread(hello: ClientHello, from: From, outlet: Arc<Outlet>) -> Self {
-        let From { transport, peer, origin } = from;
+        let From { transport, peer, origin, early } = from;
         Self {
             hello,
             transport,
@@ -148,6 +155,7 @@ impl Incoming {
             origin,
             kind: kind(transport),
             max_datagram: outlet.max_datagram(),
+            early,
             way: Way::Thread(Undecided(Some(outlet))),
         }
     }
@@ -161,6 +169,7 @@ impl Incoming {
             origin: offer.origin,
             kind: kind(offer.transport),
             max_datagram: offer.outbox.max_datagram(),
+            early: false,
             way: Way::Task { outbox: offer.outbox, decision, runtime: Handle::current(), clock: offer.clock },
         };
         (incoming, decided)

@@ -205,6 +205,23 @@ impl PipeHandle {
         }
     }
 
+    /// Bytes that congestion control would let leave now, as of the last packet; on a WebSocket it is not known and
+    /// there is no limit. What a room sends beyond it waits, and old datagrams are dropped.
+    pub fn window_room(&self) -> usize {
+        match &self.way {
+            Way::Tasks(_) => usize::MAX,
+            Way::Thread(outlet) => outlet.window_room(),
+        }
+    }
+
+    /// Smoothed round-trip time of the transport, µs; 0 while it is not known.
+    pub fn rtt_us(&self) -> u32 {
+        match &self.way {
+            Way::Tasks(_) => 0,
+            Way::Thread(outlet) => outlet.rtt_us(),
+        }
+    }
+
     /// Bytes of reliable messages that the transport has not taken yet.
     pub fn queued_bytes(&self) -> usize {
         match &self.way {

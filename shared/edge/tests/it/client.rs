@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use amphi_shared_session::{ConnectRequest, Output, PipeId, PipeInfo, PipeKind, Session};
 use amphi_shared_wire::proto::{self, link};
-use amphi_shared_wire::{Lane, Micros, StreamDecoder, decode_pipe_frame, encode_pipe_frame, encode_stream_message};
+use amphi_shared_wire::{
+    AppId, Lane, Micros, PROTOCOL_MAX, PROTOCOL_MIN, SessionId, StreamDecoder, decode_pipe_frame, encode_pipe_frame,
+    encode_stream_message,
+};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use prost::Message as _;
@@ -32,6 +35,26 @@ pub(crate) fn hello() -> Bytes {
     }
 }
 
+/// The payload of lane 0 of a client that comes back.
+pub(crate) fn resume() -> Bytes {
+    let resume = proto::Resume {
+        session: SessionId::from_bits(7).to_string(),
+        secret: Bytes::from_static(&[7; 16]),
+        generation: 2,
+        welcomed: 1,
+        ..Default::default()
+    };
+    let hello = proto::Hello {
+        protocol_min: PROTOCOL_MIN,
+        protocol_max: PROTOCOL_MAX,
+        app: AppId::default().to_string(),
+        resume: Some(resume),
+        ..Default::default()
+    };
+    let link = proto::Link { kind: Some(link::Kind::Hello(hello)) };
+    [&[0], link.encode_to_vec().as_slice()].concat().into()
+}
+
 /// The code inside a `Refused` on lane 0.
 pub(crate) fn refusal(payload: &[u8]) -> u32 {
     assert_eq!(payload[0], 0, "not a Link");
@@ -44,7 +67,7 @@ pub(crate) fn refusal(payload: &[u8]) -> u32 {
 /// A client over QUIC or WebTransport.
 pub(crate) struct Quic {
     pub(crate) session: web_transport_quinn::Session,
-    _endpoint: quinn::Endpoint,
+    pub(crate) endpoint: quinn::Endpoint,
 }
 
 /// A lane of [`Quic`].
@@ -57,7 +80,11 @@ pub(crate) struct LaneClient {
 impl Quic {
     pub(crate) async fn native(server: SocketAddr) -> Self {
         let (endpoint, connection) = connect(server, &[b"amphi/1"]).await;
-        Self { session: web_transport_quinn::Session::raw(connection.unwrap()), _endpoint: endpoint }
+        Self::of(endpoint, connection.unwrap())
+    }
+
+    pub(crate) fn of(endpoint: quinn::Endpoint, connection: quinn::Connection) -> Self {
+        Self { session: web_transport_quinn::Session::raw(connection), endpoint }
     }
 
     pub(crate) async fn web_transport(server: SocketAddr, path: &str) -> Result<Self, String> {
@@ -65,7 +92,7 @@ impl Quic {
         let url: url::Url = format!("https://{server}{path}").parse().unwrap();
         let session = web_transport_quinn::Session::connect(connection.unwrap(), url);
         let session = patient(session).await.map_err(|error| error.to_string())?;
-        Ok(Self { session, _endpoint: endpoint })
+        Ok(Self { session, endpoint })
     }
 
     /// Opens a lane's stream.
@@ -108,6 +135,14 @@ pub(crate) async fn connect(
     server: SocketAddr,
     alpn: &[&[u8]],
 ) -> (quinn::Endpoint, Result<quinn::Connection, quinn::ConnectionError>) {
+    let config = config(alpn);
+    let endpoint = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let connection = patient(endpoint.connect_with(config, server, "localhost").unwrap()).await;
+    (endpoint, connection)
+}
+
+/// What [`connect`] connects with; it keeps tickets for 0-RTT.
+pub(crate) fn config(alpn: &[&[u8]]) -> quinn::ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -116,10 +151,8 @@ pub(crate) async fn connect(
         .with_custom_certificate_verifier(Arc::new(AnyCertificate))
         .with_no_client_auth();
     tls.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
-    let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
-    let endpoint = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let connection = patient(endpoint.connect_with(config, server, "localhost").unwrap()).await;
-    (endpoint, connection)
+    tls.enable_early_data = true;
+    quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()))
 }
 
 /// A client over WebSocket.

@@ -86,7 +86,9 @@ impl Server {
     pub(crate) async fn frame(&mut self, pipe: PipeId) -> (Lane, Bytes) {
         match self.event(pipe).await {
             PipeEventKind::Frame { lane, payload } => (lane, payload),
-            other @ (PipeEventKind::Datagram(_) | PipeEventKind::Closed(_)) => panic!("expected a frame: {other:?}"),
+            other @ (PipeEventKind::Datagram(_) | PipeEventKind::Confirmed | PipeEventKind::Closed(_)) => {
+                panic!("expected a frame: {other:?}")
+            }
         }
     }
 

@@ -11,8 +11,9 @@ use amphi_shared_wire::limits::{
 use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn_proto::{ClientConfig, EndpointConfig, ServerConfig, TransportConfig, VarIntBoundsExceeded};
 use rustls::client::danger::ServerCertVerifier;
-use rustls::server::{ResolvesServerCert, ServerSessionMemoryCache};
+use rustls::server::ServerSessionMemoryCache;
 
+use super::certificates::Certificates;
 use super::window::MeasuredFactory;
 
 /// ALPN of HTTP/3, which carries WebTransport.
@@ -41,7 +42,7 @@ pub(super) fn endpoint() -> EndpointConfig {
 
 /// A server that answers with the certificate that `certificates` names. Tickets for 0-RTT are kept here and work once,
 /// so what a client says early cannot be replayed to this process.
-pub(crate) fn server(certificates: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, ConfigError> {
+pub(crate) fn server(certificates: Arc<Certificates>) -> Result<ServerConfig, ConfigError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut tls = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?

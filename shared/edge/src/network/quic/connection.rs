@@ -19,7 +19,7 @@ use super::http3::{self, Heard, Http3};
 use super::lanes::Lanes;
 use super::thread::Context;
 use crate::counters::{OpenConnection, Refused};
-use crate::listener::{Place, SESSION_PATH};
+use crate::listener::SESSION_PATH;
 use crate::network::{ConnId, Intake, Order, Outlet};
 use crate::session::{Decision, From, Transport};
 
@@ -49,15 +49,18 @@ pub(super) struct Connection {
     lanes: Lanes,
     http: Option<Box<Http3>>,
     /// Held until the node has decided.
-    place: Option<Place>,
+    handshake: Option<OwnedSemaphorePermit>,
+    /// Held from the Hello on.
+    place: Option<OwnedSemaphorePermit>,
     /// The page that opened the connection.
     origin: Option<String>,
     /// The TLS handshake is over, so what arrives is no replay.
     is_confirmed: bool,
+    /// The node was offered a Hello that may be a replay, and its owner has not heard that it is none.
+    is_early: bool,
     /// Where events go; from the node's decision on.
     intake: Option<Intake>,
-    /// Held as long as the connection is open.
-    counted: Option<(OpenConnection, OwnedSemaphorePermit)>,
+    counted: Option<OpenConnection>,
     /// When the phase is over.
     deadline: Option<Micros>,
     /// Set on the wheel, each earlier than the one before it.
@@ -99,8 +102,14 @@ pub(super) enum Driven {
 
 impl Connection {
     /// A connection that a client made.
-    pub(super) fn accepted(id: ConnId, quic: Quic, outlet: Arc<Outlet>, place: Place, now: Micros) -> Self {
-        Self { place: Some(place), ..Self::new(id, quic, outlet, Phase::Accepting, now) }
+    pub(super) fn accepted(
+        id: ConnId,
+        quic: Quic,
+        outlet: Arc<Outlet>,
+        handshake: OwnedSemaphorePermit,
+        now: Micros,
+    ) -> Self {
+        Self { handshake: Some(handshake), ..Self::new(id, quic, outlet, Phase::Accepting, now) }
     }
 
     /// A connection that this process makes.
@@ -117,9 +126,11 @@ impl Connection {
             phase,
             lanes: Lanes::default(),
             http: None,
+            handshake: None,
             place: None,
             origin: None,
             is_confirmed: false,
+            is_early: false,
             intake: None,
             counted: None,
             deadline: Some(now + HANDSHAKE),
@@ -438,18 +449,32 @@ impl Connection {
         Ok(())
     }
 
-    /// Hands the Hello to the node, when the handshake is over: before, it might be a replay.
+    /// Hands the Hello to the node. Before the handshake is over it might be a replay, so then only a resume goes on.
     fn offer(&mut self, cx: &mut Context) {
-        let Some(shared) = cx.shared.clone().filter(|_| self.is_confirmed) else {
+        let Some(shared) = cx.shared.clone() else {
             return;
         };
-        let Phase::Holding(hello) = std::mem::replace(&mut self.phase, Phase::Deciding) else {
-            return;
+        let hello = match std::mem::replace(&mut self.phase, Phase::Deciding) {
+            Phase::Holding(hello) if self.is_confirmed || hello.resume.is_some() => hello,
+            phase => {
+                self.phase = phase;
+                return;
+            }
         };
+        self.is_early = !self.is_confirmed;
         self.tell_path();
         self.deadline = Some(cx.at + HANDSHAKE);
-        let from = From { transport: self.transport(), peer: self.quic.remote_address(), origin: self.origin.take() };
-        if let Err(refusal) = shared.offer_hello(*hello, from, Arc::clone(&self.outlet)) {
+        let from = From {
+            transport: self.transport(),
+            peer: self.quic.remote_address(),
+            origin: self.origin.take(),
+            early: self.is_early,
+        };
+        let offered = shared.connection().and_then(|place| {
+            self.place = Some(place);
+            shared.offer_hello(*hello, from, Arc::clone(&self.outlet))
+        });
+        if let Err(refusal) = offered {
             self.refuse(cx, refusal);
         }
     }
@@ -457,8 +482,8 @@ impl Connection {
     fn decide(&mut self, cx: &mut Context, decision: Decision) {
         match decision {
             Decision::Accept { pipe, mailbox } => {
-                let open = cx.counters.open_connection(self.transport());
-                self.counted = self.place.take().map(|place| (open, place.settle()));
+                self.handshake = None;
+                self.counted = Some(cx.counters.open_connection(self.transport()));
                 self.intake = Some(Intake::accepted(pipe, mailbox, cx.counters.clone()));
                 self.deadline = None;
                 self.phase = Phase::Open;
@@ -475,6 +500,13 @@ impl Connection {
             return Ok(());
         };
         intake.retry()?;
+        if self.is_early {
+            if !self.is_confirmed || intake.is_held() {
+                return Ok(());
+            }
+            self.is_early = false;
+            intake.confirmed(cx.at)?;
+        }
         self.lanes.name(&mut self.quic, self.http.is_some())?;
         while !intake.is_held()
             && let Some((lane, payload)) = self.lanes.next(&mut self.quic)?
@@ -561,6 +593,7 @@ impl Connection {
         self.quic.close(cx.now, code, Bytes::copy_from_slice(message.as_bytes()));
         self.phase = Phase::Gone;
         self.deadline = None;
+        self.handshake = None;
         self.place = None;
         self.outlet.gone();
     }
@@ -571,6 +604,7 @@ impl Connection {
         self.deadline = None;
         self.outlet.gone();
         self.lanes.clear(&self.outlet);
+        self.handshake = None;
         self.place = None;
         self.counted = None;
         if let Some(mut intake) = self.intake.take() {

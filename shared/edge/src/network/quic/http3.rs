@@ -362,3 +362,6 @@ fn write(quic: &mut Connection, stream: StreamId, bytes: &[u8]) -> Result<(), Br
         Ok(_) | Err(WriteError::Blocked | WriteError::Stopped(_) | WriteError::ClosedStream) => Err(Broken),
     }
 }
+
+#[cfg(test)]
+mod tests;

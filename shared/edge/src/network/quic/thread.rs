@@ -15,7 +15,7 @@ use super::socket::{Arrival, Socket};
 use super::{Side, config};
 use crate::clock::Clock;
 use crate::counters::{Counters, Refused};
-use crate::listener::Shared;
+use crate::listener::{Addresses, Shared};
 use crate::network::{Broadcast, ConnId, Intake, Job, Mailbox, Order, Outlet, Wheel};
 
 const SOCKET: Token = Token(0);
@@ -58,6 +58,9 @@ pub(super) struct Thread {
     dirty: Vec<u32>,
     /// First packets whose handshake has not begun.
     waiting: VecDeque<Incoming>,
+    /// New connections per address that has been proved, and per address that anyone may have written there.
+    proved: Addresses,
+    unproved: Addresses,
     arrivals: Vec<Arrival>,
     jobs: Vec<Job>,
     due: Vec<ConnId>,
@@ -99,6 +102,8 @@ impl Thread {
             lives: 0,
             dirty: Vec::new(),
             waiting: VecDeque::new(),
+            proved: Addresses::default(),
+            unproved: Addresses::default(),
             arrivals: Vec::new(),
             jobs: Vec::new(),
             due: Vec::new(),
@@ -209,20 +214,27 @@ impl Thread {
     fn accept_one(&mut self, incoming: Incoming) {
         let cx = &mut self.cx;
         cx.packets.clear();
-        let place = cx.shared.as_ref().filter(|_| self.end.is_none()).and_then(|shared| shared.place());
-        let Some(place) = place else {
-            let refusal = cx.endpoint.refuse(incoming, &mut cx.packets);
-            return cx.socket.answer(&refusal, &cx.packets);
-        };
-        if cx.shared.as_ref().is_some_and(|shared| shared.is_busy()) && !incoming.remote_address_validated() {
-            // The client must show that it hears us before it costs us a signature.
+        let is_proved = incoming.remote_address_validated();
+        let limits = if is_proved { &mut self.proved } else { &mut self.unproved };
+        let is_crowd = limits.check(incoming.remote_address().ip(), cx.at).is_err();
+        let is_busy = cx.shared.as_ref().is_some_and(|shared| shared.is_busy());
+        if !is_proved && (is_crowd || is_busy) {
+            // The client must show that it hears us before it costs us a signature, or others their allowance.
             if let Ok(retry) = cx.endpoint.retry(incoming, &mut cx.packets) {
                 cx.socket.answer(&retry, &cx.packets);
             }
             return;
         }
+        if is_crowd {
+            cx.counters.count(Refused::Address);
+        }
+        let open = cx.shared.as_ref().filter(|_| self.end.is_none() && !is_crowd);
+        let Some(handshake) = open.and_then(|shared| shared.handshake()) else {
+            let refusal = cx.endpoint.refuse(incoming, &mut cx.packets);
+            return cx.socket.answer(&refusal, &cx.packets);
+        };
         match cx.endpoint.accept(incoming, cx.now, &mut cx.packets, None) {
-            Ok(quic) => self.insert(quic, |id, quic, outlet, at| Connection::accepted(id, quic, outlet, place, at)),
+            Ok(quic) => self.insert(quic, |id, quic, outlet, at| Connection::accepted(id, quic, outlet, handshake, at)),
             Err(error) => {
                 cx.counters.count(if is_alpn(&error.cause) { Refused::Alpn } else { Refused::Handshake });
                 if let Some(transmit) = error.response {
