@@ -40,6 +40,9 @@ pub const TOKEN_BYTES_MAX: usize = 4 * 1024;
 pub const HELLO_ENTRIES_MAX: usize = 64;
 /// Connections waiting for or inside their handshake, per listener. Beyond: refuse with `Overloaded`.
 pub const HANDSHAKES_PENDING_MAX: usize = 1_024;
+/// TLS handshakes on the TCP port of one listener that go on at a time. Beyond: the client waits, for at most
+/// [`HANDSHAKE_MS_MAX`].
+pub const TLS_HANDSHAKES_MAX: usize = 1_024;
 /// Attached connections of one listener. Beyond: refuse with `Overloaded`.
 pub const CONNECTIONS_MAX: usize = 16_384;
 /// Frames between a network task and the owner of its session, each way. Beyond: close with `SlowReader` or `RateLimited`.

@@ -7,3 +7,5 @@ mod hostile;
 mod http;
 mod server;
 mod sessions;
+mod tls;
+mod websocket;
