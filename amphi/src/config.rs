@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use amphi_shared_edge::TlsFiles;
 use anyhow::{Context, Result, bail};
 use config::{Config, Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     /// Directory of keys, certificates, databases and rooms.
     pub(crate) data: PathBuf,
-    /// Address that people type, when it is not `http://<listen>`.
+    /// Address that people type, when it is not that of `listen`.
     pub(crate) public_url: Option<String>,
     /// Application of this deployment.
     pub(crate) app: String,
@@ -27,6 +28,7 @@ pub(crate) struct Settings {
     pub(crate) log_filter: String,
     /// Seconds that running matches get after SIGTERM.
     pub(crate) drain_s: u64,
+    pub(crate) tls: Tls,
     pub(crate) live: Live,
     #[serde(rename = "match")]
     pub(crate) matchmaking: Matchmaking,
@@ -40,6 +42,16 @@ pub(crate) enum LogFormat {
     #[default]
     Text,
     Json,
+}
+
+/// A certificate that a CA has signed, for HTTPS and WSS; both or none.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tls {
+    /// PEM file: the certificate of the name in `public_url`, then those that lead to its CA.
+    pub(crate) certificate: Option<PathBuf>,
+    /// PEM file: its private key.
+    pub(crate) key: Option<PathBuf>,
 }
 
 /// The live role.
@@ -99,6 +111,7 @@ impl Default for Settings {
             log: LogFormat::Text,
             log_filter: "info".to_owned(),
             drain_s: 30,
+            tls: Tls::default(),
             live: Live::default(),
             matchmaking: Matchmaking::default(),
             fleet: Fleet::default(),
@@ -157,6 +170,9 @@ impl Settings {
         {
             bail!("public_url: `{url}` does not start with http:// or https://");
         }
+        if self.tls.certificate.is_some() != self.tls.key.is_some() {
+            bail!("tls.certificate and tls.key: each needs the other");
+        }
         self.app.parse::<amphi_shared_wire::AppId>().with_context(|| format!("app: `{}`", self.app))?;
         Ok(self)
     }
@@ -177,7 +193,15 @@ impl Settings {
 
     /// Address that people type into a browser.
     pub(crate) fn public_url(&self, listen: SocketAddr) -> String {
-        self.public_url.clone().unwrap_or_else(|| format!("http://{}", reachable(listen)))
+        let scheme = if self.tls.files().is_some() { "https" } else { "http" };
+        self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", reachable(listen)))
+    }
+}
+
+impl Tls {
+    /// The files to serve, when there are any.
+    pub(crate) fn files(&self) -> Option<TlsFiles> {
+        Some(TlsFiles { certificate: self.certificate.clone()?, key: self.key.clone()? })
     }
 }
 

@@ -195,6 +195,7 @@ impl Roles {
             routes: self.routes(signal)?,
             verifier: self.keyring.verifier(),
             clock: self.clock,
+            tls: self.settings.tls.files(),
             sessions,
         })?)
     }

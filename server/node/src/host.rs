@@ -101,6 +101,7 @@ impl GameHost {
             routes: routes::routes(&events, Arc::clone(&draining)),
             verifier: verifier.clone(),
             clock,
+            tls: None,
             sessions: Some(Sessions {
                 certificate: Certificate::from_der(start.tls.cert_der.clone(), start.tls.key_der.clone()),
                 origins: Origins::Any,

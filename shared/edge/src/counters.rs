@@ -14,7 +14,7 @@ pub enum Refused {
     UdpNoise,
     /// A TLS client that speaks none of our protocols (ALPN).
     Alpn,
-    /// A QUIC or WebTransport handshake that failed otherwise.
+    /// A TLS, QUIC or WebTransport handshake that failed otherwise.
     Handshake,
     /// No Hello in time.
     HandshakeTimeout,

@@ -24,4 +24,4 @@ pub mod shutdown;
 pub mod telemetry;
 
 pub use counters::{Counters, Refused};
-pub use listener::{BindError, ListenConfig, Listener, Listening, Origins, Sessions};
+pub use listener::{BindError, ListenConfig, Listener, Listening, Origins, Sessions, TlsError, TlsFiles};

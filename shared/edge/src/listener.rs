@@ -5,6 +5,7 @@ mod admission;
 mod bind;
 mod stream;
 mod tcp;
+mod tls;
 mod ws;
 
 use std::net::SocketAddr;
@@ -26,6 +27,9 @@ use crate::session::{Incoming, Transport};
 pub(crate) use addresses::Addresses;
 pub(crate) use admission::{OVERLOADED_RETRY_MS, Place, Shared};
 pub use bind::BindError;
+use tcp::Tcp;
+use tls::Tls;
+pub use tls::{TlsError, TlsFiles};
 
 /// Connections that may wait for the node's decision. Beyond: refuse with `Overloaded`.
 const INCOMING_MAX: usize = 256;
@@ -63,6 +67,8 @@ pub struct ListenConfig {
     pub verifier: Verifier,
     /// The process's clock.
     pub clock: Clock,
+    /// Certificate of the TCP port: its first byte then tells HTTPS and WSS from plain HTTP, which stays.
+    pub tls: Option<TlsFiles>,
     /// Takes sessions too; without it there is only HTTP and no UDP socket.
     pub sessions: Option<Sessions>,
 }
@@ -84,6 +90,8 @@ impl Listener {
         let counters = Counters::new();
         let origins = config.sessions.as_ref().map(|sessions| sessions.origins.clone()).unwrap_or_default();
         let shared = Arc::new(Shared::new(config.clock, counters.clone(), origins, incoming));
+        let tls =
+            config.tls.map(Tls::new).transpose().map_err(|error| BindError::other(local_addr, error))?.map(Arc::new);
         let mut tasks = JoinSet::new();
         let (mut certificates, mut quic) = (None, None);
         if let (Some(sessions), Some(udp)) = (&config.sessions, sockets.udp) {
@@ -104,8 +112,11 @@ impl Listener {
         }
         let router = http::build(config.routes, context, upgrade);
         let tcp = tokio::net::TcpListener::from_std(sockets.tcp).map_err(|e| BindError::other(local_addr, e))?;
-        tasks.spawn(tcp::accept(tcp, router, counters.clone()));
-        Ok(Listening { local_addr, certificates, incoming: receiver, counters, shared, quic, web_sockets, tasks })
+        tasks.spawn(Tcp { router, counters: counters.clone(), tls: tls.clone() }.accept(tcp));
+        if let Some(tls) = &tls {
+            tasks.spawn(Arc::clone(tls).watch());
+        }
+        Ok(Listening { local_addr, certificates, incoming: receiver, counters, shared, quic, web_sockets, tls, tasks })
     }
 }
 
@@ -122,11 +133,13 @@ pub struct Listening {
     certificates: Option<Arc<Certificates>>,
     quic: Option<QuicThread>,
     web_sockets: Option<WsThread>,
+    tls: Option<Arc<Tls>>,
     tasks: JoinSet<()>,
 }
 
 impl Listening {
-    /// The ways to open a session here for clients that know this machine as `host`, best first.
+    /// The ways to open a session here for clients that know this machine as `host`, best first. `wss` takes the place of
+    /// `ws` when there is a certificate that a CA has signed; it must hold that name.
     pub fn endpoints(&self, host: &str, region: &str) -> Vec<proto::Endpoint> {
         let Some(certificates) = &self.certificates else {
             return Vec::new();
@@ -135,6 +148,7 @@ impl Listening {
             certificates.sha256(self.shared.clock.now()).iter().map(|hash| hash.to_vec().into()).collect();
         let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
         let port = self.local_addr.port();
+        let ws = if self.tls.is_some() { "wss" } else { "ws" };
         let endpoint = |transport: Transport, url: String, hashed: bool| proto::Endpoint {
             transport: transport.as_str().to_owned(),
             url,
@@ -144,7 +158,7 @@ impl Listening {
         vec![
             endpoint(Transport::Quic, format!("quic://{host}:{port}"), true),
             endpoint(Transport::WebTransport, format!("https://{host}:{port}{SESSION_PATH}"), true),
-            endpoint(Transport::WebSocket, format!("ws://{host}:{port}{SESSION_PATH}"), false),
+            endpoint(Transport::WebSocket, format!("{ws}://{host}:{port}{SESSION_PATH}"), false),
         ]
     }
 
@@ -158,6 +172,14 @@ impl Listening {
         let renewed =
             certificates.map(|certificates| certificates.renew(certificate.clone())).collect::<Result<(), _>>();
         renewed.map_err(|error| BindError::other(self.local_addr, error))
+    }
+
+    /// Reads the certificate files of the TCP port again, as happens within 10 s after they changed.
+    ///
+    /// # Errors
+    /// They are not right, or there are none; the old certificate stays in use.
+    pub fn reload_tls(&self) -> Result<(), TlsError> {
+        self.tls.as_ref().ok_or(TlsError::Absent)?.reload()
     }
 
     /// Closes the port. Connections that are still open are closed with `Draining`; their packets get up to `grace`

@@ -46,6 +46,9 @@ pub const CONNECTS_PER_S_MAX: u32 = 32;
 pub const CONNECTS_BURST_MAX: u32 = 256;
 /// Addresses whose new connections are counted, per transport. Beyond: all start anew.
 pub const ADDRESSES_MAX: usize = 4_096;
+/// TLS handshakes on the TCP port of one listener that go on at a time. Beyond: the client waits, for at most
+/// [`HANDSHAKE_MS_MAX`].
+pub const TLS_HANDSHAKES_MAX: usize = 1_024;
 /// Attached connections of one listener. Beyond: refuse with `Overloaded`.
 pub const CONNECTIONS_MAX: usize = 16_384;
 /// Frames between a network task and the owner of its session, each way. Beyond: close with `SlowReader` or `RateLimited`.

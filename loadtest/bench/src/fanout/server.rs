@@ -37,6 +37,7 @@ async fn run(work: Work, ready: impl FnOnce(String)) -> anyhow::Result<()> {
         routes: live.routes(),
         verifier: keyring.verifier(),
         clock,
+        tls: None,
         sessions: Some(Sessions {
             certificate: Certificate::load_or_create(data.path(), clock.now())?,
             origins: Origins::Any,

@@ -15,10 +15,12 @@ use prost::Message as _;
 use quinn::crypto::rustls::QuicClientConfig;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{self, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use web_transport_quinn::{RecvStream, SendStream, SessionError, WebTransportError};
 
 use crate::server::patient;
@@ -155,9 +157,30 @@ pub(crate) fn config(alpn: &[&[u8]]) -> quinn::ClientConfig {
     quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()))
 }
 
+/// What a WebSocket runs on.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
+
+/// A TLS connection that trusts any certificate, and the one it was shown.
+pub(crate) async fn connect_tls(server: SocketAddr) -> (tokio_rustls::client::TlsStream<TcpStream>, Vec<u8>) {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
+        .with_no_client_auth();
+    let stream = TcpStream::connect(server).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = patient(TlsConnector::from(Arc::new(config)).connect(name, stream)).await.unwrap();
+    let shown = stream.get_ref().1.peer_certificates().unwrap()[0].to_vec();
+    (stream, shown)
+}
+
 /// A client over WebSocket.
 pub(crate) struct Ws {
-    pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    pub(crate) socket: WebSocketStream<Box<dyn Duplex>>,
 }
 
 impl Ws {
@@ -171,7 +194,21 @@ impl Ws {
         if let Some(origin) = origin {
             request.headers_mut().insert("origin", origin.parse().unwrap());
         }
-        let (socket, _) = patient(tokio_tungstenite::connect_async(request)).await?;
+        Self::over(Box::new(TcpStream::connect(server).await?), request).await
+    }
+
+    /// Under TLS.
+    pub(crate) async fn secure(server: SocketAddr) -> Self {
+        let mut request = format!("ws://{server}/session").into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", "amphi.v1".parse().unwrap());
+        Self::over(Box::new(connect_tls(server).await.0), request).await.unwrap()
+    }
+
+    async fn over(
+        stream: Box<dyn Duplex>,
+        request: tungstenite::handshake::client::Request,
+    ) -> Result<Self, tungstenite::Error> {
+        let (socket, _) = patient(tokio_tungstenite::client_async(request, stream)).await?;
         Ok(Self { socket })
     }
 
@@ -189,8 +226,7 @@ impl Ws {
                 request.headers_mut().insert(name, value.parse().unwrap());
             }
         }
-        let (socket, _) = patient(tokio_tungstenite::connect_async(request)).await?;
-        Ok(Self { socket })
+        Self::over(Box::new(TcpStream::connect(server).await?), request).await
     }
 
     /// A connection that has said Hello.

@@ -8,3 +8,5 @@ mod http;
 mod quic;
 mod server;
 mod sessions;
+mod tls;
+mod websocket;
