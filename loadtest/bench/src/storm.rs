@@ -115,7 +115,6 @@ async fn run(node: &mut Node, way: Way, viewers: usize) -> anyhow::Result<Storm>
     while let Some(ended) = clients.join_next().await {
         ended??;
     }
-    ensure!(times.len() == viewers, "not everyone came back");
     Ok(Storm {
         seconds: times.last().copied().unwrap_or(0.0),
         p50_s: times[times.len() / 2],

@@ -21,7 +21,7 @@ const WIRE_LANES: [Lane; 7] = [LANE_CONTROL, 2, 3, 4, 5, 6, 7];
 /// Packets in a thousand that the network loses each way.
 const LOSS_PERMILLE: u64 = 20;
 /// Time between two messages of a client.
-const SEND_EVERY: Micros = Micros::from_millis(5);
+const SEND_EVERY: Micros = Micros::from_millis(20);
 /// Nothing at all may take longer.
 const PATIENCE: Micros = Micros::from_secs(30);
 /// Pause after a dial that failed.
