@@ -4,9 +4,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use amphi_shared_edge::TlsFiles;
+use amphi_shared_edge::host::JournalLimits;
 use anyhow::{Context, Result, bail};
 use config::{Config, Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
+
+/// One hour, s.
+const HOUR_S: u64 = 3_600;
 
 /// Everything an operator may set. `amphi config` prints it as it applies.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -96,6 +100,10 @@ pub(crate) struct Fleet {
     pub(crate) host_listen: Option<SocketAddr>,
     /// Name or address under which clients reach the hosts; the default is that of `public_url`, else where they listen.
     pub(crate) public_host: Option<String>,
+    /// Hours that the journal of a match is kept after its end.
+    pub(crate) journal_age_h_max: u64,
+    /// MiB of journals that are kept; the oldest go first.
+    pub(crate) journal_mib_max: u64,
     /// `postgres://…`; the default is `<data>/fleet.db`.
     pub(crate) database: Option<String>,
 }
@@ -135,7 +143,19 @@ impl Default for Fleet {
             idle_stop_s: 60,
             host_listen: None,
             public_host: None,
+            journal_age_h_max: JournalLimits::default().age_s_max / HOUR_S,
+            journal_mib_max: JournalLimits::default().bytes_max >> 20,
             database: None,
+        }
+    }
+}
+
+impl Fleet {
+    /// What is kept of journals.
+    pub(crate) fn journals(&self) -> JournalLimits {
+        JournalLimits {
+            age_s_max: self.journal_age_h_max.saturating_mul(HOUR_S),
+            bytes_max: self.journal_mib_max.saturating_mul(1 << 20),
         }
     }
 }

@@ -168,6 +168,7 @@ impl Roles {
             host_listen,
             public_host,
             data_dir: self.data.folder().to_owned(),
+            journals: settings.journals(),
             fleet_url: self.own_url(),
             match_url: self.url_of(self.settings.matchmaking.url.as_ref()),
             live_url: self.url_of(self.settings.live.url.as_ref()),

@@ -125,6 +125,7 @@ impl GameHost {
             admission: Admission::new(start.app.clone(), game.clone(), verifier),
             game,
             data_dir: start.data_dir,
+            journals: start.journals,
             rooms_max: rooms_max as usize,
             reports,
             events: events.clone(),
