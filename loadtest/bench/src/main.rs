@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program: its report is its output")]
 
+mod chain;
 mod codec;
 mod datagrams;
 mod fanout;

@@ -1,4 +1,4 @@
-//! A node as `amphi up` runs it, in one process: the live role on one port, and a match host on another.
+//! A node as `amphi up` runs it, in one process: the live role on one port, plain and TLS, and a match host on another.
 //!
 //! What takes part in a bench needs tokens and internal calls, so the load reads the keyring from the node's data.
 
@@ -24,6 +24,7 @@ use amphi_streaming_node::{LiveConfig, LiveRole};
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::chain;
 use crate::harness::{Scale, Server, Stage};
 use crate::serve::Serve;
 
@@ -71,6 +72,7 @@ async fn run(work: Work, mut stage: Stage) -> anyhow::Result<()> {
         routes: live.routes().merge(fleet()),
         verifier: keyring.verifier(),
         clock,
+        tls: Some(chain::write(data.path())?),
         sessions: Some(Sessions { certificate: certificate.clone(), origins: Origins::Any }),
     })?;
     let start = || host_start(&keyring, clock, (listening.local_addr, data.path(), &certificate));

@@ -16,6 +16,7 @@ use amphi_shared_wire::{Code, Micros, Rng, Seed, SessionId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use crate::chain;
 use crate::harness::Stage;
 
 /// Events that wait for the owner, as for a room worker.
@@ -58,12 +59,13 @@ pub(crate) fn serve<S: Default + 'static>(
     run: impl FnOnce(Owner<S>) + Send + 'static,
 ) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let clock = Clock::start();
+        let (clock, folder) = (Clock::start(), tempfile::tempdir()?);
         let mut listening = Listener::bind(ListenConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             routes: Routes::new(),
             verifier: Keyring::generate().verifier(),
             clock,
+            tls: Some(chain::write(folder.path())?),
             sessions: Some(Sessions { certificate: Certificate::generate(clock.now())?, origins: Origins::Any }),
         })?;
         let (admit, incoming) = thread_mpsc::channel();

@@ -8,17 +8,22 @@
 //! A goal is a bound for everyone, so the figures are 95th percentiles; medians stand beside them. WebSocket clients
 //! wait for the answer to their upgrade before they say Hello, as RFC 6455 section 4.1 asks of them and as browsers do.
 //!
+//! A match host has no certificate of a CA, so `wss` comes back to a listener whose owner sends a state each tick.
+//!
 //! `bytes` are what the session layer says for a resume both ways (Hello, Welcome, and what they resend), without the
 //! snapshot; `handshake_bytes` everything else on the wire until then, over native QUIC without early data.
 
 mod player;
+mod ticker;
 
 use std::time::Duration;
 
-use crate::harness::{Bench, Contestant, Sample, Scale};
+use crate::harness::{Bench, Contestant, Sample, Scale, Server};
 use crate::load::{Shape, Way};
 use crate::node::{self, Node};
+use crate::serve::Serve;
 use player::Player;
+pub(crate) use ticker::serve as serve_ticker;
 
 /// Time from client to server, and back again.
 const DELAY: Duration = Duration::from_millis(25);
@@ -35,9 +40,13 @@ pub(crate) fn bench(scale: Scale) -> Bench {
 
 fn ours(scale: Scale, resumes: usize) -> anyhow::Result<Sample> {
     let mut sample = Sample::new().with("rtt_ms", player::rtt_ms(resumes)?);
-    for (name, way) in
-        [("quic0", Way::Quic0), ("quic", Way::Quic), ("webtransport", Way::WebTransport), ("ws", Way::Ws)]
-    {
+    for (name, way) in [
+        ("quic0", Way::Quic0),
+        ("quic", Way::Quic),
+        ("webtransport", Way::WebTransport),
+        ("ws", Way::Ws),
+        ("wss", Way::Wss),
+    ] {
         sample =
             sample.and(match_of(scale, way, async |mut player| come_back(&mut player, (name, way), resumes).await)?);
     }
@@ -57,11 +66,16 @@ fn match_of(
     way: Way,
     play: impl AsyncFnOnce(Player) -> anyhow::Result<Sample>,
 ) -> anyhow::Result<Sample> {
-    let mut node = Node::start(scale, node::Work { host: true })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let sample = runtime.block_on(async { play(Player::join(&mut node, way).await?).await })?;
+    let (sample, server) = if way == Way::Wss {
+        let server = Server::start(scale, Serve::Ticker)?;
+        (runtime.block_on(async { play(Player::join_ticker(server.ready(), way).await?).await })?, server)
+    } else {
+        let mut node = Node::start(scale, node::Work { host: true })?;
+        (runtime.block_on(async { play(Player::join(&mut node, way).await?).await })?, node.server)
+    };
     drop(runtime);
-    node.server.stop()?;
+    server.stop()?;
     Ok(sample)
 }
 

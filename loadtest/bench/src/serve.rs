@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::harness::Stage;
-use crate::{datagrams, fanout, messages, node};
+use crate::{datagrams, fanout, messages, node, resume};
 
 /// A server of a bench, with its work.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -14,6 +14,8 @@ pub(crate) enum Serve {
     Node(node::Work),
     /// One side of `datagrams`.
     Datagrams(datagrams::Kind),
+    /// The stand-in for a match host in `resume`.
+    Ticker,
     /// The owner of the sessions of `messages`.
     Messages(messages::Work),
 }
@@ -28,6 +30,7 @@ impl Serve {
             Self::Fanout(kind, work) => kind.serve(work, stage),
             Self::Node(work) => node::serve(work, stage),
             Self::Datagrams(kind) => kind.serve(stage),
+            Self::Ticker => resume::serve_ticker(stage),
             Self::Messages(work) => messages::serve(work, stage),
         }
     }

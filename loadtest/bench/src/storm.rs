@@ -44,7 +44,11 @@ pub(crate) fn bench(scale: Scale) -> Bench {
 
 fn ours(scale: Scale, viewers: usize) -> anyhow::Result<Sample> {
     let plain = storm(scale, Way::Ws, viewers)?;
-    let sample = Sample::new().with("plain_s", plain.seconds).with("tick_us_p99", plain.tick_us_p99);
+    let tls = storm(scale, Way::Wss, viewers)?;
+    let tick_us_p99 = plain.tick_us_p99.max(tls.tick_us_p99);
+    let sample =
+        Sample::new().with("plain_s", plain.seconds).with("tls_s", tls.seconds).with("tick_us_p99", tick_us_p99);
+    let sample = sample.beside("tls_p50_s", tls.p50_s).beside("tls_dials_per_viewer", tls.dials);
     let sample = sample.beside("plain_p50_s", plain.p50_s).beside("plain_dials_per_viewer", plain.dials);
     Ok(sample.beside("calm_tick_us_p99", plain.calm_tick_us_p99))
 }

@@ -25,6 +25,9 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
 pub(super) fn measure(work: Work, scale: Scale) -> anyhow::Result<Sample> {
     let cost = |way| cost(work, scale, way);
     let sample = cost(Way::Ws)?.named("ws_");
+    let wss = cost(Way::Wss)?;
+    let sample =
+        sample.with("wss_kib", wss.kib).beside("wss_cpu_us", wss.cpu_us).beside("wss_connect_s", wss.connect_s);
     let sample = sample.and(cost(Way::WebTransport)?.named("webtransport_"));
     Ok(sample.and(cost(Way::Quic)?.beside("quic_")))
 }

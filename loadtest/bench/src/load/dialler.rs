@@ -25,7 +25,6 @@ pub(crate) enum Way {
     /// WebSocket.
     Ws,
     /// WebSocket over TLS; a client that comes back shows its ticket.
-    #[allow(dead_code, reason = "the listener takes no TLS over TCP yet")]
     Wss,
     /// Native QUIC, a full handshake.
     Quic,

@@ -13,6 +13,7 @@ use anyhow::{Context, bail};
 use super::{DELAY, SHAPE};
 use crate::load::{Client, Dialler, TcpProxy, UdpProxy, Way, Wire};
 use crate::node::{self, Node};
+use crate::owner;
 
 /// The lanes of a match session.
 const LANES: [Lane; 3] = [LANE_CONTROL, LANE_ROOM, LANE_BULK];
@@ -64,7 +65,8 @@ impl Path {
 /// A seat in a match, and how it is reached.
 pub(super) struct Player {
     client: Client,
-    decoder: SnapshotDecoder,
+    /// Reads a host's snapshots; the stand-in's need no reading.
+    decoder: Option<SnapshotDecoder>,
     clock: Clock,
     host: SocketAddr,
     way: Way,
@@ -85,18 +87,26 @@ impl Player {
             schema_hash: game.schema().hash(),
             ..ConnectRequest::default()
         };
-        let config = Config { path_silent_after: Some(PATH_SILENT), ..Config::default() };
         let host = node.host.context("the node has no host")?;
-        let mut player = Self {
-            client: Client::with(node.clock, config, request),
-            decoder: SnapshotDecoder::new(game.schema().clone()),
-            clock: node.clock,
-            host,
-            way,
-            dialler: Dialler::new()?,
-            path: Path::new(way, host)?,
-            played: 0,
-        };
+        let decoder = SnapshotDecoder::new(game.schema().clone());
+        Self::start((node.clock, request), (way, host), Some(decoder)).await
+    }
+
+    /// The same at the stand-in for a host.
+    pub(super) async fn join_ticker(ready: &str, way: Way) -> anyhow::Result<Self> {
+        let host = serde_json::from_str::<owner::Ready>(ready)?.address;
+        Self::start((Clock::start(), ConnectRequest::default()), (way, host), None).await
+    }
+
+    async fn start(
+        (clock, request): (Clock, ConnectRequest),
+        (way, host): (Way, SocketAddr),
+        decoder: Option<SnapshotDecoder>,
+    ) -> anyhow::Result<Self> {
+        let config = Config { path_silent_after: Some(PATH_SILENT), ..Config::default() };
+        let client = Client::with(clock, config, request);
+        let (path, dialler) = (Path::new(way, host)?, Dialler::new()?);
+        let mut player = Self { client, decoder, clock, host, way, dialler, path, played: 0 };
         let (wire, _) = player.open(&player.path).await?;
         player.client.dial(wire);
         player.first_state().await?;
@@ -189,7 +199,9 @@ impl Player {
     /// True for a snapshot that could be applied.
     fn note(&mut self, event: Event) -> anyhow::Result<bool> {
         match event {
-            Event::Datagram { lane: LANE_SNAPSHOT, payload } => Ok(self.decoder.decode(&payload).is_ok()),
+            Event::Datagram { lane: LANE_SNAPSHOT, payload } => {
+                Ok(self.decoder.as_mut().is_none_or(|decoder| decoder.decode(&payload).is_ok()))
+            }
             Event::Refused(refusal) => bail!("refused: {}: {}", refusal.code, refusal.message),
             Event::Closed { code, message } => bail!("closed: {code}: {message}"),
             Event::LaneLost { lane, code } => bail!("lane {lane} was lost: {code}"),
