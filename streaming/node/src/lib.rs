@@ -10,14 +10,12 @@ mod config;
 mod home;
 mod http;
 mod metrics;
-mod name;
 mod overview;
 mod people;
 mod role;
 mod shard;
 
 pub use config::LiveConfig;
-pub use name::DisplayName;
 pub use overview::LiveOverview;
 pub use people::add_account;
 pub use role::{LiveError, LiveRole};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use amphi_shared_auth::{Keyring, OneTimeCode, Role, UserToken, random_bytes};
+use amphi_shared_auth::{DisplayName, Keyring, OneTimeCode, Role, UserToken, random_bytes};
 use amphi_shared_edge::clock::Clock;
 use amphi_shared_edge::http::Problem;
 use amphi_shared_session::RateLimit;
@@ -12,7 +12,7 @@ use amphi_shared_store::{LiveStore, StoredUser};
 use amphi_shared_wire::{Code, Micros, Rng, Seed, UserId};
 use serde::Serialize;
 
-use crate::{DisplayName, LiveConfig};
+use crate::LiveConfig;
 
 /// Addresses whose sign-ins are counted. Beyond: those that rest are forgotten, else refuse with `Overloaded`.
 const ADDRESSES_MAX: usize = 65_536;

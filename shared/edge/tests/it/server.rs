@@ -10,7 +10,7 @@ use amphi_shared_edge::clock::Clock;
 use amphi_shared_edge::http::Routes;
 use amphi_shared_edge::session::{Incoming, PipeEvent, PipeEventKind, PipeHandle, PipeId};
 use amphi_shared_edge::{Counters, ListenConfig, Listener, Listening, Origins, Refused, Sessions};
-use amphi_shared_wire::{AppId, Code, Lane, Micros, UserId};
+use amphi_shared_wire::{AppId, Code, Lane, Micros, TokenId, UserId};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -116,10 +116,13 @@ impl Server {
 
     pub(crate) fn user_token(&self, role: Role) -> String {
         let token = UserToken {
+            id: TokenId::from_bits(1),
             user: UserId::from_bits(7),
             app: AppId::default(),
             name: "Ada".into(),
             role,
+            subscribe: Vec::new(),
+            issued: self.clock.now(),
             expires: self.in_a_minute(),
         };
         self.keyring.mint_user(self.clock.now(), &token)

@@ -10,7 +10,7 @@ use amphi_shared_edge::shutdown::Shutdown;
 use amphi_shared_edge::{ListenConfig, Listener, Origins, Sessions};
 use amphi_shared_store::{LiveStore, Location};
 use amphi_shared_wire::proto::{Payload, PublishBatch, PublishBatchReply, ServicePublication, payload::Kind};
-use amphi_shared_wire::{AppId, Micros, UserId};
+use amphi_shared_wire::{AppId, Micros, TokenId, UserId};
 use amphi_streaming_node::{LiveConfig, LiveRole};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -96,10 +96,13 @@ impl House {
     pub(crate) fn token(&self, app: &str, expires_in: Micros) -> String {
         let now = self.clock.now();
         let token = UserToken {
+            id: TokenId::from_bits(1),
             user: UserId::from_bits(7),
             app: app.parse::<AppId>().unwrap(),
             name: "Ada".to_owned(),
             role: Role::Guest,
+            subscribe: Vec::new(),
+            issued: now,
             expires: now + expires_in,
         };
         self.keyring.mint_user(now, &token)
