@@ -128,7 +128,8 @@ impl Issuer {
         let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
         let key = self.key(&keys, header).ok_or(Code::TokenKeyUnknown)?;
         let claims = self.signed(key, header, token)?;
-        let (issued, expires) = (micros(claims.iat).ok_or(Code::TokenInvalid)?, micros(claims.exp).ok_or(Code::TokenInvalid)?);
+        let (issued, expires) =
+            (micros(claims.iat).ok_or(Code::TokenInvalid)?, micros(claims.exp).ok_or(Code::TokenInvalid)?);
         if expires > issued + LIFE_MAX || claims.sub.is_empty() {
             return Err(Code::TokenInvalid);
         }

@@ -140,7 +140,8 @@ impl Keyring {
         let old = self.keys();
         let mut keys = old.keys.clone();
         // The age of the first key counts from the first time that somebody asks.
-        let dated = keys.iter_mut().filter(|key| key.signs_from == Micros(0)).map(|key| key.signs_from = now).count() > 0;
+        let dated =
+            keys.iter_mut().filter(|key| key.signs_from == Micros(0)).map(|key| key.signs_from = now).count() > 0;
         let due = keys.last().is_some_and(|newest| newest.signs_from + rotation.every <= now + rotation.ahead);
         if due {
             keys.push(Key::fresh(now + rotation.ahead));
@@ -242,9 +243,7 @@ impl Keys {
     }
 
     fn from_file(file: &KeyringFile) -> Option<Self> {
-        let key = |key: &KeyFile| {
-            Key::from_pkcs8(URL_SAFE_NO_PAD.decode(&key.pkcs8).ok()?, Micros(key.signs_from_us))
-        };
+        let key = |key: &KeyFile| Key::from_pkcs8(URL_SAFE_NO_PAD.decode(&key.pkcs8).ok()?, Micros(key.signs_from_us));
         let keys: Vec<Key> = file.keys.iter().map(key).collect::<Option<_>>()?;
         let oldest = keys.first()?;
         let salt = match &file.salt {

@@ -106,7 +106,11 @@ mod tests {
         assert_eq!(list.insert(NOW, token(0)), Ok(()), "one that is known fits");
         assert!(list.contains(TokenId::from_bits(7), UserId::from_bits(1), NOW));
         let user = Revoked::User { user: UserId::from_bits(1), before: NOW };
-        assert_eq!(list.insert(NOW, Revocation { what: user, expires: END }), Ok(()), "people have a list of their own");
+        assert_eq!(
+            list.insert(NOW, Revocation { what: user, expires: END }),
+            Ok(()),
+            "people have a list of their own"
+        );
         assert_eq!(list.insert(END, token(u128::MAX)), Ok(()));
     }
 

@@ -18,6 +18,7 @@ pub mod endpoint;
 pub mod host;
 pub mod http;
 mod inbound;
+pub mod keys;
 mod listener;
 mod network;
 pub mod service;

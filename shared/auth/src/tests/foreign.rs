@@ -149,7 +149,11 @@ fn what_is_meant_for_others_is_refused_by_name() {
     let check = |change: fn(&mut Value), code| {
         let mut claims = claims();
         change(&mut claims);
-        assert_eq!(verifier.user(NOW, &keys.eddsa(&json!({"alg": "EdDSA", "kid": "ed"}), &claims)), Err(code), "{claims}");
+        assert_eq!(
+            verifier.user(NOW, &keys.eddsa(&json!({"alg": "EdDSA", "kid": "ed"}), &claims)),
+            Err(code),
+            "{claims}"
+        );
     };
     check(|c| c["iss"] = json!("https://evil.example.org/"), Code::TokenIssuer);
     check(|c| c["iss"] = json!("amphi"), Code::TokenInvalid);

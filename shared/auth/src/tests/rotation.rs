@@ -15,11 +15,8 @@ pub(super) fn signed(keyring: &Keyring, claims: &Value) -> String {
     let pkcs8 = URL_SAFE_NO_PAD.decode(file["keys"][0]["pkcs8"].as_str().expect("a key")).expect("base64url");
     let pair = Ed25519KeyPair::from_pkcs8(&pkcs8).expect("a key");
     let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": kid(keyring)});
-    let message = format!(
-        "{}.{}",
-        URL_SAFE_NO_PAD.encode(header.to_string()),
-        URL_SAFE_NO_PAD.encode(claims.to_string())
-    );
+    let message =
+        format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
     let signature = URL_SAFE_NO_PAD.encode(pair.sign(message.as_bytes()));
     format!("{message}.{signature}")
 }

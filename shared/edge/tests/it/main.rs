@@ -5,5 +5,6 @@
 mod client;
 mod hostile;
 mod http;
+mod keys;
 mod server;
 mod sessions;

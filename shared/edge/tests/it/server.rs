@@ -115,6 +115,10 @@ impl Server {
     }
 
     pub(crate) fn user_token(&self, role: Role) -> String {
+        self.user_token_of(&self.keyring, role)
+    }
+
+    pub(crate) fn user_token_of(&self, keyring: &Keyring, role: Role) -> String {
         let token = UserToken {
             id: TokenId::from_bits(1),
             user: UserId::from_bits(7),
@@ -125,7 +129,7 @@ impl Server {
             issued: self.clock.now(),
             expires: self.in_a_minute(),
         };
-        self.keyring.mint_user(self.clock.now(), &token)
+        keyring.mint_user(self.clock.now(), &token)
     }
 
     pub(crate) fn service_token(&self, scope: Scope) -> String {
