@@ -1,12 +1,15 @@
 //! The shard: one thread that owns the hub and every home session.
 
+mod stock;
+
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use amphi_shared_auth::{Revoked, UserToken, Verifier, random_bytes};
 use amphi_shared_edge::clock::Clock;
-use amphi_shared_edge::session::{Broadcast, Incoming, PipeEvent, PipeEventKind};
+use amphi_shared_edge::http::Events;
+use amphi_shared_edge::session::{Broadcast, Incoming, PipeEvent, PipeEventKind, Transport};
 use amphi_shared_edge::shutdown::Shutdown;
 use amphi_shared_session::{Event, Output, PipeId, PipeInfo, RateTable, Refusal, SendError, ServerParams, Session};
 use amphi_shared_wire::proto::{ServicePublication, TopicRequest, topic_request};
@@ -16,10 +19,12 @@ use bytes::Bytes;
 use prost::Message;
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub(crate) use self::stock::EventsWish;
 use crate::LiveConfig;
 use crate::home::{Home, HomeToken, Homes, Pipe};
 use crate::metrics::{self, ShardCounters};
 use crate::overview::LiveOverview;
+use crate::stock::Stocks;
 
 /// Events taken from the mailbox before other things get their turn.
 const BATCH: usize = 256;
@@ -32,6 +37,8 @@ pub(crate) enum Command {
     Publish { publications: Vec<ServicePublication>, reply: oneshot::Sender<Vec<u64>> },
     /// Ends the sessions of revoked tokens.
     Revoke(Revoked),
+    /// Begins server-sent events, and answers whether they did.
+    Events { wish: EventsWish, events: Events, reply: oneshot::Sender<Result<(), Refusal>> },
 }
 
 /// Where a shard's work comes from.
@@ -56,6 +63,8 @@ pub(crate) struct Shard {
     config: ShardConfig,
     hub: Hub,
     homes: Homes,
+    /// Readers without a session.
+    stocks: Stocks,
     ids: Rng,
     mailbox: mpsc::Sender<PipeEvent>,
     events: mpsc::Receiver<PipeEvent>,
@@ -89,6 +98,7 @@ impl Shard {
         Self {
             hub: Hub::new(config.live.hub.clone(), seed.split("hub")),
             homes: Homes::default(),
+            stocks: Stocks::default(),
             ids: seed.split("ids").rng(),
             mailbox,
             events,
@@ -138,11 +148,13 @@ impl Shard {
 
     /// A draining node is done when nobody is left.
     fn is_done(&self) -> bool {
-        self.leaving.is_some() && self.homes.len() == 0
+        self.leaving.is_some() && self.homes.len() + self.stocks.len() == 0
     }
 
     fn handle_event(&mut self, now: Micros, event: PipeEvent) {
-        let Some(key) = self.homes.pipe(event.pipe).map(|pipe| pipe.session) else { return };
+        let Some(key) = self.homes.pipe(event.pipe).map(|pipe| pipe.session) else {
+            return self.handle_stock_event(now, event);
+        };
         let Some(home) = self.homes.get(key) else { return };
         match event.kind {
             PipeEventKind::Frame { lane, payload } => home.engine.handle_frame(now, event.pipe, lane, payload),
@@ -156,6 +168,16 @@ impl Shard {
         self.drain(now);
     }
 
+    fn handle_stock_event(&mut self, now: Micros, event: PipeEvent) {
+        let Some(key) = self.stocks.find(event.pipe) else { return };
+        match event.kind {
+            PipeEventKind::Frame { payload, .. } => self.handle_text(now, key, &payload),
+            PipeEventKind::Closed(_) => self.let_stock_go(now, key, None),
+            // A WebSocket of texts has none.
+            PipeEventKind::Datagram(_) => {}
+        }
+    }
+
     fn handle_command(&mut self, now: Micros, command: Command) {
         match command {
             Command::Publish { publications, reply } => {
@@ -164,6 +186,10 @@ impl Shard {
                 let _ = reply.send(offsets);
             }
             Command::Revoke(revoked) => self.revoke(now, &revoked),
+            Command::Events { wish, events, reply } => {
+                // The caller may have gone; then its events are gone too.
+                let _ = reply.send(self.handle_events(now, &wish, events));
+            }
         }
     }
 
@@ -177,6 +203,7 @@ impl Shard {
                 self.dirty.push_back(key);
             }
         }
+        self.revoke_stocks(now, revoked);
         self.drain(now);
     }
 
@@ -195,7 +222,10 @@ impl Shard {
     }
 
     fn handle_incoming(&mut self, now: Micros, incoming: Incoming) {
-        let pipe = self.homes.next_pipe();
+        if incoming.transport == Transport::WebSocketJson {
+            return self.handle_text_incoming(now, incoming);
+        }
+        let pipe = self.next_pipe();
         match self.admit(now, &incoming, pipe) {
             Ok(session) => {
                 let handle = incoming.accept(pipe, self.mailbox.clone());
@@ -237,7 +267,7 @@ impl Shard {
             self.counters.sessions_resumed += 1;
             return Ok(key);
         }
-        if self.homes.len() >= self.config.live.sessions_max {
+        if self.homes.len() + self.stocks.len() >= self.config.live.sessions_max {
             return Err(self.later(Code::Overloaded, Micros::from_secs(10)));
         }
         let id = SessionId::generate(now, &mut self.ids);
@@ -291,9 +321,11 @@ impl Shard {
             self.dirty.push_back(key);
             self.drain(now);
         }
+        self.end_stocks(now);
         self.hub.handle_timeout(now);
         self.drain(now);
         if now >= self.exported.0 + EXPORT_EVERY {
+            self.sweep_stocks(now);
             self.export(now);
         }
     }
@@ -301,7 +333,7 @@ impl Shard {
     fn next_timeout(&self) -> Micros {
         let leaving = self.leaving.as_ref().and_then(|leaving| leaving.last()).map(|(at, _)| *at);
         let hub = self.hub.poll_timeout().map(|(at, _)| at);
-        let others = [self.homes.next_due(), hub, leaving];
+        let others = [self.homes.next_due(), self.stocks.next_end(), hub, leaving];
         others.into_iter().flatten().fold(self.exported.0 + EXPORT_EVERY, Micros::min)
     }
 
@@ -314,6 +346,8 @@ impl Shard {
                 match output {
                     HubOutput::Send { session, payload } => self.send(now, session, payload),
                     HubOutput::Broadcast { alias, offset, payload } => self.broadcast(now, (alias, offset), payload),
+                    HubOutput::SendText { session, place, text } => self.send_text(now, session, place, &text),
+                    HubOutput::BroadcastText { place, text } => self.broadcast_text(now, place, &text),
                 }
             } else {
                 return;
@@ -416,19 +450,23 @@ impl Shard {
 
     fn handle_topic_message(&mut self, now: Micros, key: SessionKey, payload: Bytes) {
         let Some(Home { person, address, .. }) = self.homes.get(key) else { return };
+        let (person, address) = (person.clone(), *address);
         match TopicRequest::decode(payload) {
-            Ok(request) if matches!(request.kind, Some(topic_request::Kind::Publish(_))) => {
-                match self.publishes_by_address.check(now, *address) {
-                    Ok(()) => self.hub.handle_request(now, key, person, request),
-                    Err(wait) => {
-                        let why = "too many publications from this address in a short time";
-                        self.hub.refuse(key, request.id, Denied::later(Code::RateLimited, why, wait));
-                    }
-                }
-            }
-            Ok(request) => self.hub.handle_request(now, key, person, request),
+            Ok(request) => self.handle_request(now, (key, address), &person, request),
             Err(_) => self.close(now, key, Code::MessageInvalid),
         }
+    }
+
+    /// Lets a request through to the hub, unless its address publishes too often.
+    fn handle_request(&mut self, now: Micros, from: (SessionKey, IpAddr), person: &Person, request: TopicRequest) {
+        let (key, address) = from;
+        if matches!(request.kind, Some(topic_request::Kind::Publish(_)))
+            && let Err(wait) = self.publishes_by_address.check(now, address)
+        {
+            let why = "too many publications from this address in a short time";
+            return self.hub.refuse(key, request.id, Denied::later(Code::RateLimited, why, wait));
+        }
+        self.hub.handle_request(now, key, person, request);
     }
 
     fn close(&mut self, now: Micros, key: SessionKey, code: Code) {
@@ -440,7 +478,8 @@ impl Shard {
 
     /// Plans to close every session, evenly over the drain time, so that they do not all come back at once.
     fn start_drain(&mut self, now: Micros) {
-        let keys = self.homes.keys();
+        let mut keys = self.homes.keys();
+        keys.extend(self.stocks.keys());
         let step = self.config.live.drain.0 / keys.len().max(1) as u64;
         let seconds = keys.len() as f64 / f64::from(self.config.live.returns_per_s.max(1));
         self.returning = Micros((seconds * 1e6) as u64);
@@ -458,6 +497,8 @@ impl Shard {
             if let Some(home) = self.homes.get(key) {
                 home.engine.close_later(now, Code::Draining, Code::Draining.help(), retry_after_ms);
                 self.dirty.push_back(key);
+            } else {
+                self.let_stock_go(now, key, Some((Code::Draining, retry_after_ms)));
             }
         }
         self.leaving = Some(leaving);
@@ -470,7 +511,7 @@ impl Shard {
         let seconds = (now.since(at).0 as f64 / 1e6).max(1e-3);
         let overview = LiveOverview {
             sessions: self.homes.len() as u64,
-            attached: self.homes.pipes() as u64,
+            attached: (self.homes.pipes() + self.stocks.len()) as u64,
             topics: self.hub.topics() as u64,
             viewers: self.hub.viewers(),
             publications_per_s: (hub.publications - publications) as f64 / seconds,

@@ -100,13 +100,17 @@ impl Shared {
     /// For a network thread: reads the Hello and hands it to the node, whose decision comes as an order through
     /// `outlet`.
     pub(crate) fn offer(&self, first: Bytes, from: From, outlet: Arc<Outlet>) -> Result<(), Refusal> {
-        let hello = parse_hello(first).inspect_err(|refusal| self.counters.count(Refused::of(refusal.code)))?;
-        self.offer_hello(hello, from, outlet)
+        let hello = parse_hello(first.clone());
+        let hello = hello.inspect_err(|refusal| self.counters.count(Refused::of(refusal.code)))?;
+        self.offer_incoming(Incoming::of_thread((hello, first), from, outlet))
     }
 
     /// As [`Shared::offer`], for a Hello that was said otherwise.
     pub(crate) fn offer_hello(&self, hello: ClientHello, from: From, outlet: Arc<Outlet>) -> Result<(), Refusal> {
-        let incoming = Incoming::of_thread(hello, from, outlet);
+        self.offer_incoming(Incoming::of_thread((hello, Bytes::new()), from, outlet))
+    }
+
+    fn offer_incoming(&self, incoming: Incoming) -> Result<(), Refusal> {
         match self.incoming.try_send(incoming) {
             Ok(()) => Ok(()),
             Err(error) => {
@@ -127,7 +131,7 @@ impl Shared {
         outbox: &Arc<Outbox>,
     ) -> Result<Inbound, Refusal> {
         let hello = parse_hello(first).inspect_err(|refusal| self.counters.count(Refused::of(refusal.code)))?;
-        let From { transport, peer, origin } = from;
+        let From { transport, peer, origin, query: _ } = from;
         let offer = Offer { hello, transport, peer, origin, outbox: Arc::clone(outbox), clock: self.clock };
         let (incoming, decided) = Incoming::new(offer);
         if self.incoming.try_send(incoming).is_err() {

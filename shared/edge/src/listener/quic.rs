@@ -129,7 +129,10 @@ async fn open(incoming: quinn::Incoming, shared: &Shared) -> Option<(Session, Fr
     let data = connection.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
     let alpn = data.and_then(|data| data.protocol);
     if alpn.as_deref() == Some(ALPN_AMPHI) {
-        return Some((Session::raw(connection), From { transport: Transport::Quic, peer, origin: None }));
+        return Some((
+            Session::raw(connection),
+            From { transport: Transport::Quic, peer, origin: None, query: Vec::new() },
+        ));
     }
     if alpn.as_deref() != Some(ALPN_H3) {
         shared.counters.count(Refused::Alpn);
@@ -137,7 +140,7 @@ async fn open(incoming: quinn::Incoming, shared: &Shared) -> Option<(Session, Fr
         return None;
     }
     let (session, origin) = open_web_transport(connection, shared).await?;
-    Some((session, From { transport: Transport::WebTransport, peer, origin }))
+    Some((session, From { transport: Transport::WebTransport, peer, origin, query: Vec::new() }))
 }
 
 async fn connect(incoming: quinn::Incoming) -> Result<Connection, ConnectionError> {

@@ -96,6 +96,10 @@ pub struct Incoming {
     pub peer: SocketAddr,
     /// The page that opened the connection, as the browser says.
     pub origin: Option<String>,
+    /// What stood behind the `?` of the address: pairs, percent-decoded, without the token. Only WebSockets have one.
+    pub query: Vec<(String, String)>,
+    /// The first message of lane 0 as it came, to pass it on; empty when the Hello was made from the request.
+    pub first: Bytes,
     /// Whether lanes are independent of each other.
     pub kind: PipeKind,
     /// Bytes of the largest datagram the path takes, session header included; 0 when it takes none.
@@ -135,17 +139,25 @@ pub(crate) struct From {
     pub(crate) transport: Transport,
     pub(crate) peer: SocketAddr,
     pub(crate) origin: Option<String>,
+    pub(crate) query: Vec<(String, String)>,
 }
 
 impl Incoming {
+    /// The first parameter of this name in the address.
+    pub fn query(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
     /// A connection of a network thread; its decision arrives there as an order.
-    pub(crate) fn of_thread(hello: ClientHello, from: From, outlet: Arc<Outlet>) -> Self {
-        let From { transport, peer, origin } = from;
+    pub(crate) fn of_thread((hello, first): (ClientHello, Bytes), from: From, outlet: Arc<Outlet>) -> Self {
+        let From { transport, peer, origin, query } = from;
         Self {
             hello,
             transport,
             peer,
             origin,
+            query,
+            first,
             kind: kind(transport),
             max_datagram: outlet.max_datagram(),
             way: Way::Thread(Undecided(Some(outlet))),
@@ -159,6 +171,8 @@ impl Incoming {
             transport: offer.transport,
             peer: offer.peer,
             origin: offer.origin,
+            query: Vec::new(),
+            first: Bytes::new(),
             kind: kind(offer.transport),
             max_datagram: offer.outbox.max_datagram(),
             way: Way::Task { outbox: offer.outbox, decision, runtime: Handle::current(), clock: offer.clock },
