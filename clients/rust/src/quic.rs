@@ -185,7 +185,7 @@ impl<I: Input> Player<I> {
             .await
             .map_err(|_| unreachable("no answer".to_owned()))?
             .map_err(unreachable)?;
-        let info = PipeInfo { id: pipe, kind: PipeKind::Streams, max_datagram: link.max_datagram() };
+        let info = PipeInfo { id: pipe, kind: PipeKind::Streams, max_datagram: link.max_datagram(), early: false };
         self.links.push(link);
         if self.links.len() > LINKS_MAX {
             let oldest = self.links.remove(0);

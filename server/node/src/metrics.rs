@@ -12,6 +12,7 @@ pub(crate) struct Metrics {
     pub(crate) snapshot_bytes: Counter,
     pub(crate) joins: Counter,
     pub(crate) resumes: Counter,
+    pub(crate) slow_readers: Counter,
     pub(crate) journal_errors: Counter,
     pub(crate) rooms_lost: Counter,
 }
@@ -26,6 +27,7 @@ impl Metrics {
         describe_counter!("game_snapshot_bytes_total", "Bytes of snapshots sent");
         describe_counter!("game_joins_total", "People seated");
         describe_counter!("game_resumes_total", "Sessions that went on over another connection");
+        describe_counter!("game_slow_readers_total", "Connections closed because their reader was too slow");
         describe_counter!("game_journal_errors_total", "Journals that could not be written");
         describe_counter!("game_rooms_lost_total", "Rooms that ended by a fault");
         describe_counter!("game_refused_total", "Hellos refused, by code");
@@ -41,6 +43,7 @@ impl Metrics {
             snapshot_bytes: counter!("game_snapshot_bytes_total"),
             joins: counter!("game_joins_total"),
             resumes: counter!("game_resumes_total"),
+            slow_readers: counter!("game_slow_readers_total"),
             journal_errors: counter!("game_journal_errors_total"),
             rooms_lost: counter!("game_rooms_lost_total"),
         }

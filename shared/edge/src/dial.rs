@@ -92,7 +92,7 @@ impl Dialer {
             opened.unwrap_or_else(|_| Err(DialError::Connection(endpoint.url.clone(), "no answer".to_owned())))?;
         let datagrams = Datagrams::native(session.clone());
         let outbox = Outbox::new(datagrams, self.counters.clone());
-        let info = PipeInfo { id: pipe, kind: PipeKind::Streams, max_datagram: outbox.max_datagram() };
+        let info = PipeInfo { id: pipe, kind: PipeKind::Streams, max_datagram: outbox.max_datagram(), early: false };
         let inbound = Inbound::dialled((self.clock, self.counters.clone()), (pipe, mailbox));
         let streams = Streams { lanes, ..Streams::default() };
         tokio::spawn(streams::carry(session, streams, Arc::new(inbound), Arc::clone(&outbox)));

@@ -149,6 +149,17 @@ impl Hub {
         }
     }
 
+    /// Subscribes what a session read before it lost its connection. Answers come as if it had asked, with the id 0; a
+    /// topic that it may not read any more is `Unsubscribed`.
+    pub fn restore(&mut self, now: Micros, session: SessionKey, person: &Person, ask: Subscribe) {
+        let topic = ask.topic.clone();
+        if let Err(denied) = self.subscribe(now, (session, 0), person, ask) {
+            self.count(denied);
+            let code = denied.code.number();
+            self.reply((session, 0), topic_reply::Kind::Unsubscribed(Unsubscribed { topic, alias: 0, code }));
+        }
+    }
+
     /// Publishes for a service: the offset of the publication.
     ///
     /// `flags` bit 0 is [`FLAG_KEYFRAME`]; the other bits are the topic's own.

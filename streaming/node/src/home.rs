@@ -14,6 +14,8 @@ pub(crate) struct Home {
     pub(crate) engine: Session,
     /// The newest token's end: the session closes then.
     pub(crate) expires: Micros,
+    /// When it may be prolonged again.
+    pub(crate) refresh_at: Micros,
     /// When the shard has planned to look at it.
     planned: Option<Micros>,
 }
@@ -59,7 +61,7 @@ impl Homes {
         let slot = &mut self.slots[index as usize];
         slot.generation = slot.generation.wrapping_add(1);
         let key = SessionKey(u64::from(slot.generation) << 32 | u64::from(index));
-        slot.home = Some(Home { id, person, engine, expires, planned: None });
+        slot.home = Some(Home { id, person, engine, expires, refresh_at: Micros(0), planned: None });
         self.keys.insert(id, key);
         key
     }

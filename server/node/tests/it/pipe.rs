@@ -52,7 +52,10 @@ impl Pipe {
                 let (socket, _) = patient(tokio_tungstenite::connect_async(request)).await.unwrap();
                 let (sink, source) = socket.split();
                 let reader = tokio::spawn(read(source, pipe, mailbox)).abort_handle();
-                (Self::Ws { sink, reader }, PipeInfo { id: pipe, kind: PipeKind::Ordered, max_datagram: 1_150 })
+                (
+                    Self::Ws { sink, reader },
+                    PipeInfo { id: pipe, kind: PipeKind::Ordered, max_datagram: 1_150, early: false },
+                )
             }
         }
     }
