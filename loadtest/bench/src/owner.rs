@@ -65,6 +65,7 @@ pub(crate) fn serve<S: Default + 'static>(
             verifier: Keyring::generate().verifier(),
             clock,
             sessions: Some(Sessions { certificate: Certificate::generate(clock.now())?, origins: Origins::Any }),
+            tls: None,
         })?;
         let (admit, incoming) = thread_mpsc::channel();
         let thread = thread::Builder::new().name("owner".to_owned()).spawn(move || run(Owner::new(clock, incoming)))?;
@@ -173,6 +174,7 @@ impl<S: Default> Owner<S> {
         match event.kind {
             PipeEventKind::Frame { lane, payload } => engine.handle_frame(now, event.pipe, lane, payload),
             PipeEventKind::Datagram(bytes) => engine.handle_datagram(event.at, event.pipe, bytes),
+            PipeEventKind::Confirmed => {}
             PipeEventKind::Closed(code) => {
                 engine.handle_pipe_closed(now, event.pipe, code);
                 self.pipes.remove(&event.pipe);

@@ -16,6 +16,7 @@ pub mod dial;
 pub mod endpoint;
 pub mod host;
 pub mod http;
+pub mod keys;
 mod listener;
 mod network;
 pub mod service;

@@ -27,6 +27,6 @@ pub use config::Config;
 pub use handshake::{ClientHello, ConnectRequest, Refusal, ResumeRequest, Saved, ServerParams, parse_hello};
 pub use output::{Event, Output, SendError};
 pub use pipe::{PipeId, PipeInfo, PipeKind};
-pub use rate::RateLimit;
+pub use rate::{RateLimit, RateTable};
 pub use session::Session;
 pub use stats::Stats;

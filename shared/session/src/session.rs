@@ -66,6 +66,8 @@ struct Identity {
 struct End {
     code: Code,
     message: String,
+    /// When the other side may come back, ms; 0 says nothing about it.
+    retry_after_ms: u32,
     /// When the pipe is closed whatever happens.
     until: Micros,
 }

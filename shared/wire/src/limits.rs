@@ -150,6 +150,14 @@ pub const HTTP_BODY_BYTES_MAX: usize = 64 * 1024;
 /// Body of an internal request, bytes. Beyond: status 413.
 pub const INTERNAL_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Revoked tokens, and people whose older tokens are revoked, each. Beyond: refuse with `Overloaded`: to forget one
+/// would let it in again.
+pub const REVOCATIONS_MAX: usize = 10_000;
+/// How long a token may live, s; a revocation is remembered for as long. Beyond: refuse with `TokenInvalid`.
+pub const TOKEN_LIFE_S_MAX: u64 = 90 * 24 * 3_600;
+/// Public keys of one issuer, and issuers of one deployment. Beyond: the key set, or the settings, are refused.
+pub const TOKEN_KEYS_MAX: usize = 16;
+
 // Matchmaking and fleet.
 /// Tickets in the pool. Beyond: refuse with `QueueFull`.
 pub const TICKETS_MAX: usize = 100_000;

@@ -1,21 +1,23 @@
 //! The shard: one thread that owns the hub and every home session.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use amphi_shared_auth::{Verifier, random_bytes};
+use amphi_shared_auth::{Revoked, UserToken, Verifier, random_bytes};
 use amphi_shared_edge::clock::Clock;
 use amphi_shared_edge::session::{Broadcast, Incoming, PipeEvent, PipeEventKind};
 use amphi_shared_edge::shutdown::Shutdown;
-use amphi_shared_session::{Event, Output, PipeId, PipeInfo, Refusal, SendError, ServerParams, Session};
-use amphi_shared_wire::proto::{ServicePublication, TopicRequest};
-use amphi_shared_wire::{AppId, Code, LANE_CONTROL, LANE_TOPICS, Lane, Micros, Rng, Seed, SessionId};
-use amphi_streaming_core::{Hub, HubConfig, HubOutput, Person, SessionKey};
+use amphi_shared_session::{Event, Output, PipeId, PipeInfo, RateTable, Refusal, SendError, ServerParams, Session};
+use amphi_shared_wire::proto::{ServicePublication, TopicRequest, topic_request};
+use amphi_shared_wire::{AppId, Code, LANE_CONTROL, LANE_TOPICS, Lane, Micros, Rng, Seed, SessionId, UserId};
+use amphi_streaming_core::{Denied, Hub, HubOutput, Person, SessionKey};
 use bytes::Bytes;
 use prost::Message;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::home::{Home, Homes, Pipe};
+use crate::LiveConfig;
+use crate::home::{Home, HomeToken, Homes, Pipe};
 use crate::metrics::{self, ShardCounters};
 use crate::overview::LiveOverview;
 
@@ -28,6 +30,8 @@ const EXPORT_EVERY: Micros = Micros::from_secs(1);
 pub(crate) enum Command {
     /// Publishes each, and answers with their offsets; 0 = refused.
     Publish { publications: Vec<ServicePublication>, reply: oneshot::Sender<Vec<u64>> },
+    /// Ends the sessions of revoked tokens.
+    Revoke(Revoked),
 }
 
 /// Where a shard's work comes from.
@@ -39,10 +43,7 @@ pub(crate) struct Sources {
 
 /// What a shard is made with.
 pub(crate) struct ShardConfig {
-    pub(crate) hub: HubConfig,
-    pub(crate) sessions_max: usize,
-    /// Time over which the sessions of a draining node are closed.
-    pub(crate) drain: Micros,
+    pub(crate) live: LiveConfig,
     pub(crate) verifier: Verifier,
     pub(crate) clock: Clock,
     pub(crate) overview: watch::Sender<LiveOverview>,
@@ -62,6 +63,11 @@ pub(crate) struct Shard {
     dirty: VecDeque<SessionKey>,
     /// Sessions still to be closed, and when, while draining; newest time first.
     leaving: Option<Vec<(Micros, SessionKey)>>,
+    /// Time over which those who leave a draining node come back elsewhere.
+    returning: Micros,
+    hellos_by_address: RateTable<IpAddr>,
+    hellos_by_person: RateTable<UserId>,
+    publishes_by_address: RateTable<IpAddr>,
     counters: ShardCounters,
     exported: (Micros, u64, u64),
 }
@@ -81,13 +87,17 @@ impl Shard {
         let (mailbox, events) = mpsc::channel(config.mailbox_events_max);
         let seed = Seed(u64::from_le_bytes(random_bytes()));
         Self {
-            hub: Hub::new(config.hub.clone(), seed.split("hub")),
+            hub: Hub::new(config.live.hub.clone(), seed.split("hub")),
             homes: Homes::default(),
             ids: seed.split("ids").rng(),
             mailbox,
             events,
             dirty: VecDeque::new(),
             leaving: None,
+            returning: Micros(0),
+            hellos_by_address: config.live.hellos.table(),
+            hellos_by_person: config.live.hellos.table(),
+            publishes_by_address: config.live.publishes.table(),
             counters: ShardCounters::default(),
             exported: (config.clock.now(), 0, 0),
             config,
@@ -148,10 +158,27 @@ impl Shard {
     }
 
     fn handle_command(&mut self, now: Micros, command: Command) {
-        let Command::Publish { publications, reply } = command;
-        let offsets = publications.into_iter().map(|publication| self.publish(now, publication)).collect();
-        // The caller may have gone; the publications stand.
-        let _ = reply.send(offsets);
+        match command {
+            Command::Publish { publications, reply } => {
+                let offsets = publications.into_iter().map(|publication| self.publish(now, publication)).collect();
+                // The caller may have gone; the publications stand.
+                let _ = reply.send(offsets);
+            }
+            Command::Revoke(revoked) => self.revoke(now, &revoked),
+        }
+    }
+
+    /// Ends the sessions whose newest token is revoked.
+    fn revoke(&mut self, now: Micros, revoked: &Revoked) {
+        for key in self.homes.keys() {
+            let Some(home) = self.homes.get(key) else { continue };
+            if revoked.covers(home.token.id, home.person.user, home.token.issued) {
+                self.counters.revoked += 1;
+                home.engine.close(now, Code::TokenRevoked, Code::TokenRevoked.help());
+                self.dirty.push_back(key);
+            }
+        }
+        self.drain(now);
     }
 
     fn publish(&mut self, now: Micros, publication: ServicePublication) -> u64 {
@@ -188,10 +215,11 @@ impl Shard {
     /// The session that this connection will carry: a new one, or the one it resumes.
     fn admit(&mut self, now: Micros, incoming: &Incoming, pipe: PipeId) -> Result<SessionKey, Refusal> {
         if self.leaving.is_some() {
-            return Err(self.later(Code::Draining, self.config.drain));
+            return Err(self.later(Code::Draining, self.returning));
         }
-        let hello = &incoming.hello;
-        let token = self.config.verifier.user(now, &hello.token)?;
+        let (hello, address) = (&incoming.hello, incoming.peer.ip());
+        self.hellos_by_address.check(now, address).map_err(|wait| self.too_fast(wait))?;
+        let token = self.verify(now, &hello.token)?;
         if token.app != hello.app {
             return Err(Code::TokenWrongApp.into());
         }
@@ -203,13 +231,14 @@ impl Shard {
                 return Err(Code::SessionSecret.into());
             }
             home.engine.attach(now, hello, info)?;
-            home.expires = token.expires;
+            home.token = HomeToken::of(&token);
+            home.address = address;
             home.person.name = token.name;
             home.person.role = role(token.role);
             self.counters.sessions_resumed += 1;
             return Ok(key);
         }
-        if self.homes.len() >= self.config.sessions_max {
+        if self.homes.len() >= self.config.live.sessions_max {
             return Err(self.later(Code::Overloaded, Micros::from_secs(10)));
         }
         let id = SessionId::generate(now, &mut self.ids);
@@ -221,10 +250,28 @@ impl Shard {
             capabilities: Vec::new(),
         };
         let engine = Session::accept(now, amphi_shared_session::Config::default(), params, hello, info);
+        let proof = HomeToken::of(&token);
         let person = Person { user: token.user, app: token.app, name: token.name, role: role(token.role) };
         self.counters.sessions_started += 1;
         tracing::debug!(session = %id, user = %person.user, "a home session began");
-        Ok(self.homes.insert(person, engine, (id, token.expires)))
+        Ok(self.homes.insert(id, (person, engine), (proof, address)))
+    }
+
+    /// The person's token, unless they come too often.
+    fn verify(&mut self, now: Micros, token: &str) -> Result<UserToken, Refusal> {
+        let token = self.config.verifier.user(now, token).map_err(|code| match code {
+            // Whoever follows the keys looks for it at once, and once per second at most.
+            Code::TokenKeyUnknown => Refusal { retry_after_ms: 2_000, ..Refusal::from(code) },
+            code => Refusal::from(code),
+        })?;
+        self.hellos_by_person.check(now, token.user).map_err(|wait| self.too_fast(wait))?;
+        Ok(token)
+    }
+
+    fn too_fast(&mut self, wait: Micros) -> Refusal {
+        self.counters.rate_limited += 1;
+        let retry_after_ms = u32::try_from(wait.0.div_ceil(1_000)).unwrap_or(u32::MAX);
+        Refusal { retry_after_ms, ..Refusal::from(Code::RateLimited) }
     }
 
     /// A refusal whose time to try again is spread over `within`, so that not everyone comes back at once.
@@ -237,8 +284,8 @@ impl Shard {
         self.close_leaving(now);
         while let Some(key) = self.homes.poll_due(now) {
             let Some(home) = self.homes.get(key) else { continue };
-            if home.expires <= now {
-                home.expires = Micros(u64::MAX);
+            if home.token.expires <= now {
+                home.token.expires = Micros(u64::MAX);
                 home.engine.close(now, Code::TokenExpired, Code::TokenExpired.help());
             }
             home.engine.handle_timeout(now);
@@ -369,8 +416,17 @@ impl Shard {
     }
 
     fn handle_topic_message(&mut self, now: Micros, key: SessionKey, payload: Bytes) {
-        let Some(Home { person, .. }) = self.homes.get(key) else { return };
+        let Some(Home { person, address, .. }) = self.homes.get(key) else { return };
         match TopicRequest::decode(payload) {
+            Ok(request) if matches!(request.kind, Some(topic_request::Kind::Publish(_))) => {
+                match self.publishes_by_address.check(now, *address) {
+                    Ok(()) => self.hub.handle_request(now, key, person, request),
+                    Err(wait) => {
+                        let why = "too many publications from this address in a short time";
+                        self.hub.refuse(key, request.id, Denied::later(Code::RateLimited, why, wait));
+                    }
+                }
+            }
             Ok(request) => self.hub.handle_request(now, key, person, request),
             Err(_) => self.close(now, key, Code::MessageInvalid),
         }
@@ -386,8 +442,10 @@ impl Shard {
     /// Plans to close every session, evenly over the drain time, so that they do not all come back at once.
     fn start_drain(&mut self, now: Micros) {
         let keys = self.homes.keys();
-        let step = self.config.drain.0 / keys.len().max(1) as u64;
-        tracing::info!(sessions = keys.len(), "the live role drains");
+        let step = self.config.live.drain.0 / keys.len().max(1) as u64;
+        let seconds = keys.len() as f64 / f64::from(self.config.live.returns_per_s.max(1));
+        self.returning = Micros((seconds * 1e6) as u64);
+        tracing::info!(sessions = keys.len(), returning_s = seconds, "the live role drains");
         let mut leaving: Vec<_> = keys.into_iter().zip(0_u64..).map(|(key, n)| (now + Micros(n * step), key)).collect();
         leaving.reverse();
         self.leaving = Some(leaving);
@@ -396,8 +454,10 @@ impl Shard {
     fn close_leaving(&mut self, now: Micros) {
         let Some(mut leaving) = self.leaving.take() else { return };
         while let Some((_, key)) = leaving.pop_if(|(at, _)| *at <= now) {
+            // A place in the queue of those who come back: even over the time in which the others can take them all.
+            let retry_after_ms = 1 + self.ids.below(self.returning.as_millis().max(1)) as u32;
             if let Some(home) = self.homes.get(key) {
-                home.engine.close(now, Code::Draining, Code::Draining.help());
+                home.engine.close_later(now, Code::Draining, Code::Draining.help(), retry_after_ms);
                 self.dirty.push_back(key);
             }
         }

@@ -14,6 +14,11 @@ impl Session {
     /// Ends the session in order. [`Event::Closed`] follows when the other side has read everything, or after
     /// `Config::close_linger`.
     pub fn close(&mut self, now: Micros, code: Code, message: &str) {
+        self.close_later(now, code, message, 0);
+    }
+
+    /// As [`Self::close`], and says when the other side may come back, in ms; 0 says nothing about it.
+    pub fn close_later(&mut self, now: Micros, code: Code, message: &str, retry_after_ms: u32) {
         if self.is_closed() {
             return;
         }
@@ -22,9 +27,9 @@ impl Session {
         }
         // Without a pipe it is said to the Welcome that may still come.
         let sent = encode_positions(self.outbound.positions());
-        self.say_close(code, message, sent);
+        self.say_close((code, message), retry_after_ms, sent);
         let until = now + self.config.close_linger;
-        self.life = Life::Closing(End { code, message: message.to_owned(), until });
+        self.life = Life::Closing(End { code, message: message.to_owned(), retry_after_ms, until });
     }
 
     /// Takes a frame of lane 0.
@@ -83,7 +88,8 @@ impl Session {
 
     fn take_close(&mut self, now: Micros, close: proto::Close) {
         let code = Code::from_number(close.code).unwrap_or(Code::Bye);
-        let end = End { code, message: close.message, until: now + self.config.close_linger };
+        let until = now + self.config.close_linger;
+        let end = End { code, message: close.message, retry_after_ms: close.retry_after_ms, until };
         match self.life.clone() {
             Life::Open => {
                 self.life = Life::Ending(end, decode_positions(&close.sent).unwrap_or_default());
@@ -108,9 +114,9 @@ impl Session {
 
     /// The server may have moved to this fresh pipe before it could read our Close on the older one.
     pub(super) fn repeat_close(&mut self) {
-        if let Life::Closing(End { code, message, .. }) = self.life.clone() {
+        if let Life::Closing(End { code, message, retry_after_ms, .. }) = self.life.clone() {
             let sent = encode_positions(self.outbound.positions());
-            self.say_close(code, &message, sent);
+            self.say_close((code, &message), retry_after_ms, sent);
         }
     }
 
@@ -149,7 +155,7 @@ impl Session {
 
     /// The peer broke the protocol: ends the session at once.
     pub(super) fn fail(&mut self, code: Code) {
-        self.say_close(code, code.help(), Vec::new());
+        self.say_close((code, code.help()), 0, Vec::new());
         self.finish(code, code.help().to_owned());
     }
 
@@ -163,8 +169,8 @@ impl Session {
         self.event(Event::Closed { code, message });
     }
 
-    fn say_close(&mut self, code: Code, message: &str, sent: Vec<proto::LanePosition>) {
-        let close = proto::Close { code: code.number(), message: message.to_owned(), retry_after_ms: 0, sent };
+    fn say_close(&mut self, (code, message): (Code, &str), retry_after_ms: u32, sent: Vec<proto::LanePosition>) {
+        let close = proto::Close { code: code.number(), message: message.to_owned(), retry_after_ms, sent };
         self.write_attached(LANE_CONTROL, encode_link(link::Kind::Close(close)));
     }
 }
