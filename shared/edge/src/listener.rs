@@ -168,10 +168,10 @@ impl Listening {
     /// # Errors
     /// The key does not fit the certificate.
     pub fn renew(&self, certificate: Certificate) -> Result<(), BindError> {
-        let certificates = self.certificates.iter();
-        let renewed =
-            certificates.map(|certificates| certificates.renew(certificate.clone())).collect::<Result<(), _>>();
-        renewed.map_err(|error| BindError::other(self.local_addr, error))
+        let Some(certificates) = &self.certificates else {
+            return Ok(());
+        };
+        certificates.renew(certificate).map_err(|error| BindError::other(self.local_addr, error))
     }
 
     /// Reads the certificate files of the TCP port again, as happens within 10 s after they changed.

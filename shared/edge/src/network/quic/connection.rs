@@ -454,13 +454,13 @@ impl Connection {
         let Some(shared) = cx.shared.clone() else {
             return;
         };
-        let hello = match std::mem::replace(&mut self.phase, Phase::Deciding) {
-            Phase::Holding(hello) if self.is_confirmed || hello.resume.is_some() => hello,
-            phase => {
-                self.phase = phase;
-                return;
-            }
+        let Phase::Holding(hello) = std::mem::replace(&mut self.phase, Phase::Deciding) else {
+            return;
         };
+        if !self.is_confirmed && hello.resume.is_none() {
+            self.phase = Phase::Holding(hello);
+            return;
+        }
         self.is_early = !self.is_confirmed;
         self.tell_path();
         self.deadline = Some(cx.at + HANDSHAKE);
