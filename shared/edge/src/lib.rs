@@ -26,3 +26,5 @@ pub mod telemetry;
 
 pub use counters::{Counters, Refused};
 pub use listener::{BindError, ListenConfig, Listener, Listening, Origins, Sessions, TlsError, TlsFiles};
+#[doc(hidden)]
+pub use network::ws::fuzz as fuzz_websocket;

@@ -112,7 +112,7 @@ impl Listener {
         }
         let router = http::build(config.routes, context, upgrade);
         let tcp = tokio::net::TcpListener::from_std(sockets.tcp).map_err(|e| BindError::other(local_addr, e))?;
-        tasks.spawn(Tcp { router, counters: counters.clone(), tls: tls.clone() }.accept(tcp));
+        tasks.spawn(Tcp { router, clock: config.clock, counters: counters.clone(), tls: tls.clone() }.accept(tcp));
         if let Some(tls) = &tls {
             tasks.spawn(Arc::clone(tls).watch());
         }
