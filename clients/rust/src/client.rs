@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 
 use amphi_shared_replica::{Game, GameError, Input, NetId, Replicate, Row, SnapshotDecoder, encode_inputs};
-use amphi_shared_session::{Config, ConnectRequest, Event, InputLead, Output, PipeId, PipeInfo, Refusal, Saved, Session};
+use amphi_shared_session::{
+    Config, ConnectRequest, Event, InputLead, Output, PipeId, PipeInfo, Refusal, Saved, Session,
+};
 use amphi_shared_wire::proto::{self, RoomMessage, room_message};
 use amphi_shared_wire::{AppId, Code, LANE_INPUT, LANE_ROOM, LANE_SNAPSHOT, Lane, Micros, Tick, TickClock};
 use bytes::Bytes;
@@ -168,6 +170,7 @@ impl<I: Input> Client<I> {
             tables_known: Vec::new(),
             capabilities: Vec::new(),
             resume: config.resume,
+            topics: Vec::new(),
         };
         Self {
             session: Session::connect(config.session, request),

@@ -36,6 +36,11 @@ impl Clock {
         Micros(own.0.saturating_add_signed(self.led.slew().offset_us(own)))
     }
 
+    /// Unix time of a moment on the monotonic clock, µs.
+    pub(crate) fn at(&self, instant: Instant) -> Micros {
+        Micros((self.started_unix + instant.saturating_duration_since(self.started)).as_micros() as u64)
+    }
+
     /// Random number of this clock: a peer that sees another one restarts its estimate.
     pub fn id(&self) -> u64 {
         self.id

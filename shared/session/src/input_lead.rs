@@ -85,7 +85,8 @@ impl InputLead {
         }
         let missing = missing_us / self.period_us;
         let speed = if missing.abs() <= 1.0 {
-            self.integral = (self.integral + INTEGRAL * missing * seconds).clamp(-SPEED_INSIDE / 4.0, SPEED_INSIDE / 4.0);
+            self.integral =
+                (self.integral + INTEGRAL * missing * seconds).clamp(-SPEED_INSIDE / 4.0, SPEED_INSIDE / 4.0);
             (PROPORTIONAL * missing + self.integral).clamp(-SPEED_INSIDE, SPEED_INSIDE)
         } else {
             self.integral = 0.0;

@@ -32,7 +32,7 @@ pub use handshake::{
 pub use input_lead::InputLead;
 pub use output::{Event, Output, SendError};
 pub use pipe::{PipeId, PipeInfo, PipeKind};
-pub use rate::RateLimit;
+pub use rate::{RateLimit, RateTable};
 pub use reference::{ReferenceClock, Slew};
 pub use session::Session;
 pub use stats::{DatagramStats, Stats};

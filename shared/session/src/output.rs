@@ -115,7 +115,7 @@ pub(crate) struct Outputs {
 
 impl Outputs {
     pub(crate) fn push(&mut self, output: Output) {
-        if self.first.is_none() && self.later.is_empty() {
+        if self.is_empty() {
             self.first = Some(output);
         } else {
             self.later.push_back(output);
@@ -124,6 +124,10 @@ impl Outputs {
 
     pub(crate) fn pop(&mut self) -> Option<Output> {
         self.first.take().or_else(|| self.later.pop_front())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none() && self.later.is_empty()
     }
 
     /// Gives back the memory of an empty queue.

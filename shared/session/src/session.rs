@@ -77,6 +77,8 @@ struct Identity {
 struct End {
     code: Code,
     message: String,
+    /// When the other side may come back, ms; 0 says nothing about it.
+    retry_after_ms: u32,
     /// When the pipe is closed whatever happens.
     until: Micros,
     /// Of a Close that the peer said: what it has sent per lane.
@@ -221,6 +223,22 @@ impl Session {
             }
             LaneKind::Latest | LaneKind::Unordered => Err(SendError::Lane),
         }
+    }
+
+    /// Counts a message of lane 1 that goes to many sessions, and names the pipe to which the caller writes it, behind
+    /// everything that [`Session::poll_output`] has said. `None`: nothing carries the session, and it is dropped.
+    pub fn broadcast(&mut self, bytes: usize) -> Option<PipeId> {
+        debug_assert!(self.outputs.is_empty(), "outputs are drained first");
+        if self.is_closed() {
+            return None;
+        }
+        let Some(pipe) = self.topics_pipe() else {
+            self.stats.topics_dropped += 1;
+            return None;
+        };
+        self.stats.frames_out += 1;
+        self.stats.frame_bytes_out += bytes as u64;
+        Some(pipe)
     }
 
     /// Drops what a resumable lane keeps while there is no pipe: the lane starts anew, and the peer hears
@@ -443,12 +461,17 @@ impl Session {
     /// Writes a frame that is not kept: on the pipe that the owner knows of, since it says what that pipe needs when it
     /// hears of it. False without one.
     fn write_topic(&mut self, lane: Lane, payload: Bytes) -> bool {
-        let early = self.early.iter().find(|early| early.is_announced()).map(|early| early.pipe.id);
-        let Some(pipe) = self.attached.map(|attached| attached.pipe.id).or(early) else {
+        let Some(pipe) = self.topics_pipe() else {
             return false;
         };
         self.write_frame(pipe, lane, payload);
         true
+    }
+
+    /// The pipe that carries lane 1: the attached one, else an early one whose owner knows of it.
+    fn topics_pipe(&self) -> Option<PipeId> {
+        let early = self.early.iter().find(|early| early.is_announced()).map(|early| early.pipe.id);
+        self.attached.map(|attached| attached.pipe.id).or(early)
     }
 
     fn write_frame(&mut self, pipe: PipeId, lane: Lane, payload: Bytes) {

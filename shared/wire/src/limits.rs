@@ -45,12 +45,23 @@ pub const TOKEN_BYTES_MAX: usize = 4 * 1024;
 pub const HELLO_ENTRIES_MAX: usize = 64;
 /// Connections waiting for or inside their handshake, per listener. Beyond: refuse with `Overloaded`.
 pub const HANDSHAKES_PENDING_MAX: usize = 1_024;
+/// New connections of one address per second, each over QUIC and over TCP …
+pub const CONNECTS_PER_S_MAX: u32 = 32;
+/// … and at once. Beyond: QUIC makes the client prove its address, then refuses; TCP closes. Counted.
+pub const CONNECTS_BURST_MAX: u32 = 256;
+/// Addresses whose new connections are counted, per transport. Beyond: all start anew.
+pub const ADDRESSES_MAX: usize = 4_096;
+/// TLS handshakes on the TCP port of one listener that go on at a time. Beyond: the client waits, for at most
+/// [`HANDSHAKE_MS_MAX`].
+pub const TLS_HANDSHAKES_MAX: usize = 1_024;
 /// Attached connections of one listener. Beyond: refuse with `Overloaded`.
 pub const CONNECTIONS_MAX: usize = 16_384;
 /// Frames between a network task and the owner of its session, each way. Beyond: close with `SlowReader` or `RateLimited`.
 pub const RING_FRAMES_MAX: usize = 1_024;
 /// Bytes queued towards one connection. Beyond: close with `SlowReader`; the session can resume.
 pub const SEND_QUEUE_BYTES_MAX: usize = 1024 * 1024;
+/// Age of the oldest message that waits for a client, ms. Beyond: close with `SlowReader`; the session can resume.
+pub const SEND_QUEUE_AGE_MS_MAX: u64 = 5_000;
 /// Reliable messages of one client per second (token bucket; the burst is the same). Beyond: close with `RateLimited`.
 pub const MESSAGES_PER_S_MAX: u32 = 256;
 /// Datagrams of one client per second (token bucket; the burst is the same). Beyond: dropped and counted.
@@ -80,6 +91,10 @@ pub const fn silence_ms_max(ping_every_ms: u64) -> u64 {
 
 /// Time between two token refreshes of one session, ms. Beyond: refuse with `RateLimited`.
 pub const REFRESH_EVERY_MS_MIN: u64 = 1_000;
+/// A WebSocket from which nothing was heard for this long is pinged, ms.
+pub const WS_PING_MS: u64 = 25_000;
+/// Interval of keep-alive packets on a QUIC connection where nobody says anything, ms.
+pub const QUIC_PING_EVERY_MS: u64 = 20_000;
 
 // Rooms.
 /// Seats of one room. Beyond: refuse with `RequestInvalid`.
@@ -157,10 +172,23 @@ pub const CHAT_HISTORY: usize = 50;
 pub const NAME_CHARS_MAX: usize = 24;
 /// Bytes of an app id.
 pub const APP_ID_BYTES_MAX: usize = 32;
+/// Events that wait for one client of an event stream, beside [`SEND_QUEUE_BYTES_MAX`]. Beyond: the stream ends, and
+/// the client comes back with the id of its last event.
+pub const EVENTS_WAITING_MAX: usize = 256;
+/// An event stream on which nothing happens gets a comment this often, ms.
+pub const EVENTS_HEARTBEAT_MS: u64 = 15_000;
 /// Body of an HTTP request, bytes. Beyond: status 413.
 pub const HTTP_BODY_BYTES_MAX: usize = 64 * 1024;
 /// Body of an internal request, bytes. Beyond: status 413.
 pub const INTERNAL_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Revoked tokens, and people whose older tokens are revoked, each. Beyond: refuse with `Overloaded`: to forget one
+/// would let it in again.
+pub const REVOCATIONS_MAX: usize = 10_000;
+/// How long a token may live, s; a revocation is remembered for as long. Beyond: refuse with `TokenInvalid`.
+pub const TOKEN_LIFE_S_MAX: u64 = 90 * 24 * 3_600;
+/// Public keys of one issuer, and issuers of one deployment. Beyond: the key set, or the settings, are refused.
+pub const TOKEN_KEYS_MAX: usize = 16;
 
 // Matchmaking and fleet.
 /// Tickets in the pool. Beyond: refuse with `QueueFull`.
@@ -194,4 +222,5 @@ const _: () = {
     assert!(BASELINE_TICKS_MAX.is_multiple_of(KEYFRAME_TICKS));
     assert!(CLOCK_SLEW_PPM < CLOCK_DRIFT_PPM);
     assert!(PING_EVERY_MS * 3 < IDLE_MS_MAX && HOME_PING_EVERY_MS < IDLE_MS_MAX);
+    assert!(WS_PING_MS + 3_000 <= IDLE_MS_MAX && QUIC_PING_EVERY_MS < IDLE_MS_MAX);
 };

@@ -144,8 +144,7 @@ impl Hub {
             None => Err(Denied::new(Code::MessageInvalid, "the request asks for nothing")),
         };
         if let Err(denied) = done {
-            self.count(denied);
-            self.reply((session, id), topic_reply::Kind::Failed(denied.to_failed()));
+            self.refuse(session, id, denied);
         }
     }
 
@@ -158,6 +157,12 @@ impl Hub {
             let code = denied.code.number();
             self.reply((session, 0), topic_reply::Kind::Unsubscribed(Unsubscribed { topic, alias: 0, code }));
         }
+    }
+
+    /// Answers a request that the owner of the sessions does not let through.
+    pub fn refuse(&mut self, session: SessionKey, id: u32, denied: Denied) {
+        self.count(denied);
+        self.reply((session, id), topic_reply::Kind::Failed(denied.to_failed()));
     }
 
     /// Publishes for a service: the offset of the publication.

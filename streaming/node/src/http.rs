@@ -1,14 +1,17 @@
 //! The live role's routes.
 
-use amphi_shared_auth::Scope;
+use amphi_shared_auth::{Revoked, Scope};
 use amphi_shared_edge::http::{Access, Problem, Request, Response, Routes};
 use amphi_shared_wire::Code;
-use amphi_shared_wire::proto::{AddUser, AddUserReply, PublishBatch, PublishBatchReply};
+use amphi_shared_wire::proto::{
+    AddUser, AddUserReply, MintToken, MintTokenReply, PublishBatch, PublishBatchReply, RevokeToken, RevokeTokenReply,
+};
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::people::People;
 use crate::shard::Command;
+use crate::tokens::{TokenDesk, TokenWish};
 
 #[derive(Deserialize)]
 struct Guest {
@@ -21,8 +24,9 @@ struct SignIn {
 }
 
 /// Every route of the live role.
-pub(crate) fn routes(people: &People, shard: &mpsc::Sender<Command>) -> Routes {
+pub(crate) fn routes((people, tokens): (&People, &TokenDesk), shard: &mpsc::Sender<Command>) -> Routes {
     let (guests, sign_ins, keys, users) = (people.clone(), people.clone(), people.clone(), people.clone());
+    let (minting, revoking) = (tokens.clone(), (tokens.clone(), shard.clone()));
     let shard = shard.clone();
     Routes::new()
         .post("/api/v1/auth/guest", Access::Public, move |request| guest(guests.clone(), request))
@@ -30,6 +34,10 @@ pub(crate) fn routes(people: &People, shard: &mpsc::Sender<Command>) -> Routes {
         .get("/.well-known/jwks.json", Access::Public, move |_| jwks(keys.clone()))
         .post("/internal/v1/topics/publish", Access::Service(Scope::LivePublish), move |request| {
             publish(shard.clone(), request)
+        })
+        .post("/internal/v1/tokens", Access::Service(Scope::LiveTokens), move |request| mint(minting.clone(), request))
+        .post("/internal/v1/tokens/revoke", Access::Service(Scope::LiveTokens), move |request| {
+            revoke(revoking.clone(), request)
         })
         .post("/internal/v1/users", Access::Service(Scope::LiveUsers), move |request| add_user(users.clone(), request))
 }
@@ -64,4 +72,28 @@ async fn add_user(people: People, request: Request) -> Result<Response, Problem>
     let AddUser { name, role } = request.proto()?;
     let (user, code) = people.add(&name, &role).await?;
     Ok(Response::proto(&AddUserReply { user_id: user.to_string(), code: code.as_str().to_owned() }))
+}
+
+#[expect(clippy::unused_async, reason = "a handler is async")]
+async fn mint(tokens: TokenDesk, request: Request) -> Result<Response, Problem> {
+    let MintToken { user, name, subscribe, ttl_s } = request.proto()?;
+    let minted = tokens.mint(&TokenWish { user, name, subscribe, ttl_s })?;
+    Ok(Response::proto(&MintTokenReply {
+        token: minted.text,
+        token_id: minted.token.id.to_string(),
+        user_id: minted.token.user.to_string(),
+        expires_us: minted.token.expires.0,
+    }))
+}
+
+async fn revoke((tokens, shard): (TokenDesk, mpsc::Sender<Command>), request: Request) -> Result<Response, Problem> {
+    let RevokeToken { what } = request.proto()?;
+    let revoked = tokens.revoke(&what).await?;
+    // New connections are refused from here on; those that stand are the shard's.
+    shard.send(Command::Revoke(revoked)).await.map_err(|_| Problem::from(Code::Draining))?;
+    let revoked = match revoked {
+        Revoked::Token(id) => id.to_string(),
+        Revoked::User { user, .. } => user.to_string(),
+    };
+    Ok(Response::proto(&RevokeTokenReply { revoked }))
 }

@@ -18,6 +18,10 @@ pub(crate) struct ShardCounters {
     pub(crate) sessions_resumed: u64,
     /// Connections that were refused a session.
     pub(crate) refused: u64,
+    /// Of these: because an address or a person came too often.
+    pub(crate) rate_limited: u64,
+    /// Sessions closed because their token was revoked.
+    pub(crate) revoked: u64,
     /// Sessions closed for bytes that make no sense on a home session.
     pub(crate) invalid: u64,
 }
@@ -41,5 +45,7 @@ pub(crate) fn export(overview: &LiveOverview, hub: HubCounters, shard: ShardCoun
     counter!("live_sessions_started_total").absolute(shard.sessions_started);
     counter!("live_sessions_resumed_total").absolute(shard.sessions_resumed);
     counter!("live_sessions_refused_total").absolute(shard.refused);
+    counter!("live_sessions_rate_limited_total").absolute(shard.rate_limited);
+    counter!("live_sessions_revoked_total").absolute(shard.revoked);
     counter!("live_sessions_invalid_total").absolute(shard.invalid);
 }

@@ -1,25 +1,29 @@
 //! The shard: one thread that owns the hub and every home session.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amphi_shared_auth::{Verifier, random_bytes};
+use amphi_shared_auth::{Revoked, UserToken, Verifier, random_bytes};
 use amphi_shared_edge::clock::Clock;
-use amphi_shared_edge::session::{Incoming, PipeEvent, PipeEventKind};
+use amphi_shared_edge::session::{Broadcast, Incoming, PipeEvent, PipeEventKind};
 use amphi_shared_edge::shutdown::Shutdown;
-use amphi_shared_session::{Event, Output, PipeId, PipeInfo, Refusal, SendError, ServerParams, Session, TopicPosition};
+use amphi_shared_session::{
+    Event, Output, PipeId, PipeInfo, RateTable, Refusal, SendError, ServerParams, Session, TopicPosition,
+};
 use amphi_shared_wire::limits::REFRESH_EVERY_MS_MIN;
 use amphi_shared_wire::proto::{
-    Control, Position, Refresh, Refreshed, ServicePublication, Subscribe, TopicRequest, control,
+    Control, Position, Refresh, Refreshed, ServicePublication, Subscribe, TopicRequest, control, topic_request,
 };
-use amphi_shared_wire::{AppId, Code, LANE_CONTROL, LANE_TOPICS, Lane, Micros, Rng, Seed, SessionId};
-use amphi_streaming_core::{Hub, HubConfig, HubOutput, Person, SessionKey};
+use amphi_shared_wire::{AppId, Code, LANE_CONTROL, LANE_TOPICS, Lane, Micros, Rng, Seed, SessionId, UserId};
+use amphi_streaming_core::{Denied, Hub, HubOutput, Person, SessionKey};
 use bytes::Bytes;
 use prost::Message;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::home::{Home, Homes, Pipe};
+use crate::LiveConfig;
+use crate::home::{Home, HomeToken, Homes, Pipe};
 use crate::metrics::{self, ShardCounters};
 use crate::overview::LiveOverview;
 
@@ -32,6 +36,8 @@ const EXPORT_EVERY: Micros = Micros::from_secs(1);
 pub(crate) enum Command {
     /// Publishes each, and answers with their offsets; 0 = refused.
     Publish { publications: Vec<ServicePublication>, reply: oneshot::Sender<Vec<u64>> },
+    /// Ends the sessions of revoked tokens.
+    Revoke(Revoked),
 }
 
 /// Where a shard's work comes from.
@@ -43,10 +49,7 @@ pub(crate) struct Sources {
 
 /// What a shard is made with.
 pub(crate) struct ShardConfig {
-    pub(crate) hub: HubConfig,
-    pub(crate) sessions_max: usize,
-    /// Time over which the sessions of a draining node are closed.
-    pub(crate) drain: Micros,
+    pub(crate) live: LiveConfig,
     pub(crate) verifier: Verifier,
     pub(crate) clock: Clock,
     pub(crate) overview: watch::Sender<LiveOverview>,
@@ -68,6 +71,11 @@ pub(crate) struct Shard {
     dirty: VecDeque<SessionKey>,
     /// Sessions still to be closed, and when, while draining; newest time first.
     leaving: Option<Vec<(Micros, SessionKey)>>,
+    /// Time over which those who leave a draining node come back elsewhere.
+    returning: Micros,
+    hellos_by_address: RateTable<IpAddr>,
+    hellos_by_person: RateTable<UserId>,
+    publishes_by_address: RateTable<IpAddr>,
     counters: ShardCounters,
     exported: (Micros, u64, u64),
 }
@@ -87,7 +95,7 @@ impl Shard {
         let (mailbox, events) = mpsc::channel(config.mailbox_events_max);
         let seed = Seed(u64::from_le_bytes(random_bytes()));
         Self {
-            hub: Hub::new(config.hub.clone(), seed.split("hub")),
+            hub: Hub::new(config.live.hub.clone(), seed.split("hub")),
             sessions: Arc::new(amphi_shared_session::Config::home()),
             homes: Homes::default(),
             ids: seed.split("ids").rng(),
@@ -95,6 +103,10 @@ impl Shard {
             events,
             dirty: VecDeque::new(),
             leaving: None,
+            returning: Micros(0),
+            hellos_by_address: config.live.hellos.table(),
+            hellos_by_person: config.live.hellos.table(),
+            publishes_by_address: config.live.publishes.table(),
             counters: ShardCounters::default(),
             exported: (config.clock.now(), 0, 0),
             config,
@@ -144,6 +156,7 @@ impl Shard {
         match event.kind {
             PipeEventKind::Frame { lane, payload } => home.engine.handle_frame(now, event.pipe, lane, payload),
             PipeEventKind::Datagram(bytes) => home.engine.handle_datagram(now, event.pipe, bytes),
+            PipeEventKind::Confirmed => home.engine.handle_pipe_confirmed(now, event.pipe),
             PipeEventKind::Closed(code) => {
                 home.engine.handle_pipe_closed(now, event.pipe, code);
                 self.homes.remove_pipe(event.pipe);
@@ -154,10 +167,27 @@ impl Shard {
     }
 
     fn handle_command(&mut self, now: Micros, command: Command) {
-        let Command::Publish { publications, reply } = command;
-        let offsets = publications.into_iter().map(|publication| self.publish(now, publication)).collect();
-        // The caller may have gone; the publications stand.
-        let _ = reply.send(offsets);
+        match command {
+            Command::Publish { publications, reply } => {
+                let offsets = publications.into_iter().map(|publication| self.publish(now, publication)).collect();
+                // The caller may have gone; the publications stand.
+                let _ = reply.send(offsets);
+            }
+            Command::Revoke(revoked) => self.revoke(now, &revoked),
+        }
+    }
+
+    /// Ends the sessions whose newest token is revoked.
+    fn revoke(&mut self, now: Micros, revoked: &Revoked) {
+        for key in self.homes.keys() {
+            let Some(home) = self.homes.get(key) else { continue };
+            if revoked.covers(home.token.id, home.person.user, home.token.issued) {
+                self.counters.revoked += 1;
+                home.engine.close(now, Code::TokenRevoked, Code::TokenRevoked.help());
+                self.dirty.push_back(key);
+            }
+        }
+        self.drain(now);
     }
 
     fn publish(&mut self, now: Micros, publication: ServicePublication) -> u64 {
@@ -194,14 +224,16 @@ impl Shard {
     /// The session that this connection will carry: a new one, or the one it resumes.
     fn admit(&mut self, now: Micros, incoming: &Incoming, pipe: PipeId) -> Result<SessionKey, Refusal> {
         if self.leaving.is_some() {
-            return Err(self.later(Code::Draining, self.config.drain));
+            return Err(self.later(Code::Draining, self.returning));
         }
-        let hello = &incoming.hello;
-        let token = self.config.verifier.user(now, &hello.token)?;
+        let (hello, address) = (&incoming.hello, incoming.peer.ip());
+        self.hellos_by_address.check(now, address).map_err(|wait| self.too_fast(wait))?;
+        let token = self.verify(now, &hello.token)?;
         if token.app != hello.app {
             return Err(Code::TokenWrongApp.into());
         }
-        let info = PipeInfo { id: pipe, kind: incoming.kind, max_datagram: incoming.max_datagram, early: false };
+        let info =
+            PipeInfo { id: pipe, kind: incoming.kind, max_datagram: incoming.max_datagram, early: incoming.early };
         // A session that is not known here goes on as a new one: topics have their positions, and nothing else is lost.
         if let Some(key) = hello.resume.as_ref().and_then(|resume| self.homes.find(resume.session)) {
             let home = self.homes.get(key).ok_or(Code::SessionUnknown)?;
@@ -209,13 +241,14 @@ impl Shard {
                 return Err(Code::SessionSecret.into());
             }
             home.engine.attach(now, hello, info)?;
-            home.expires = token.expires;
+            home.token = HomeToken::of(&token);
+            home.address = address;
             home.person.name = token.name;
             home.person.role = role(token.role);
             self.counters.sessions_resumed += 1;
             return Ok(key);
         }
-        if self.homes.len() >= self.config.sessions_max {
+        if self.homes.len() >= self.config.live.sessions_max {
             return Err(self.later(Code::Overloaded, Micros::from_secs(10)));
         }
         let id = SessionId::generate(now, &mut self.ids);
@@ -227,10 +260,28 @@ impl Shard {
             capabilities: Vec::new(),
         };
         let engine = Session::accept(now, self.sessions.clone(), params, hello, info);
+        let proof = HomeToken::of(&token);
         let person = Person { user: token.user, app: token.app, name: token.name, role: role(token.role) };
         self.counters.sessions_started += 1;
         tracing::debug!(session = %id, user = %person.user, "a home session began");
-        Ok(self.homes.insert(person, engine, (id, token.expires)))
+        Ok(self.homes.insert(id, (person, engine), (proof, address)))
+    }
+
+    /// The person's token, unless they come too often.
+    fn verify(&mut self, now: Micros, token: &str) -> Result<UserToken, Refusal> {
+        let token = self.config.verifier.user(now, token).map_err(|code| {
+            // Whoever follows the keys looks for it at once, and once per second at most.
+            let retry_after_ms = if code == Code::TokenKeyUnknown { 2_000 } else { 0 };
+            Refusal { retry_after_ms, ..Refusal::from(code) }
+        })?;
+        self.hellos_by_person.check(now, token.user).map_err(|wait| self.too_fast(wait))?;
+        Ok(token)
+    }
+
+    fn too_fast(&mut self, wait: Micros) -> Refusal {
+        self.counters.rate_limited += 1;
+        let retry_after_ms = u32::try_from(wait.0.div_ceil(1_000)).unwrap_or(u32::MAX);
+        Refusal { retry_after_ms, ..Refusal::from(Code::RateLimited) }
     }
 
     /// A refusal whose time to try again is spread over `within`, so that not everyone comes back at once.
@@ -243,8 +294,8 @@ impl Shard {
         self.close_leaving(now);
         while let Some(key) = self.homes.poll_due(now) {
             let Some(home) = self.homes.get(key) else { continue };
-            if home.expires <= now {
-                home.expires = Micros(u64::MAX);
+            if home.token.expires <= now {
+                home.token.expires = Micros(u64::MAX);
                 home.engine.close(now, Code::TokenExpired, Code::TokenExpired.help());
             }
             home.engine.handle_timeout(now);
@@ -273,15 +324,30 @@ impl Shard {
             } else if let Some(output) = self.hub.poll_output() {
                 match output {
                     HubOutput::Send { session, payload } => self.send(now, session, payload),
-                    HubOutput::Broadcast { alias, offset, payload } => {
-                        let receivers: Vec<SessionKey> = self.hub.receivers(alias, offset).collect();
-                        self.counters.deliveries += receivers.len() as u64;
-                        receivers.into_iter().for_each(|session| self.send(now, session, payload.clone()));
-                    }
+                    HubOutput::Broadcast { alias, offset, payload } => self.broadcast(now, (alias, offset), payload),
                 }
             } else {
                 return;
             }
+        }
+    }
+
+    /// One job for the network thread, whatever the number of readers.
+    fn broadcast(&mut self, now: Micros, (alias, offset): (u32, u64), payload: Bytes) {
+        let (bytes, mut slow) = (payload.len(), Vec::new());
+        let mut broadcast = Broadcast::new(LANE_TOPICS, payload);
+        for key in self.hub.receivers(alias, offset) {
+            self.counters.deliveries += 1;
+            let Some(pipe_id) = self.homes.get(key).and_then(|home| home.engine.broadcast(bytes)) else { continue };
+            let Some(pipe) = self.homes.pipe(pipe_id) else { continue };
+            if broadcast.add(&pipe.handle).is_err() {
+                slow.push((key, pipe_id));
+            }
+        }
+        broadcast.send();
+        for (key, pipe_id) in slow {
+            self.let_go(now, (key, pipe_id));
+            self.drain_engine(now, key);
         }
     }
 
@@ -318,14 +384,17 @@ impl Shard {
         self.homes.plan(key);
     }
 
-    /// A reader whose queue is full loses its connection, not its session: it can resume and recover.
     fn write(&mut self, now: Micros, (key, pipe_id): (SessionKey, PipeId), lane: Lane, payload: Bytes) {
         let Some(pipe) = self.homes.pipe(pipe_id) else { return };
-        if pipe.handle.frame(lane, payload).is_ok() {
-            return;
+        if pipe.handle.frame(lane, payload).is_err() {
+            self.let_go(now, (key, pipe_id));
         }
+    }
+
+    /// A reader whose queue is full loses its connection, not its session: it can resume and recover.
+    fn let_go(&mut self, now: Micros, (key, pipe_id): (SessionKey, PipeId)) {
+        let Some(pipe) = self.homes.remove_pipe(pipe_id) else { return };
         pipe.handle.close(Code::SlowReader, Code::SlowReader.help());
-        self.homes.remove_pipe(pipe_id);
         self.counters.slow_readers += 1;
         if let Some(home) = self.homes.get(key) {
             tracing::debug!(session = %home.id, "a reader was too slow");
@@ -361,8 +430,17 @@ impl Shard {
     }
 
     fn handle_topic_message(&mut self, now: Micros, key: SessionKey, payload: Bytes) {
-        let Some(Home { person, .. }) = self.homes.get(key) else { return };
+        let Some(Home { person, address, .. }) = self.homes.get(key) else { return };
         match TopicRequest::decode(payload) {
+            Ok(request) if matches!(request.kind, Some(topic_request::Kind::Publish(_))) => {
+                match self.publishes_by_address.check(now, *address) {
+                    Ok(()) => self.hub.handle_request(now, key, person, request),
+                    Err(wait) => {
+                        let why = "too many publications from this address in a short time";
+                        self.hub.refuse(key, request.id, Denied::later(Code::RateLimited, why, wait));
+                    }
+                }
+            }
             Ok(request) => self.hub.handle_request(now, key, person, request),
             Err(_) => self.close(now, key, Code::MessageInvalid),
         }
@@ -390,10 +468,10 @@ impl Shard {
     fn refresh(&mut self, now: Micros, key: SessionKey, token: &str) {
         let Some(home) = self.homes.get(key) else { return };
         let refreshed = match renew(now, home, &self.config.verifier, token) {
-            Ok(()) => Refreshed { expires_us: home.expires.0, ..Refreshed::default() },
+            Ok(()) => Refreshed { expires_us: home.token.expires.0, ..Refreshed::default() },
             Err(Refusal { code, message, retry_after_ms }) => {
                 let code = code.number();
-                Refreshed { expires_us: home.expires.0, code, message, retry_after_ms }
+                Refreshed { expires_us: home.token.expires.0, code, message, retry_after_ms }
             }
         };
         let control = Control { kind: Some(control::Kind::Refreshed(refreshed)) };
@@ -412,8 +490,10 @@ impl Shard {
     /// Plans to close every session, evenly over the drain time, so that they do not all come back at once.
     fn start_drain(&mut self, now: Micros) {
         let keys = self.homes.keys();
-        let step = self.config.drain.0 / keys.len().max(1) as u64;
-        tracing::info!(sessions = keys.len(), "the live role drains");
+        let step = self.config.live.drain.0 / keys.len().max(1) as u64;
+        let seconds = keys.len() as f64 / f64::from(self.config.live.returns_per_s.max(1));
+        self.returning = Micros((seconds * 1e6) as u64);
+        tracing::info!(sessions = keys.len(), returning_s = seconds, "the live role drains");
         let mut leaving: Vec<_> = keys.into_iter().zip(0_u64..).map(|(key, n)| (now + Micros(n * step), key)).collect();
         leaving.reverse();
         self.leaving = Some(leaving);
@@ -422,8 +502,10 @@ impl Shard {
     fn close_leaving(&mut self, now: Micros) {
         let Some(mut leaving) = self.leaving.take() else { return };
         while let Some((_, key)) = leaving.pop_if(|(at, _)| *at <= now) {
+            // A place in the queue of those who come back: even over the time in which the others can take them all.
+            let retry_after_ms = 1 + self.ids.below(self.returning.as_millis().max(1)) as u32;
             if let Some(home) = self.homes.get(key) {
-                home.engine.close(now, Code::Draining, Code::Draining.help());
+                home.engine.close_later(now, Code::Draining, Code::Draining.help(), retry_after_ms);
                 self.dirty.push_back(key);
             }
         }
@@ -464,7 +546,7 @@ fn renew(now: Micros, home: &mut Home, verifier: &Verifier, token: &str) -> Resu
     if token.user != home.person.user {
         return Err(Code::TokenInvalid.into());
     }
-    home.expires = token.expires;
+    home.token = HomeToken::of(&token);
     home.person.name = token.name;
     home.person.role = role(token.role);
     Ok(())

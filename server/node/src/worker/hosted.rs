@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use amphi_server_core::{Room, RoomCommand, RoomConfig, RoomOutput};
+use amphi_server_core::{Room, RoomCommand, RoomConfig, RoomOutput, RoomStats};
 use amphi_shared_auth::random_bytes;
 use amphi_shared_edge::session::{PipeEvent, PipeId};
 use amphi_shared_session::{Event, Refusal, ServerParams};
@@ -30,6 +30,8 @@ pub(crate) struct HostedRoom {
     room: Room,
     pace: Pace,
     times: TickTimes,
+    /// What the metrics have been told.
+    counted: RoomStats,
     journal: Journal,
     players: BTreeMap<SessionId, Player>,
     ended_sessions: Vec<SessionId>,
@@ -57,6 +59,7 @@ impl HostedRoom {
             room,
             pace: Pace::new(*ticks),
             times: TickTimes::default(),
+            counted: RoomStats::default(),
             journal,
             players: BTreeMap::new(),
             ended_sessions: Vec::new(),
@@ -165,6 +168,7 @@ impl HostedRoom {
             self.guard(links, Self::tick);
         }
         links.metrics.overruns.increment(self.pace.overruns() - overruns);
+        self.count(links);
         if self.news {
             self.tell(links);
         }
@@ -355,6 +359,11 @@ impl HostedRoom {
             tracing::error!(match_id = %self.match_id, %error, "the journal cannot be written");
             links.metrics.journal_errors.increment(1);
         }
+    }
+
+    fn count(&mut self, links: &Links) {
+        let stats = self.room.stats();
+        links.metrics.add_room(std::mem::replace(&mut self.counted, stats), stats);
     }
 
     fn tell(&mut self, links: &Links) {

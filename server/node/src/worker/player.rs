@@ -58,6 +58,7 @@ impl Player {
         match kind {
             PipeEventKind::Frame { lane, payload } => self.session.handle_frame(at, pipe, lane, payload),
             PipeEventKind::Datagram(bytes) => self.session.handle_datagram(at, pipe, bytes),
+            PipeEventKind::Confirmed => self.session.handle_pipe_confirmed(at, pipe),
             PipeEventKind::Closed(code) => {
                 self.pipes.remove(&pipe);
                 self.session.handle_pipe_closed(at, pipe, code);
@@ -147,5 +148,5 @@ impl Player {
 }
 
 fn info(incoming: &Incoming, pipe: PipeId) -> PipeInfo {
-    PipeInfo { id: pipe, kind: incoming.kind, max_datagram: incoming.max_datagram, early: false }
+    PipeInfo { id: pipe, kind: incoming.kind, max_datagram: incoming.max_datagram, early: incoming.early }
 }

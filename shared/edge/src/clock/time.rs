@@ -35,7 +35,11 @@ struct Time {
 
 /// `GET /api/v1/time`: the time of this node, with two of the four timestamps of a clock probe (`docs/wire.md`).
 pub fn time_routes(clock: Clock) -> Routes {
-    describe_gauge!("clock_offset_us", Unit::Microseconds, "What is added to this node's clock to follow the reference");
+    describe_gauge!(
+        "clock_offset_us",
+        Unit::Microseconds,
+        "What is added to this node's clock to follow the reference"
+    );
     describe_gauge!("clock_error_us", Unit::Microseconds, "How far this node's clock may be from the reference");
     export(&clock);
     Routes::new().get(PATH, Access::Public, move |request| tell(clock, request))

@@ -15,6 +15,11 @@ impl Session {
     /// Ends the session in order. [`Event::Closed`] follows when the other side has read everything, or after
     /// `Config::close_linger`.
     pub fn close(&mut self, now: Micros, code: Code, message: &str) {
+        self.close_later(now, code, message, 0);
+    }
+
+    /// As [`Self::close`], and says when the other side may come back, in ms; 0 says nothing about it.
+    pub fn close_later(&mut self, now: Micros, code: Code, message: &str, retry_after_ms: u32) {
         if self.is_closed() {
             return;
         }
@@ -23,9 +28,10 @@ impl Session {
         }
         // Without a pipe it is said to the Welcome that may still come.
         let sent = encode_positions(self.lanes.positions());
-        self.say_close(code, message, sent);
+        self.say_close((code, message), retry_after_ms, sent);
         let until = now + self.config.close_linger;
-        self.life = Life::Closing(Box::new(End { code, message: message.to_owned(), until, sent: Vec::new() }));
+        let end = End { code, message: message.to_owned(), retry_after_ms, until, sent: Vec::new() };
+        self.life = Life::Closing(Box::new(end));
     }
 
     /// Takes a frame of lane 0.
@@ -89,9 +95,10 @@ impl Session {
         let code = Code::from_number(close.code).unwrap_or(Code::Bye);
         let until = now + self.config.close_linger;
         let sent = decode_positions(&close.sent).unwrap_or_default();
+        let end = End { code, message: close.message, retry_after_ms: close.retry_after_ms, until, sent };
         match self.life.clone() {
             Life::Open => {
-                self.life = Life::Ending(Box::new(End { code, message: close.message, until, sent }));
+                self.life = Life::Ending(Box::new(end));
                 self.end_when_complete();
             }
             // Both sides said it: there is nothing to wait for.
@@ -115,7 +122,7 @@ impl Session {
     pub(super) fn repeat_close(&mut self) {
         if let Life::Closing(end) = self.life.clone() {
             let sent = encode_positions(self.lanes.positions());
-            self.say_close(end.code, &end.message, sent);
+            self.say_close((end.code, &end.message), end.retry_after_ms, sent);
         }
     }
 
@@ -163,7 +170,7 @@ impl Session {
 
     /// The peer broke the protocol: ends the session at once.
     pub(super) fn fail(&mut self, code: Code) {
-        self.say_close(code, code.help(), Vec::new());
+        self.say_close((code, code.help()), 0, Vec::new());
         self.finish(code, code.help().to_owned());
     }
 
@@ -179,8 +186,8 @@ impl Session {
         self.event(Event::Closed { code, message });
     }
 
-    fn say_close(&mut self, code: Code, message: &str, sent: Vec<proto::LanePosition>) {
-        let close = proto::Close { code: code.number(), message: message.to_owned(), retry_after_ms: 0, sent };
+    fn say_close(&mut self, (code, message): (Code, &str), retry_after_ms: u32, sent: Vec<proto::LanePosition>) {
+        let close = proto::Close { code: code.number(), message: message.to_owned(), retry_after_ms, sent };
         self.write_lane(LANE_CONTROL, encode_link(link::Kind::Close(close)));
     }
 }

@@ -7,4 +7,5 @@ mod drain;
 mod hostile;
 mod house;
 mod people;
+mod tokens;
 mod topics;
