@@ -31,8 +31,8 @@ fn check(name: &str, about: &str, cases: Vec<Case>) {
     text.push_str("]}\n");
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../vectors/session").join(name);
     if std::env::var_os("AMPHI_WRITE_VECTORS").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, &text).unwrap();
+        std::fs::create_dir_all(path.parent().expect("a vector lies in a folder")).expect("the folder can be made");
+        std::fs::write(&path, &text).expect("the vector can be written");
     }
     let golden = std::fs::read_to_string(&path).unwrap_or_default();
     assert_eq!(golden, text, "{name} differs; a changed format needs a new protocol version");
