@@ -118,6 +118,8 @@ impl InputLead {
     }
 
     fn set(&mut self, now: Micros, lead_us: f64) {
+        // The integral may carry it a little too far.
+        let lead_us = lead_us.clamp(0.0, lead_us_max());
         let least = self.lead_us.min(lead_us);
         self.lead_us = lead_us;
         match self.past.back_mut() {
