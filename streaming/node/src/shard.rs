@@ -259,10 +259,10 @@ impl Shard {
 
     /// The person's token, unless they come too often.
     fn verify(&mut self, now: Micros, token: &str) -> Result<UserToken, Refusal> {
-        let token = self.config.verifier.user(now, token).map_err(|code| match code {
+        let token = self.config.verifier.user(now, token).map_err(|code| {
             // Whoever follows the keys looks for it at once, and once per second at most.
-            Code::TokenKeyUnknown => Refusal { retry_after_ms: 2_000, ..Refusal::from(code) },
-            code => Refusal::from(code),
+            let retry_after_ms = if code == Code::TokenKeyUnknown { 2_000 } else { 0 };
+            Refusal { retry_after_ms, ..Refusal::from(code) }
         })?;
         self.hellos_by_person.check(now, token.user).map_err(|wait| self.too_fast(wait))?;
         Ok(token)

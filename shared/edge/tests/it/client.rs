@@ -259,7 +259,13 @@ impl Ws {
     pub(crate) async fn read_text(&mut self) -> String {
         match patient(self.socket.next()).await.expect("the socket ended").unwrap() {
             Message::Text(text) => text.to_string(),
-            other => panic!("expected text: {other:?}"),
+            other @ (Message::Binary(_)
+            | Message::Ping(_)
+            | Message::Pong(_)
+            | Message::Close(_)
+            | Message::Frame(_)) => {
+                panic!("expected text: {other:?}")
+            }
         }
     }
 
