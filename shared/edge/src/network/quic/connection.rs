@@ -181,7 +181,9 @@ impl Connection {
             self.quic.handle_timeout(cx.now);
         }
         self.check_deadline(cx);
-        self.poll_events(cx);
+        if self.poll_events(cx) == Driven::Drained {
+            return Driven::Drained;
+        }
         self.read(cx);
         self.lanes.write(&mut self.quic, &self.outlet);
         self.end(cx);
