@@ -30,7 +30,10 @@ pub(crate) enum Transport {
 pub(crate) enum Pipe {
     /// With what dialled it, which closes its connections when it goes.
     Quic(PipeHandle, Dialer),
-    Ws { sink: SplitSink<Socket, Message>, reader: AbortHandle },
+    Ws {
+        sink: SplitSink<Socket, Message>,
+        reader: AbortHandle,
+    },
 }
 
 impl Pipe {
