@@ -57,6 +57,12 @@ pub(crate) struct Common {
     /// Address that people type, when it is not http://<listen>
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// PEM file of a CA's certificate for HTTPS and WSS, with the chain
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// PEM file of its private key
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
     /// How log lines look [default: text]
     #[arg(long, value_enum, value_name = "FORMAT")]
     log: Option<LogFormat>,
@@ -190,6 +196,8 @@ impl Common {
         push(&mut flags, "listen", self.listen);
         push(&mut flags, "data", self.data.as_ref().map(|path| path.display()));
         push(&mut flags, "public_url", self.public_url.as_ref());
+        push(&mut flags, "tls.certificate", self.tls_certificate.as_ref().map(|path| path.display()));
+        push(&mut flags, "tls.key", self.tls_key.as_ref().map(|path| path.display()));
         push(
             &mut flags,
             "log",

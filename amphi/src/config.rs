@@ -4,11 +4,16 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use amphi_shared_auth::IssuerConfig;
+use amphi_shared_edge::TlsFiles;
+use amphi_shared_edge::host::JournalLimits;
 use amphi_shared_edge::keys::{KeyOwner, KeySource};
 use amphi_streaming_node::{LiveConfig, Rate};
 use anyhow::{Context, Result, bail};
 use config::{Config, Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
+
+/// One hour, s.
+const HOUR_S: u64 = 3_600;
 
 /// Everything an operator may set. `amphi config` prints it as it applies.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -18,7 +23,7 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     /// Directory of keys, certificates, databases and rooms.
     pub(crate) data: PathBuf,
-    /// Address that people type, when it is not `http://<listen>`.
+    /// Address that people type, when it is not that of `listen`.
     pub(crate) public_url: Option<String>,
     /// Application of this deployment.
     pub(crate) app: String,
@@ -30,6 +35,7 @@ pub(crate) struct Settings {
     pub(crate) log_filter: String,
     /// Seconds that running matches get after SIGTERM.
     pub(crate) drain_s: u64,
+    pub(crate) tls: Tls,
     pub(crate) auth: Auth,
     pub(crate) live: Live,
     #[serde(rename = "match")]
@@ -44,6 +50,16 @@ pub(crate) enum LogFormat {
     #[default]
     Text,
     Json,
+}
+
+/// A certificate that a CA has signed, for HTTPS and WSS; both or none.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tls {
+    /// PEM file: the certificate of the name in `public_url`, then those that lead to its CA.
+    pub(crate) certificate: Option<PathBuf>,
+    /// PEM file: its private key.
+    pub(crate) key: Option<PathBuf>,
 }
 
 /// Tokens: our own, and those of other issuers.
@@ -142,6 +158,10 @@ pub(crate) struct Fleet {
     pub(crate) host_listen: Option<SocketAddr>,
     /// Name or address under which clients reach the hosts; the default is that of `public_url`, else where they listen.
     pub(crate) public_host: Option<String>,
+    /// Hours that the journal of a match is kept after its end.
+    pub(crate) journal_age_h_max: u64,
+    /// MiB of journals that are kept; the oldest go first.
+    pub(crate) journal_mib_max: u64,
     /// `postgres://…`; the default is `<data>/fleet.db`.
     pub(crate) database: Option<String>,
 }
@@ -157,6 +177,7 @@ impl Default for Settings {
             log: LogFormat::Text,
             log_filter: "info".to_owned(),
             drain_s: 30,
+            tls: Tls::default(),
             auth: Auth::default(),
             live: Live::default(),
             matchmaking: Matchmaking::default(),
@@ -203,7 +224,19 @@ impl Default for Fleet {
             idle_stop_s: 60,
             host_listen: None,
             public_host: None,
+            journal_age_h_max: JournalLimits::default().age_s_max / HOUR_S,
+            journal_mib_max: JournalLimits::default().bytes_max >> 20,
             database: None,
+        }
+    }
+}
+
+impl Fleet {
+    /// What is kept of journals.
+    pub(crate) fn journals(&self) -> JournalLimits {
+        JournalLimits {
+            age_s_max: self.journal_age_h_max.saturating_mul(HOUR_S),
+            bytes_max: self.journal_mib_max.saturating_mul(1 << 20),
         }
     }
 }
@@ -237,6 +270,9 @@ impl Settings {
             && !(url.starts_with("http://") || url.starts_with("https://"))
         {
             bail!("public_url: `{url}` does not start with http:// or https://");
+        }
+        if self.tls.certificate.is_some() != self.tls.key.is_some() {
+            bail!("tls.certificate and tls.key: each needs the other");
         }
         self.app.parse::<amphi_shared_wire::AppId>().with_context(|| format!("app: `{}`", self.app))?;
         if !matches!(self.auth.rotate_days, 0 | 7..=365) {
@@ -293,7 +329,15 @@ impl Settings {
 
     /// Address that people type into a browser.
     pub(crate) fn public_url(&self, listen: SocketAddr) -> String {
-        self.public_url.clone().unwrap_or_else(|| format!("http://{}", reachable(listen)))
+        let scheme = if self.tls.files().is_some() { "https" } else { "http" };
+        self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", reachable(listen)))
+    }
+}
+
+impl Tls {
+    /// The files to serve, when there are any.
+    pub(crate) fn files(&self) -> Option<TlsFiles> {
+        Some(TlsFiles { certificate: self.certificate.clone()?, key: self.key.clone()? })
     }
 }
 

@@ -106,6 +106,7 @@ impl GameHost {
             routes: routes::routes(&events, Arc::clone(&draining)),
             verifier: verifier.clone(),
             clock,
+            tls: None,
             sessions: Some(Sessions {
                 certificate: Certificate::from_der(start.tls.cert_der.clone(), start.tls.key_der.clone()),
                 origins: Origins::Any,
@@ -129,6 +130,7 @@ impl GameHost {
             admission: Admission::new(start.app.clone(), game.clone(), verifier),
             game,
             data_dir: start.data_dir,
+            journals: start.journals,
             rooms_max: rooms_max as usize,
             reports,
             events: events.clone(),

@@ -14,7 +14,7 @@ pub enum Refused {
     UdpNoise,
     /// A TLS client that speaks none of our protocols (ALPN).
     Alpn,
-    /// A QUIC or WebTransport handshake that failed otherwise.
+    /// A TLS, QUIC or WebTransport handshake that failed otherwise.
     Handshake,
     /// No Hello in time.
     HandshakeTimeout,
@@ -28,6 +28,8 @@ pub enum Refused {
     ByNode,
     /// A limit on connections or handshakes was reached.
     Overloaded,
+    /// Too many new connections of one address.
+    Address,
     /// A frame that could not be read, or of a lane that does not exist.
     Frame,
     /// A frame longer than the limit.
@@ -50,7 +52,7 @@ pub enum Refused {
 
 impl Refused {
     /// Every kind.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::UdpNoise,
         Self::Alpn,
         Self::Handshake,
@@ -60,6 +62,7 @@ impl Refused {
         Self::Origin,
         Self::ByNode,
         Self::Overloaded,
+        Self::Address,
         Self::Frame,
         Self::Oversize,
         Self::Messages,
@@ -98,6 +101,7 @@ impl Refused {
             Self::Origin => "origin",
             Self::ByNode => "by_node",
             Self::Overloaded => "overloaded",
+            Self::Address => "address",
             Self::Frame => "frame",
             Self::Oversize => "oversize",
             Self::Messages => "messages",

@@ -2,11 +2,10 @@
 
 mod broadcast;
 mod incoming;
-mod outbox;
+mod pipe;
 
 pub use amphi_shared_session::{ClientHello, PipeId, PipeKind, Refusal};
 pub use broadcast::Broadcast;
-pub(crate) use incoming::{Decision, From, Offer};
+pub(crate) use incoming::{Decision, From};
 pub use incoming::{Incoming, PipeEvent, PipeEventKind, Transport};
-pub(crate) use outbox::{Datagrams, Next, Outbox};
-pub use outbox::{Overflow, PipeHandle};
+pub use pipe::{Overflow, PipeHandle};

@@ -187,6 +187,17 @@ impl Hub {
         }
     }
 
+    /// Subscribes what a session read before it lost its connection. Answers come as if it had asked, with the id 0; a
+    /// topic that it may not read any more is `Unsubscribed`.
+    pub fn restore(&mut self, now: Micros, session: SessionKey, person: &Person, ask: Subscribe) {
+        let topic = ask.topic.clone();
+        if let Err(denied) = self.subscribe(now, (session, 0), person, ask) {
+            self.count(denied);
+            let code = denied.code.number();
+            self.reply((session, 0), topic_reply::Kind::Unsubscribed(Unsubscribed { topic, alias: 0, code }));
+        }
+    }
+
     /// Answers a request that the owner of the sessions does not let through.
     pub fn refuse(&mut self, session: SessionKey, id: u32, denied: Denied) {
         self.count(denied);

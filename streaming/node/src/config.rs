@@ -46,7 +46,7 @@ pub struct Rate {
 
 impl Rate {
     /// This rate for each of many keys.
-    pub(crate) fn table<K: std::hash::Hash + Eq>(self) -> RateTable<K> {
+    pub(crate) fn table<K: Ord>(self) -> RateTable<K> {
         RateTable::new(RateLimit::new(self.per_s, self.burst), RATE_KEYS_MAX)
     }
 }

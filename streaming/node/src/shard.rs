@@ -4,6 +4,7 @@ mod stock;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use amphi_shared_auth::{Revoked, UserToken, Verifier, random_bytes};
@@ -11,8 +12,13 @@ use amphi_shared_edge::clock::Clock;
 use amphi_shared_edge::http::Events;
 use amphi_shared_edge::session::{Broadcast, Incoming, PipeEvent, PipeEventKind, Transport};
 use amphi_shared_edge::shutdown::Shutdown;
-use amphi_shared_session::{Event, Output, PipeId, PipeInfo, RateTable, Refusal, SendError, ServerParams, Session};
-use amphi_shared_wire::proto::{ServicePublication, TopicRequest, topic_request};
+use amphi_shared_session::{
+    Event, Output, PipeId, PipeInfo, RateTable, Refusal, SendError, ServerParams, Session, TopicPosition,
+};
+use amphi_shared_wire::limits::REFRESH_EVERY_MS_MIN;
+use amphi_shared_wire::proto::{
+    Control, Position, Refresh, Refreshed, ServicePublication, Subscribe, TopicRequest, control, topic_request,
+};
 use amphi_shared_wire::{AppId, Code, LANE_CONTROL, LANE_TOPICS, Lane, Micros, Rng, Seed, SessionId, UserId};
 use amphi_streaming_core::{Denied, Hub, HubOutput, Person, SessionKey};
 use bytes::Bytes;
@@ -61,6 +67,8 @@ pub(crate) struct ShardConfig {
 /// Owner of the hub and every home session.
 pub(crate) struct Shard {
     config: ShardConfig,
+    /// Shared by every home session.
+    sessions: Arc<amphi_shared_session::Config>,
     hub: Hub,
     homes: Homes,
     /// Readers without a session.
@@ -97,6 +105,7 @@ impl Shard {
         let seed = Seed(u64::from_le_bytes(random_bytes()));
         Self {
             hub: Hub::new(config.live.hub.clone(), seed.split("hub")),
+            sessions: Arc::new(amphi_shared_session::Config::home()),
             homes: Homes::default(),
             stocks: Stocks::default(),
             ids: seed.split("ids").rng(),
@@ -159,6 +168,7 @@ impl Shard {
         match event.kind {
             PipeEventKind::Frame { lane, payload } => home.engine.handle_frame(now, event.pipe, lane, payload),
             PipeEventKind::Datagram(bytes) => home.engine.handle_datagram(now, event.pipe, bytes),
+            PipeEventKind::Confirmed => home.engine.handle_pipe_confirmed(now, event.pipe),
             PipeEventKind::Closed(code) => {
                 home.engine.handle_pipe_closed(now, event.pipe, code);
                 self.homes.remove_pipe(event.pipe);
@@ -173,8 +183,8 @@ impl Shard {
         match event.kind {
             PipeEventKind::Frame { payload, .. } => self.handle_text(now, key, &payload),
             PipeEventKind::Closed(_) => self.let_stock_go(now, key, None),
-            // A WebSocket of texts has none.
-            PipeEventKind::Datagram(_) => {}
+            // A WebSocket has neither.
+            PipeEventKind::Datagram(_) | PipeEventKind::Confirmed => {}
         }
     }
 
@@ -252,9 +262,10 @@ impl Shard {
         if token.app != hello.app {
             return Err(Code::TokenWrongApp.into());
         }
-        let info = PipeInfo { id: pipe, kind: incoming.kind, max_datagram: incoming.max_datagram };
-        if let Some(resume) = &hello.resume {
-            let key = self.homes.find(resume.session).ok_or(Code::SessionUnknown)?;
+        let info =
+            PipeInfo { id: pipe, kind: incoming.kind, max_datagram: incoming.max_datagram, early: incoming.early };
+        // A session that is not known here goes on as a new one: topics have their positions, and nothing else is lost.
+        if let Some(key) = hello.resume.as_ref().and_then(|resume| self.homes.find(resume.session)) {
             let home = self.homes.get(key).ok_or(Code::SessionUnknown)?;
             if home.person.user != token.user || home.person.app != token.app {
                 return Err(Code::SessionSecret.into());
@@ -278,7 +289,7 @@ impl Shard {
             tick: None,
             capabilities: Vec::new(),
         };
-        let engine = Session::accept(now, amphi_shared_session::Config::default(), params, hello, info);
+        let engine = Session::accept(now, self.sessions.clone(), params, hello, info);
         let proof = HomeToken::of(&token);
         let person = Person { user: token.user, app: token.app, name: token.name, role: role(token.role) };
         self.counters.sessions_started += 1;
@@ -288,10 +299,10 @@ impl Shard {
 
     /// The person's token, unless they come too often.
     fn verify(&mut self, now: Micros, token: &str) -> Result<UserToken, Refusal> {
-        let token = self.config.verifier.user(now, token).map_err(|code| match code {
+        let token = self.config.verifier.user(now, token).map_err(|code| {
             // Whoever follows the keys looks for it at once, and once per second at most.
-            Code::TokenKeyUnknown => Refusal { retry_after_ms: 2_000, ..Refusal::from(code) },
-            code => Refusal::from(code),
+            let retry_after_ms = if code == Code::TokenKeyUnknown { 2_000 } else { 0 };
+            Refusal { retry_after_ms, ..Refusal::from(code) }
         })?;
         self.hellos_by_person.check(now, token.user).map_err(|wait| self.too_fast(wait))?;
         Ok(token)
@@ -396,6 +407,7 @@ impl Shard {
                     }
                 }
                 Output::ClosePipe { pipe, code, message } => {
+                    self.counters.slow_readers += u64::from(code == Code::SlowReader);
                     if let Some(pipe) = self.homes.remove_pipe(pipe) {
                         pipe.handle.close(code, &message);
                     }
@@ -427,10 +439,13 @@ impl Shard {
     fn handle_session_event(&mut self, now: Micros, key: SessionKey, event: Event) {
         match event {
             // Subscriptions end with the connection; the client makes them again, with its positions.
-            Event::Attached { .. } | Event::Detached => self.hub.session_closed(now, key),
+            Event::Attached { topics, .. } => {
+                self.hub.session_closed(now, key);
+                self.restore(now, key, topics);
+            }
+            Event::Detached => self.hub.session_closed(now, key),
             Event::Message { lane: LANE_TOPICS, payload } => self.handle_topic_message(now, key, payload),
-            // A home session takes no control message from its client in this protocol; a later one may.
-            Event::Message { lane: LANE_CONTROL, .. } => {}
+            Event::Message { lane: LANE_CONTROL, payload } => self.handle_control(now, key, payload),
             Event::Message { .. } | Event::Datagram { .. } => self.close(now, key, Code::LaneInvalid),
             Event::Closed { code, .. } => {
                 self.hub.session_closed(now, key);
@@ -467,6 +482,40 @@ impl Shard {
             return self.hub.refuse(key, request.id, Denied::later(Code::RateLimited, why, wait));
         }
         self.hub.handle_request(now, key, person, request);
+    }
+
+    /// Subscribes what the client read before.
+    fn restore(&mut self, now: Micros, key: SessionKey, topics: Vec<TopicPosition>) {
+        let Some(Home { person, .. }) = self.homes.get(key) else { return };
+        for TopicPosition { topic, since } in topics {
+            let since = since.map(|(epoch, offset)| Position { epoch, offset });
+            self.hub.restore(now, key, person, Subscribe { topic, since });
+        }
+    }
+
+    fn handle_control(&mut self, now: Micros, key: SessionKey, payload: Bytes) {
+        match Control::decode(payload).map(|control| control.kind) {
+            Ok(Some(control::Kind::Refresh(Refresh { token }))) => self.refresh(now, key, &token),
+            // What only a server says, and what a later protocol may bring.
+            Ok(Some(control::Kind::Refreshed(_) | control::Kind::MatchMoved(_) | control::Kind::Notice(_)) | None) => {}
+            Err(_) => self.close(now, key, Code::MessageInvalid),
+        }
+    }
+
+    /// Prolongs a session by a newer token of its person; says until when, or why not.
+    fn refresh(&mut self, now: Micros, key: SessionKey, token: &str) {
+        let Some(home) = self.homes.get(key) else { return };
+        let refreshed = match renew(now, home, &self.config.verifier, token) {
+            Ok(()) => Refreshed { expires_us: home.token.expires.0, ..Refreshed::default() },
+            Err(Refusal { code, message, retry_after_ms }) => {
+                let code = code.number();
+                Refreshed { expires_us: home.token.expires.0, code, message, retry_after_ms }
+            }
+        };
+        let control = Control { kind: Some(control::Kind::Refreshed(refreshed)) };
+        if let Err(error) = home.engine.send(now, LANE_CONTROL, control.encode_to_vec().into()) {
+            tracing::debug!(%error, session = %home.id, "the answer to a refresh was not taken");
+        }
     }
 
     fn close(&mut self, now: Micros, key: SessionKey, code: Code) {
@@ -522,6 +571,26 @@ impl Shard {
         metrics::export(&overview, hub, self.counters);
         self.config.overview.send_replace(overview);
     }
+}
+
+/// Takes a newer token of the same person.
+fn renew(now: Micros, home: &mut Home, verifier: &Verifier, token: &str) -> Result<(), Refusal> {
+    if now < home.refresh_at {
+        let retry_after_ms = home.refresh_at.since(now).as_millis() as u32 + 1;
+        return Err(Refusal { retry_after_ms, ..Refusal::from(Code::RateLimited) });
+    }
+    home.refresh_at = now + Micros::from_millis(REFRESH_EVERY_MS_MIN);
+    let token = verifier.user(now, token)?;
+    if token.app != home.person.app {
+        return Err(Code::TokenWrongApp.into());
+    }
+    if token.user != home.person.user {
+        return Err(Code::TokenInvalid.into());
+    }
+    home.token = HomeToken::of(&token);
+    home.person.name = token.name;
+    home.person.role = role(token.role);
+    Ok(())
 }
 
 /// A token's role in the hub's terms.

@@ -157,6 +157,7 @@ async fn start(
         routes: role.routes(),
         verifier: keyring.verifier(),
         clock,
+        tls: None,
         sessions: None,
     };
     let listening = Listener::bind(config).unwrap();

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use mio::{Registry, Token, Waker};
 
 use super::Intake;
+use super::quic::Dial;
 use super::ws::Upgraded;
 use crate::counters::Counters;
 use crate::session::Decision;
@@ -58,6 +59,8 @@ pub(crate) enum Job {
     Broadcast(Broadcast),
     /// A connection that HTTP hands over; only the WebSocket thread gets one.
     Upgraded(Box<Upgraded>),
+    /// Make a connection; for a thread that dials.
+    Dial(Box<Dial>),
     /// Close everything with `Draining`, then end.
     Shutdown,
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use amphi_shared_wire::limits::{RING_FRAMES_MAX, SEND_QUEUE_BYTES_MAX};
 use amphi_shared_wire::{Code, Lane};
@@ -23,6 +24,15 @@ pub(crate) struct Path {
     pub(crate) window_room: AtomicU32,
     /// Smoothed round-trip time, µs; 0 before it is known.
     pub(crate) rtt_us: AtomicU32,
+}
+
+impl Path {
+    /// Thread: what the path is like now.
+    pub(crate) fn tell(&self, max_datagram: usize, window_room: u64, rtt: Duration) {
+        self.max_datagram.store(max_datagram as u32, Ordering::Relaxed);
+        self.window_room.store(u32::try_from(window_room).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.rtt_us.store(u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
 }
 
 /// The sending half of a connection: shared by its owner and its network thread.
@@ -109,6 +119,19 @@ impl Outlet {
     /// Bytes of the largest datagram the path takes now.
     pub(crate) fn max_datagram(&self) -> usize {
         self.path.max_datagram.load(Ordering::Relaxed) as usize
+    }
+
+    /// Bytes that congestion control would let leave now.
+    pub(crate) fn window_room(&self) -> usize {
+        match self.path.window_room.load(Ordering::Relaxed) {
+            u32::MAX => usize::MAX,
+            room => room as usize,
+        }
+    }
+
+    /// Smoothed round-trip time, µs; 0 before it is known.
+    pub(crate) fn rtt_us(&self) -> u32 {
+        self.path.rtt_us.load(Ordering::Relaxed)
     }
 
     /// Thread: the transport has taken a frame (or it was dropped).

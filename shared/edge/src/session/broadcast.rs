@@ -13,7 +13,8 @@ use crate::network::{self, Job, Mailbox};
 /// payload is shared by all of them.
 ///
 /// To each connection it stands behind what was sent there before, and before what is sent after
-/// [`Broadcast::send`]; between [`Broadcast::add`] and that nothing else may be sent to the connection. Dropping it sends it too.
+/// [`Broadcast::send`]; between [`Broadcast::add`] and that nothing else may be sent to the connection. Dropping it
+/// sends it too.
 pub struct Broadcast {
     lane: Lane,
     payload: Bytes,
@@ -35,9 +36,7 @@ impl Broadcast {
     /// # Errors
     /// Its queue is full.
     pub fn add(&mut self, pipe: &PipeHandle) -> Result<(), Overflow> {
-        let Some(outlet) = pipe.outlet() else {
-            return pipe.frame(self.lane, self.payload.clone());
-        };
+        let outlet = pipe.outlet();
         if !outlet.claim(self.payload.len())? {
             return Ok(());
         }

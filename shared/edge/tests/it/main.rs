@@ -6,5 +6,8 @@ mod client;
 mod hostile;
 mod http;
 mod keys;
+mod quic;
 mod server;
 mod sessions;
+mod tls;
+mod websocket;

@@ -9,7 +9,7 @@ use amphi_shared_edge::certificate::Certificate;
 use amphi_shared_edge::clock::Clock;
 use amphi_shared_edge::http::Routes;
 use amphi_shared_edge::session::{Incoming, PipeEvent, PipeEventKind, PipeHandle, PipeId};
-use amphi_shared_edge::{Counters, ListenConfig, Listener, Listening, Origins, Refused, Sessions};
+use amphi_shared_edge::{Counters, ListenConfig, Listener, Listening, Origins, Refused, Sessions, TlsFiles};
 use amphi_shared_wire::{AppId, Code, Lane, Micros, TokenId, UserId};
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -34,6 +34,10 @@ impl Server {
     }
 
     pub(crate) fn with(routes: Routes, origins: Origins) -> Self {
+        Self::with_tls(routes, origins, None)
+    }
+
+    pub(crate) fn with_tls(routes: Routes, origins: Origins, tls: Option<TlsFiles>) -> Self {
         let (clock, keyring) = (Clock::start(), Keyring::generate());
         let certificate = Certificate::generate(clock.now()).unwrap();
         let config = ListenConfig {
@@ -41,6 +45,7 @@ impl Server {
             routes,
             verifier: keyring.verifier(),
             clock,
+            tls,
             sessions: Some(Sessions { certificate: certificate.clone(), origins }),
         };
         let listening = Listener::bind(config).unwrap();
@@ -91,7 +96,9 @@ impl Server {
     pub(crate) async fn frame(&mut self, pipe: PipeId) -> (Lane, Bytes) {
         match self.event(pipe).await {
             PipeEventKind::Frame { lane, payload } => (lane, payload),
-            other @ (PipeEventKind::Datagram(_) | PipeEventKind::Closed(_)) => panic!("expected a frame: {other:?}"),
+            other @ (PipeEventKind::Datagram(_) | PipeEventKind::Confirmed | PipeEventKind::Closed(_)) => {
+                panic!("expected a frame: {other:?}")
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use amphi_shared_edge::endpoint::Endpoint;
 use amphi_shared_edge::session::{Broadcast, PipeEventKind, PipeId, Refusal, Transport};
 use amphi_shared_edge::{Origins, Refused};
 use amphi_shared_wire::Code;
+use amphi_shared_wire::limits::DATAGRAM_BYTES_BROWSER_MAX;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -28,7 +29,8 @@ async fn check_streams(server: &mut Server, client: Quic, transport: Transport) 
     assert_eq!(server.frame(pipe).await, (2, Bytes::new()));
     assert_eq!((server.counters().accepted(transport), server.counters().open(transport)), (1, 1));
     assert_eq!(server.frame(pipe).await, (2, Bytes::from_static(b"hello room")));
-    assert!((500..=1_150).contains(&handle.max_datagram()), "{}", handle.max_datagram());
+    let limit = if transport == Transport::Quic { 1_500 } else { DATAGRAM_BYTES_BROWSER_MAX };
+    assert!((500..=limit).contains(&handle.max_datagram()), "{}", handle.max_datagram());
     client.session.send_datagram(Bytes::from_static(b"up")).unwrap();
     assert_eq!(server.event(pipe).await, PipeEventKind::Datagram(Bytes::from_static(b"up")));
     handle.datagram(Bytes::from_static(b"down"));

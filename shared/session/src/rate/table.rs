@@ -1,7 +1,6 @@
 //! Rate limits by key, in bounded memory.
 
-use std::collections::HashMap;
-use std::hash::Hash;
+use std::collections::BTreeMap;
 use std::mem;
 
 use amphi_shared_wire::Micros;
@@ -17,15 +16,15 @@ use super::RateLimit;
 pub struct RateTable<K> {
     limit: RateLimit,
     keys_max: usize,
-    young: HashMap<K, RateLimit>,
-    old: HashMap<K, RateLimit>,
+    young: BTreeMap<K, RateLimit>,
+    old: BTreeMap<K, RateLimit>,
     forgotten: u64,
 }
 
-impl<K: Hash + Eq> RateTable<K> {
+impl<K: Ord> RateTable<K> {
     /// An empty table in which every key has `limit`. `keys_max` is at least 2.
     pub fn new(limit: RateLimit, keys_max: usize) -> Self {
-        Self { limit, keys_max, young: HashMap::new(), old: HashMap::new(), forgotten: 0 }
+        Self { limit, keys_max, young: BTreeMap::new(), old: BTreeMap::new(), forgotten: 0 }
     }
 
     /// Takes one event of `key`; when there are too many, says after how long one more is welcome.

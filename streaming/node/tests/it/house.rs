@@ -60,6 +60,7 @@ impl House {
             routes: live.routes(),
             verifier: keyring.verifier(),
             clock,
+            tls: None,
             sessions: Some(Sessions { certificate, origins: Origins::Any }),
         })
         .unwrap();

@@ -17,9 +17,8 @@ use super::queue::{Queue, Written};
 use super::socket::Socket;
 use super::worker::Turn;
 use crate::counters::{OpenConnection, Refused};
-use crate::inbound::code_of;
 use crate::listener::{OVERLOADED_RETRY_MS, Place};
-use crate::network::{Intake, Order, Outlet, Taken};
+use crate::network::{Intake, Order, Outlet, Taken, code_of};
 use crate::session::{Decision, From, Transport};
 
 /// What waits gets this long to leave when a connection ends, and the client to hear it.
@@ -141,7 +140,7 @@ impl Conn {
 
     /// There is something to write, and perhaps room for it.
     pub(super) fn wants_write(&self) -> bool {
-        !self.blocked && !self.queue.is_empty()
+        !self.blocked && (!self.queue.is_empty() || self.socket.wants_flush())
     }
 
     /// When [`Conn::handle_timeout`] has something to do.

@@ -195,3 +195,6 @@ impl Item {
 fn blocked(error: io::Error) -> io::Result<Written> {
     if error.kind() == ErrorKind::WouldBlock { Ok(Written::Blocked) } else { Err(error) }
 }
+
+#[cfg(test)]
+mod tests;

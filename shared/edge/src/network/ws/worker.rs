@@ -134,6 +134,7 @@ impl Worker {
                 }
             }
             Job::Upgraded(upgraded) => self.adopt(now, *upgraded),
+            Job::Dial(_) => debug_assert!(false, "only QUIC dials"),
             Job::Shutdown => {
                 self.until = Some(now + GRACE);
                 for id in self.slots.ids() {
