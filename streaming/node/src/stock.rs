@@ -19,6 +19,9 @@ use crate::home::HomeToken;
 /// Keys of these readers; those of home sessions stay below.
 const KEYS_FROM: u64 = 1 << 63;
 
+/// Topics by their alias, and where a reader stands in each.
+pub(crate) type Places = Vec<(u32, Option<Position>)>;
+
 /// One reader.
 pub(crate) struct Stock {
     pub(crate) person: Person,
@@ -33,7 +36,7 @@ pub(crate) enum Way {
     /// A WebSocket.
     Text { pipe: PipeId, handle: PipeHandle },
     /// Server-sent events: the topics in the order of the request, with the reader's place in each.
-    Events { events: Events, places: Vec<(u32, Option<Position>)> },
+    Events { events: Events, places: Places },
 }
 
 /// Every reader of one shard.

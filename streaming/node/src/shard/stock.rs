@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::{Shard, role};
 use crate::home::HomeToken;
-use crate::stock::{Stock, Way, parse_places};
+use crate::stock::{Places, Stock, Way, parse_places};
 
 /// Name of a reader without a token; nobody sees it.
 const NAMELESS: &str = "Guest";
@@ -172,7 +172,7 @@ impl Shard {
         now: Micros,
         key: SessionKey,
         wish: &EventsWish,
-    ) -> Result<(Person, Option<HomeToken>, Vec<(u32, Option<Position>)>), Refusal> {
+    ) -> Result<(Person, Option<HomeToken>, Places), Refusal> {
         self.check_room(now, wish.address)?;
         let token = wish.token.as_ref().map(|token| self.verify(now, token)).transpose()?;
         let person = match &token {
