@@ -11,7 +11,7 @@ use amphi_server_node::GameHost;
 use amphi_shared_auth::{ConnectToken, Keyring, Role, Scope, ServiceToken, UserToken};
 use amphi_shared_edge::certificate::Certificate;
 use amphi_shared_edge::clock::Clock;
-use amphi_shared_edge::host::{HostStart, HostTls, HostTokens};
+use amphi_shared_edge::host::{HostStart, HostTls, HostTokens, JournalLimits};
 use amphi_shared_edge::http::{Access, Request, Response, Routes};
 use amphi_shared_edge::service::ServiceClient;
 use amphi_shared_edge::shutdown::Shutdown;
@@ -74,6 +74,7 @@ async fn run(work: Work, mut stage: Stage) -> anyhow::Result<()> {
         clock,
         tls: Some(chain::write(data.path())?),
         sessions: Some(Sessions { certificate: certificate.clone(), origins: Origins::Any }),
+        tls: None,
     })?;
     let start = || host_start(&keyring, clock, (listening.local_addr, data.path(), &certificate));
     let host = work.host.then(|| GameHost::start(game(), start(), clock, shutdown.clone())).transpose()?;
@@ -137,6 +138,7 @@ fn host_start(
         rooms_max: 2,
         jwks: keyring.jwks(),
         tokens: HostTokens { fleet_report: token(Scope::FleetReport), live_publish: token(Scope::LivePublish) },
+        journals: JournalLimits::default(),
         tls: HostTls { cert_der: certificate.der().to_vec(), key_der: certificate.key_der().to_vec() },
     }
 }
@@ -173,11 +175,14 @@ impl Node {
     pub(crate) fn user(&self, number: usize) -> String {
         let now = self.clock.now();
         let token = UserToken {
+            id: TokenId::from_bits(number as u128 + 1),
             user: UserId::from_bits(number as u128 + 1),
             app: AppId::default(),
             name: "Viewer".to_owned(),
             role: Role::Guest,
+            issued: now,
             expires: now + HOUR,
+            subscribe: Vec::new(),
         };
         self.keyring.mint_user(now, &token)
     }

@@ -16,6 +16,7 @@ pub mod dial;
 pub mod endpoint;
 pub mod host;
 pub mod http;
+pub mod keys;
 mod listener;
 mod network;
 pub mod service;
@@ -25,3 +26,5 @@ pub mod telemetry;
 
 pub use counters::{Counters, Refused};
 pub use listener::{BindError, ListenConfig, Listener, Listening, Origins, Sessions, TlsError, TlsFiles};
+#[doc(hidden)]
+pub use network::ws::fuzz as fuzz_websocket;

@@ -112,7 +112,7 @@ impl Listener {
         }
         let router = http::build(config.routes, context, upgrade);
         let tcp = tokio::net::TcpListener::from_std(sockets.tcp).map_err(|e| BindError::other(local_addr, e))?;
-        tasks.spawn(Tcp { router, counters: counters.clone(), tls: tls.clone() }.accept(tcp));
+        tasks.spawn(Tcp { router, clock: config.clock, counters: counters.clone(), tls: tls.clone() }.accept(tcp));
         if let Some(tls) = &tls {
             tasks.spawn(Arc::clone(tls).watch());
         }
@@ -168,10 +168,10 @@ impl Listening {
     /// # Errors
     /// The key does not fit the certificate.
     pub fn renew(&self, certificate: Certificate) -> Result<(), BindError> {
-        let certificates = self.certificates.iter();
-        let renewed =
-            certificates.map(|certificates| certificates.renew(certificate.clone())).collect::<Result<(), _>>();
-        renewed.map_err(|error| BindError::other(self.local_addr, error))
+        let Some(certificates) = &self.certificates else {
+            return Ok(());
+        };
+        certificates.renew(certificate).map_err(|error| BindError::other(self.local_addr, error))
     }
 
     /// Reads the certificate files of the TCP port again, as happens within 10 s after they changed.

@@ -12,7 +12,7 @@ use amphi_shared_edge::shutdown::Shutdown;
 use amphi_shared_edge::{ListenConfig, Listener, Listening, Origins, Sessions};
 use amphi_shared_store::{LiveStore, Location};
 use amphi_shared_wire::proto::{Payload, PublishBatch, PublishBatchReply, ServicePublication, payload::Kind};
-use amphi_shared_wire::{AppId, Micros, UserId};
+use amphi_shared_wire::{AppId, Micros, TokenId, UserId};
 use amphi_streaming_node::{LiveConfig, LiveRole};
 use anyhow::ensure;
 
@@ -53,6 +53,8 @@ async fn run(work: Work, mut stage: Stage) -> anyhow::Result<()> {
         tokio::select! {
             Some(incoming) = listening.incoming.recv() => live.accept(incoming),
             done = &mut publishing, if published.is_none() => published = Some(done??),
+            // The load has failed, or is done before the last viewer was seen to go.
+            () = stage.stopped() => break,
             _ = look.tick() => {}
         }
     }
@@ -91,10 +93,13 @@ fn service(keyring: &Keyring, clock: Clock, listening: &Listening) -> anyhow::Re
 fn viewer_token(keyring: &Keyring, clock: Clock) -> String {
     let now = clock.now();
     let token = UserToken {
+        id: TokenId::from_bits(1),
         user: UserId::from_bits(1),
         app: AppId::default(),
         name: "Viewer".to_owned(),
         role: Role::Guest,
+        subscribe: Vec::new(),
+        issued: now,
         expires: now + HOUR,
     };
     keyring.mint_user(now, &token)

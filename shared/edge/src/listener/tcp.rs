@@ -16,9 +16,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tower::{Service, service_fn};
 
+use super::addresses::Addresses;
 use super::admission::OVERLOADED_RETRY_MS;
 use super::stream::Stream;
 use super::tls::{Tls, begins_with_tls};
+use crate::clock::Clock;
 use crate::counters::{Counters, Refused};
 use crate::http::Peer;
 
@@ -29,7 +31,7 @@ const BUFFER_BYTES_MAX: usize = 32 * 1024;
 /// After the process ran out of sockets, wait this long for some to close.
 const OUT_OF_SOCKETS: Duration = Duration::from_millis(50);
 
-/// Bytes that a client over the maximum of connections may still say.
+/// Bytes that a client beyond a limit on connections may still say.
 const REFUSED_BYTES: usize = 1_024;
 /// Answers to such clients that are on their way; who comes beyond is dropped without a word.
 const REFUSALS_MAX: usize = 64;
@@ -39,6 +41,7 @@ const REFUSAL_TIME_MAX: Duration = Duration::from_secs(1);
 /// What serves TCP connections.
 pub(super) struct Tcp {
     pub(super) router: Router,
+    pub(super) clock: Clock,
     pub(super) counters: Counters,
     /// With it, the first byte tells TLS from plain HTTP.
     pub(super) tls: Option<Arc<Tls>>,
@@ -48,7 +51,7 @@ impl Tcp {
     /// Takes connections for ever.
     pub(super) async fn accept(self, listener: TcpListener) {
         let (server, places) = (Arc::new(self), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
-        let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
+        let (refusals, mut addresses) = (Arc::new(Semaphore::new(REFUSALS_MAX)), Addresses::default());
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -65,7 +68,8 @@ impl Tcp {
                 }
             };
             let server = Arc::clone(&server);
-            if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            let crowded = addresses.check(peer.ip(), server.clock.now()).is_err();
+            if !crowded && let Ok(place) = Arc::clone(&places).try_acquire_owned() {
                 connections.spawn(async move {
                     // Most connections end with an error of no interest: the client went away.
                     let _ = server.serve(stream, peer).await;
@@ -73,7 +77,7 @@ impl Tcp {
                 });
                 continue;
             }
-            server.counters.count(Refused::Overloaded);
+            server.counters.count(if crowded { Refused::Address } else { Refused::Overloaded });
             if let Ok(place) = Arc::clone(&refusals).try_acquire_owned() {
                 connections.spawn(async move {
                     let _ = tokio::time::timeout(REFUSAL_TIME_MAX, refuse(stream)).await;
@@ -104,7 +108,8 @@ impl Tcp {
     }
 }
 
-/// Tells a client of plain HTTP when to come back, whatever it asks for.
+/// Tells a client of plain HTTP when to come back, whatever it asks for. A handshake to tell the same to one of TLS
+/// would cost more than the limit saves.
 async fn refuse(mut stream: TcpStream) -> io::Result<()> {
     if begins_with_tls(&stream).await? {
         return Ok(());

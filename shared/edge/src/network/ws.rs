@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 use super::{Job, Mailbox};
 use crate::listener::{Place, Shared};
 use crate::session::From;
+pub use codec::fuzz;
 use worker::Worker;
 
 /// The mailbox's token; connections have the numbers of their slots.

@@ -5,6 +5,7 @@
 mod client;
 mod hostile;
 mod http;
+mod keys;
 mod quic;
 mod server;
 mod sessions;

@@ -10,7 +10,7 @@ use amphi_shared_edge::clock::Clock;
 use amphi_shared_edge::http::Routes;
 use amphi_shared_edge::session::{Incoming, PipeEvent, PipeEventKind, PipeHandle, PipeId};
 use amphi_shared_edge::{Counters, ListenConfig, Listener, Listening, Origins, Refused, Sessions, TlsFiles};
-use amphi_shared_wire::{AppId, Code, Lane, Micros, UserId};
+use amphi_shared_wire::{AppId, Code, Lane, Micros, TokenId, UserId};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -122,14 +122,21 @@ impl Server {
     }
 
     pub(crate) fn user_token(&self, role: Role) -> String {
+        self.user_token_of(&self.keyring, role)
+    }
+
+    pub(crate) fn user_token_of(&self, keyring: &Keyring, role: Role) -> String {
         let token = UserToken {
+            id: TokenId::from_bits(1),
             user: UserId::from_bits(7),
             app: AppId::default(),
             name: "Ada".into(),
             role,
+            subscribe: Vec::new(),
+            issued: self.clock.now(),
             expires: self.in_a_minute(),
         };
-        self.keyring.mint_user(self.clock.now(), &token)
+        keyring.mint_user(self.clock.now(), &token)
     }
 
     pub(crate) fn service_token(&self, scope: Scope) -> String {

@@ -181,7 +181,9 @@ impl Connection {
             self.quic.handle_timeout(cx.now);
         }
         self.check_deadline(cx);
-        self.poll_events(cx);
+        if self.poll_events(cx) == Driven::Drained {
+            return Driven::Drained;
+        }
         self.read(cx);
         self.lanes.write(&mut self.quic, &self.outlet);
         self.end(cx);
@@ -454,13 +456,13 @@ impl Connection {
         let Some(shared) = cx.shared.clone() else {
             return;
         };
-        let hello = match std::mem::replace(&mut self.phase, Phase::Deciding) {
-            Phase::Holding(hello) if self.is_confirmed || hello.resume.is_some() => hello,
-            phase => {
-                self.phase = phase;
-                return;
-            }
+        let Phase::Holding(hello) = std::mem::replace(&mut self.phase, Phase::Deciding) else {
+            return;
         };
+        if !self.is_confirmed && hello.resume.is_none() {
+            self.phase = Phase::Holding(hello);
+            return;
+        }
         self.is_early = !self.is_confirmed;
         self.tell_path();
         self.deadline = Some(cx.at + HANDSHAKE);
@@ -468,6 +470,7 @@ impl Connection {
             transport: self.transport(),
             peer: self.quic.remote_address(),
             origin: self.origin.take(),
+            query: Vec::new(),
             early: self.is_early,
         };
         let offered = shared.connection().and_then(|place| {

@@ -1,6 +1,7 @@
 //! The WebSocket protocol of RFC 6455, the server's side, as bytes in and messages out: no socket, no clock.
 
 use amphi_shared_wire::Code;
+use amphi_shared_wire::limits::FRAME_BYTES_MAX;
 use bytes::Bytes;
 use thiserror::Error;
 
@@ -285,6 +286,35 @@ pub(crate) fn encode_close(code: Code, reason: &str) -> Bytes {
 /// The code behind a close code of ours.
 pub(crate) fn code_of_close(close: u16) -> Option<Code> {
     Code::from_number(u32::from(close.checked_sub(CLOSE_CODES)?))
+}
+
+/// For a fuzz target and for tests: reads `bytes` as a client's, at once and in pieces.
+///
+/// # Panics
+/// The two differ.
+pub fn fuzz(bytes: &[u8]) {
+    let read = |piece_bytes: usize| {
+        let (mut decoder, mut messages) = (Decoder::new(FRAME_BYTES_MAX), Vec::new());
+        for piece in bytes.chunks(piece_bytes) {
+            let mut piece = piece.to_vec();
+            let input = &mut piece.as_mut_slice();
+            loop {
+                match decoder.next(input) {
+                    Ok(Some(message)) => messages.push(Ok(message)),
+                    Ok(None) => break,
+                    Err(violation) => {
+                        messages.push(Err(violation));
+                        return messages;
+                    }
+                }
+            }
+        }
+        messages
+    };
+    let once = read(bytes.len().max(1));
+    for piece_bytes in [1, 2, 7] {
+        assert_eq!(read(piece_bytes), once, "in pieces of {piece_bytes}");
+    }
 }
 
 /// Takes at most `bytes` bytes off the front.

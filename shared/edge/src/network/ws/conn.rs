@@ -140,7 +140,7 @@ impl Conn {
 
     /// There is something to write, and perhaps room for it.
     pub(super) fn wants_write(&self) -> bool {
-        !self.blocked && !self.queue.is_empty()
+        !self.blocked && (!self.queue.is_empty() || self.socket.wants_flush())
     }
 
     /// When [`Conn::handle_timeout`] has something to do.

@@ -66,6 +66,11 @@ impl Socket {
         }
     }
 
+    /// Whether TLS has something to say that [`Socket::flush`] has not handed over.
+    pub(super) fn wants_flush(&self) -> bool {
+        matches!(self, Self::Tls(tls) if tls.state.wants_write())
+    }
+
     /// Moves what TLS has encrypted into the socket; `WouldBlock` when not all of it has room.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         let Self::Tls(tls) = self else {
