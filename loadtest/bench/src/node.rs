@@ -74,7 +74,6 @@ async fn run(work: Work, mut stage: Stage) -> anyhow::Result<()> {
         clock,
         tls: Some(chain::write(data.path())?),
         sessions: Some(Sessions { certificate: certificate.clone(), origins: Origins::Any }),
-        tls: None,
     })?;
     let start = || host_start(&keyring, clock, (listening.local_addr, data.path(), &certificate));
     let host = work.host.then(|| GameHost::start(game(), start(), clock, shutdown.clone())).transpose()?;

@@ -67,7 +67,6 @@ pub(crate) fn serve<S: Default + 'static>(
             clock,
             tls: Some(chain::write(folder.path())?),
             sessions: Some(Sessions { certificate: Certificate::generate(clock.now())?, origins: Origins::Any }),
-            tls: None,
         })?;
         let (admit, incoming) = thread_mpsc::channel();
         let thread = thread::Builder::new().name("owner".to_owned()).spawn(move || run(Owner::new(clock, incoming)))?;
