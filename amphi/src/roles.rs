@@ -8,7 +8,7 @@ use std::time::Duration;
 use amphi_fleet_node::{FleetConfig, FleetParts, FleetRole, FleetRoleConfig, HostCommand};
 use amphi_matchmaker_node::{Bots, MatchParts, MatchRole, MatchRoleConfig, Mode};
 use amphi_shared_auth::{Keyring, Rotation, random_bytes};
-use amphi_shared_edge::clock::Clock;
+use amphi_shared_edge::clock::{Clock, follow, time_routes};
 use amphi_shared_edge::http::{Access, Routes, probes};
 use amphi_shared_edge::keys::{self, KeyOwner, KeySource};
 use amphi_shared_edge::shutdown::{Phase, Shutdown};
@@ -91,6 +91,7 @@ impl Roles {
         if wanted.contains(&Role::Fleet) {
             roles.start_fleet().await?;
         }
+        roles.follow_live();
         let listening = roles.listen(&signal)?;
         roles.greet()?;
         let listening = roles.serve(listening, &signal).await;
@@ -234,7 +235,7 @@ impl Roles {
             Phase::Running => Ok(()),
             Phase::Draining | Phase::Stopping => Err("draining".to_owned()),
         };
-        let mut routes = Routes::new().merge(probes(ready, Access::Public));
+        let mut routes = Routes::new().merge(probes(ready, Access::Public)).merge(time_routes(self.clock));
         let mut sources = ops::Sources::default();
         if let Some(matchmaking) = &self.matchmaking {
             routes = routes.merge(matchmaking.routes());
@@ -259,6 +260,13 @@ impl Roles {
             }
         }
         Ok(routes.merge(ops::routes(sources)))
+    }
+
+    /// The live role's clock is the reference of those that run elsewhere.
+    fn follow_live(&self) {
+        if let (None, Some(url)) = (&self.live, &self.settings.live.url) {
+            tokio::spawn(follow(self.clock, url.clone()));
+        }
     }
 
     /// Says where to go, and lets `amphi user add` find this process.

@@ -214,7 +214,8 @@ impl<I: Input> Player<I> {
 
     /// Says hello on a new connection.
     fn adopt(&mut self, link: Link) {
-        let info = PipeInfo { id: link.pipe(), kind: PipeKind::Streams, max_datagram: link.max_datagram() };
+        let info =
+            PipeInfo { id: link.pipe(), kind: PipeKind::Streams, max_datagram: link.max_datagram(), early: false };
         self.links.push(link);
         if self.links.len() > LINKS_MAX {
             let oldest = self.links.remove(0);

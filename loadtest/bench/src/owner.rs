@@ -144,7 +144,8 @@ impl<S: Default> Owner<S> {
     fn admit(&mut self, now: Micros, incoming: Incoming) {
         self.pipes_made += 1;
         let pipe = PipeId(self.pipes_made);
-        let info = PipeInfo { id: pipe, kind: incoming.kind, max_datagram: incoming.max_datagram };
+        let info =
+            PipeInfo { id: pipe, kind: incoming.kind, max_datagram: incoming.max_datagram, early: incoming.early };
         let place = match &incoming.hello.resume {
             Some(resume) => {
                 let Some(place) = self.places.get(&resume.session).copied() else {
@@ -174,7 +175,7 @@ impl<S: Default> Owner<S> {
         match event.kind {
             PipeEventKind::Frame { lane, payload } => engine.handle_frame(now, event.pipe, lane, payload),
             PipeEventKind::Datagram(bytes) => engine.handle_datagram(event.at, event.pipe, bytes),
-            PipeEventKind::Confirmed => {}
+            PipeEventKind::Confirmed => engine.handle_pipe_confirmed(now, event.pipe),
             PipeEventKind::Closed(code) => {
                 engine.handle_pipe_closed(now, event.pipe, code);
                 self.pipes.remove(&event.pipe);

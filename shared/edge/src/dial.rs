@@ -94,7 +94,7 @@ impl Dialer {
         };
         self.quic.dial(dial);
         let outlet = answered.await.unwrap_or_else(|_| Err("the connection broke".to_owned())).map_err(failed)?;
-        let info = PipeInfo { id: pipe, kind: PipeKind::Streams, max_datagram: outlet.max_datagram() };
+        let info = PipeInfo { id: pipe, kind: PipeKind::Streams, max_datagram: outlet.max_datagram(), early: false };
         Ok(Dialled { handle: PipeHandle::new(outlet), info })
     }
 }

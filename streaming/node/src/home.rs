@@ -16,6 +16,8 @@ pub(crate) struct Home {
     pub(crate) engine: Session,
     /// The newest token: the session ends with it.
     pub(crate) token: HomeToken,
+    /// When it may be prolonged again.
+    pub(crate) refresh_at: Micros,
     /// Where its newest connection comes from.
     pub(crate) address: IpAddr,
     /// When the shard has planned to look at it.
@@ -82,7 +84,7 @@ impl Homes {
         let slot = &mut self.slots[index as usize];
         slot.generation = slot.generation.wrapping_add(1);
         let key = SessionKey(u64::from(slot.generation) << 32 | u64::from(index));
-        slot.home = Some(Home { id, person, engine, token, address, planned: None });
+        slot.home = Some(Home { id, person, engine, token, refresh_at: Micros(0), address, planned: None });
         self.keys.insert(id, key);
         key
     }

@@ -3,6 +3,7 @@
 use amphi_shared_auth::{Revoked, Scope};
 use amphi_shared_edge::http::{Access, Problem, Request, Response, Routes};
 use amphi_shared_wire::Code;
+use amphi_shared_wire::limits::SUBSCRIPTIONS_MAX;
 use amphi_shared_wire::proto::{
     AddUser, AddUserReply, MintToken, MintTokenReply, PublishBatch, PublishBatchReply, RevokeToken, RevokeTokenReply,
 };
@@ -10,7 +11,7 @@ use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::people::People;
-use crate::shard::Command;
+use crate::shard::{Command, EventsWish};
 use crate::tokens::{TokenDesk, TokenWish};
 
 #[derive(Deserialize)]
@@ -27,11 +28,12 @@ struct SignIn {
 pub(crate) fn routes((people, tokens): (&People, &TokenDesk), shard: &mpsc::Sender<Command>) -> Routes {
     let (guests, sign_ins, keys, users) = (people.clone(), people.clone(), people.clone(), people.clone());
     let (minting, revoking) = (tokens.clone(), (tokens.clone(), shard.clone()));
-    let shard = shard.clone();
+    let (readers, shard) = (shard.clone(), shard.clone());
     Routes::new()
         .post("/api/v1/auth/guest", Access::Public, move |request| guest(guests.clone(), request))
         .post("/api/v1/auth/signin", Access::Public, move |request| sign_in(sign_ins.clone(), request))
         .get("/.well-known/jwks.json", Access::Public, move |_| jwks(keys.clone()))
+        .get("/api/v1/topics/events", Access::Public, move |request| events(readers.clone(), request))
         .post("/internal/v1/topics/publish", Access::Service(Scope::LivePublish), move |request| {
             publish(shard.clone(), request)
         })
@@ -55,6 +57,26 @@ async fn sign_in(people: People, request: Request) -> Result<Response, Problem> 
 #[expect(clippy::unused_async, reason = "a handler is async")]
 async fn jwks(people: People) -> Result<Response, Problem> {
     Ok(Response::bytes("application/json", people.jwks()).with_header("cache-control", "public, max-age=300"))
+}
+
+/// Server-sent events of topics: for guests, or with a token in the header or the address, as pages cannot set headers.
+async fn events(shard: mpsc::Sender<Command>, request: Request) -> Result<Response, Problem> {
+    let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+    let app = request.query("app").unwrap_or_default();
+    let wish = EventsWish {
+        token: bearer.or(request.query("token")).map(str::to_owned),
+        app: app.parse().map_err(|error| Problem::new(Code::RequestInvalid, format!("app: {error}")))?,
+        topics: request.queries("topic").take(SUBSCRIPTIONS_MAX + 1).map(str::to_owned).collect(),
+        since: request.header("last-event-id").or(request.query("since")).map(str::to_owned),
+        address: request.peer.ip(),
+    };
+    let ((events, response), (reply, began)) = (Response::events(), oneshot::channel());
+    shard.try_send(Command::Events { wish, events, reply }).map_err(|error| match error {
+        mpsc::error::TrySendError::Full(_) => Problem::from(Code::Overloaded).retry_after(1_000),
+        mpsc::error::TrySendError::Closed(_) => Problem::from(Code::Draining),
+    })?;
+    began.await.map_err(|_| Problem::from(Code::Draining))??;
+    Ok(response)
 }
 
 async fn publish(shard: mpsc::Sender<Command>, request: Request) -> Result<Response, Problem> {

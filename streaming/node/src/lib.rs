@@ -14,6 +14,7 @@ mod overview;
 mod people;
 mod role;
 mod shard;
+mod stock;
 mod tokens;
 
 pub use config::{LiveConfig, Rate};

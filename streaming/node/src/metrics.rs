@@ -14,6 +14,8 @@ pub(crate) struct ShardCounters {
     pub(crate) slow_readers: u64,
     /// Sessions that began.
     pub(crate) sessions_started: u64,
+    /// Readers of text that began.
+    pub(crate) stock_started: u64,
     /// Sessions that went on over a new connection.
     pub(crate) sessions_resumed: u64,
     /// Connections that were refused a session.
@@ -43,6 +45,7 @@ pub(crate) fn export(overview: &LiveOverview, hub: HubCounters, shard: ShardCoun
     counter!("live_deliveries_total").absolute(shard.deliveries);
     counter!("live_slow_readers_total").absolute(shard.slow_readers);
     counter!("live_sessions_started_total").absolute(shard.sessions_started);
+    counter!("live_text_readers_started_total").absolute(shard.stock_started);
     counter!("live_sessions_resumed_total").absolute(shard.sessions_resumed);
     counter!("live_sessions_refused_total").absolute(shard.refused);
     counter!("live_sessions_rate_limited_total").absolute(shard.rate_limited);

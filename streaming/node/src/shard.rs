@@ -1,25 +1,36 @@
 //! The shard: one thread that owns the hub and every home session.
 
+mod stock;
+
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use amphi_shared_auth::{Revoked, UserToken, Verifier, random_bytes};
 use amphi_shared_edge::clock::Clock;
-use amphi_shared_edge::session::{Broadcast, Incoming, PipeEvent, PipeEventKind};
+use amphi_shared_edge::http::Events;
+use amphi_shared_edge::session::{Broadcast, Incoming, PipeEvent, PipeEventKind, Transport};
 use amphi_shared_edge::shutdown::Shutdown;
-use amphi_shared_session::{Event, Output, PipeId, PipeInfo, RateTable, Refusal, SendError, ServerParams, Session};
-use amphi_shared_wire::proto::{ServicePublication, TopicRequest, topic_request};
+use amphi_shared_session::{
+    Event, Output, PipeId, PipeInfo, RateTable, Refusal, SendError, ServerParams, Session, TopicPosition,
+};
+use amphi_shared_wire::limits::REFRESH_EVERY_MS_MIN;
+use amphi_shared_wire::proto::{
+    Control, Position, Refresh, Refreshed, ServicePublication, Subscribe, TopicRequest, control, topic_request,
+};
 use amphi_shared_wire::{AppId, Code, LANE_CONTROL, LANE_TOPICS, Lane, Micros, Rng, Seed, SessionId, UserId};
 use amphi_streaming_core::{Denied, Hub, HubOutput, Person, SessionKey};
 use bytes::Bytes;
 use prost::Message;
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub(crate) use self::stock::EventsWish;
 use crate::LiveConfig;
 use crate::home::{Home, HomeToken, Homes, Pipe};
 use crate::metrics::{self, ShardCounters};
 use crate::overview::LiveOverview;
+use crate::stock::Stocks;
 
 /// Events taken from the mailbox before other things get their turn.
 const BATCH: usize = 256;
@@ -32,6 +43,8 @@ pub(crate) enum Command {
     Publish { publications: Vec<ServicePublication>, reply: oneshot::Sender<Vec<u64>> },
     /// Ends the sessions of revoked tokens.
     Revoke(Revoked),
+    /// Begins server-sent events, and answers whether they did.
+    Events { wish: EventsWish, events: Events, reply: oneshot::Sender<Result<(), Refusal>> },
 }
 
 /// Where a shard's work comes from.
@@ -54,8 +67,12 @@ pub(crate) struct ShardConfig {
 /// Owner of the hub and every home session.
 pub(crate) struct Shard {
     config: ShardConfig,
+    /// Shared by every home session.
+    sessions: Arc<amphi_shared_session::Config>,
     hub: Hub,
     homes: Homes,
+    /// Readers without a session.
+    stocks: Stocks,
     ids: Rng,
     mailbox: mpsc::Sender<PipeEvent>,
     events: mpsc::Receiver<PipeEvent>,
@@ -88,7 +105,9 @@ impl Shard {
         let seed = Seed(u64::from_le_bytes(random_bytes()));
         Self {
             hub: Hub::new(config.live.hub.clone(), seed.split("hub")),
+            sessions: Arc::new(amphi_shared_session::Config::home()),
             homes: Homes::default(),
+            stocks: Stocks::default(),
             ids: seed.split("ids").rng(),
             mailbox,
             events,
@@ -138,16 +157,18 @@ impl Shard {
 
     /// A draining node is done when nobody is left.
     fn is_done(&self) -> bool {
-        self.leaving.is_some() && self.homes.len() == 0
+        self.leaving.is_some() && self.homes.len() + self.stocks.len() == 0
     }
 
     fn handle_event(&mut self, now: Micros, event: PipeEvent) {
-        let Some(key) = self.homes.pipe(event.pipe).map(|pipe| pipe.session) else { return };
+        let Some(key) = self.homes.pipe(event.pipe).map(|pipe| pipe.session) else {
+            return self.handle_stock_event(now, event);
+        };
         let Some(home) = self.homes.get(key) else { return };
         match event.kind {
             PipeEventKind::Frame { lane, payload } => home.engine.handle_frame(now, event.pipe, lane, payload),
             PipeEventKind::Datagram(bytes) => home.engine.handle_datagram(now, event.pipe, bytes),
-            PipeEventKind::Confirmed => {}
+            PipeEventKind::Confirmed => home.engine.handle_pipe_confirmed(now, event.pipe),
             PipeEventKind::Closed(code) => {
                 home.engine.handle_pipe_closed(now, event.pipe, code);
                 self.homes.remove_pipe(event.pipe);
@@ -155,6 +176,16 @@ impl Shard {
         }
         self.dirty.push_back(key);
         self.drain(now);
+    }
+
+    fn handle_stock_event(&mut self, now: Micros, event: PipeEvent) {
+        let Some(key) = self.stocks.find(event.pipe) else { return };
+        match event.kind {
+            PipeEventKind::Frame { payload, .. } => self.handle_text(now, key, &payload),
+            PipeEventKind::Closed(_) => self.let_stock_go(now, key, None),
+            // A WebSocket has neither.
+            PipeEventKind::Datagram(_) | PipeEventKind::Confirmed => {}
+        }
     }
 
     fn handle_command(&mut self, now: Micros, command: Command) {
@@ -165,6 +196,10 @@ impl Shard {
                 let _ = reply.send(offsets);
             }
             Command::Revoke(revoked) => self.revoke(now, &revoked),
+            Command::Events { wish, events, reply } => {
+                // The caller may have gone; then its events are gone too.
+                let _ = reply.send(self.handle_events(now, &wish, events));
+            }
         }
     }
 
@@ -178,6 +213,7 @@ impl Shard {
                 self.dirty.push_back(key);
             }
         }
+        self.revoke_stocks(now, revoked);
         self.drain(now);
     }
 
@@ -196,7 +232,10 @@ impl Shard {
     }
 
     fn handle_incoming(&mut self, now: Micros, incoming: Incoming) {
-        let pipe = self.homes.next_pipe();
+        if incoming.transport == Transport::WebSocketJson {
+            return self.handle_text_incoming(now, incoming);
+        }
+        let pipe = self.next_pipe();
         match self.admit(now, &incoming, pipe) {
             Ok(session) => {
                 let handle = incoming.accept(pipe, self.mailbox.clone());
@@ -223,9 +262,10 @@ impl Shard {
         if token.app != hello.app {
             return Err(Code::TokenWrongApp.into());
         }
-        let info = PipeInfo { id: pipe, kind: incoming.kind, max_datagram: incoming.max_datagram };
-        if let Some(resume) = &hello.resume {
-            let key = self.homes.find(resume.session).ok_or(Code::SessionUnknown)?;
+        let info =
+            PipeInfo { id: pipe, kind: incoming.kind, max_datagram: incoming.max_datagram, early: incoming.early };
+        // A session that is not known here goes on as a new one: topics have their positions, and nothing else is lost.
+        if let Some(key) = hello.resume.as_ref().and_then(|resume| self.homes.find(resume.session)) {
             let home = self.homes.get(key).ok_or(Code::SessionUnknown)?;
             if home.person.user != token.user || home.person.app != token.app {
                 return Err(Code::SessionSecret.into());
@@ -238,7 +278,7 @@ impl Shard {
             self.counters.sessions_resumed += 1;
             return Ok(key);
         }
-        if self.homes.len() >= self.config.live.sessions_max {
+        if self.homes.len() + self.stocks.len() >= self.config.live.sessions_max {
             return Err(self.later(Code::Overloaded, Micros::from_secs(10)));
         }
         let id = SessionId::generate(now, &mut self.ids);
@@ -249,7 +289,7 @@ impl Shard {
             tick: None,
             capabilities: Vec::new(),
         };
-        let engine = Session::accept(now, amphi_shared_session::Config::default(), params, hello, info);
+        let engine = Session::accept(now, self.sessions.clone(), params, hello, info);
         let proof = HomeToken::of(&token);
         let person = Person { user: token.user, app: token.app, name: token.name, role: role(token.role) };
         self.counters.sessions_started += 1;
@@ -259,10 +299,10 @@ impl Shard {
 
     /// The person's token, unless they come too often.
     fn verify(&mut self, now: Micros, token: &str) -> Result<UserToken, Refusal> {
-        let token = self.config.verifier.user(now, token).map_err(|code| match code {
+        let token = self.config.verifier.user(now, token).map_err(|code| {
             // Whoever follows the keys looks for it at once, and once per second at most.
-            Code::TokenKeyUnknown => Refusal { retry_after_ms: 2_000, ..Refusal::from(code) },
-            code => Refusal::from(code),
+            let retry_after_ms = if code == Code::TokenKeyUnknown { 2_000 } else { 0 };
+            Refusal { retry_after_ms, ..Refusal::from(code) }
         })?;
         self.hellos_by_person.check(now, token.user).map_err(|wait| self.too_fast(wait))?;
         Ok(token)
@@ -292,9 +332,11 @@ impl Shard {
             self.dirty.push_back(key);
             self.drain(now);
         }
+        self.end_stocks(now);
         self.hub.handle_timeout(now);
         self.drain(now);
         if now >= self.exported.0 + EXPORT_EVERY {
+            self.sweep_stocks(now);
             self.export(now);
         }
     }
@@ -302,7 +344,7 @@ impl Shard {
     fn next_timeout(&self) -> Micros {
         let leaving = self.leaving.as_ref().and_then(|leaving| leaving.last()).map(|(at, _)| *at);
         let hub = self.hub.poll_timeout().map(|(at, _)| at);
-        let others = [self.homes.next_due(), hub, leaving];
+        let others = [self.homes.next_due(), self.stocks.next_end(), hub, leaving];
         others.into_iter().flatten().fold(self.exported.0 + EXPORT_EVERY, Micros::min)
     }
 
@@ -315,6 +357,8 @@ impl Shard {
                 match output {
                     HubOutput::Send { session, payload } => self.send(now, session, payload),
                     HubOutput::Broadcast { alias, offset, payload } => self.broadcast(now, (alias, offset), payload),
+                    HubOutput::SendText { session, place, text } => self.send_text(now, session, place, &text),
+                    HubOutput::BroadcastText { place, text } => self.broadcast_text(now, place, &text),
                 }
             } else {
                 return;
@@ -363,6 +407,7 @@ impl Shard {
                     }
                 }
                 Output::ClosePipe { pipe, code, message } => {
+                    self.counters.slow_readers += u64::from(code == Code::SlowReader);
                     if let Some(pipe) = self.homes.remove_pipe(pipe) {
                         pipe.handle.close(code, &message);
                     }
@@ -394,10 +439,13 @@ impl Shard {
     fn handle_session_event(&mut self, now: Micros, key: SessionKey, event: Event) {
         match event {
             // Subscriptions end with the connection; the client makes them again, with its positions.
-            Event::Attached { .. } | Event::Detached => self.hub.session_closed(now, key),
+            Event::Attached { topics, .. } => {
+                self.hub.session_closed(now, key);
+                self.restore(now, key, topics);
+            }
+            Event::Detached => self.hub.session_closed(now, key),
             Event::Message { lane: LANE_TOPICS, payload } => self.handle_topic_message(now, key, payload),
-            // A home session takes no control message from its client in this protocol; a later one may.
-            Event::Message { lane: LANE_CONTROL, .. } => {}
+            Event::Message { lane: LANE_CONTROL, payload } => self.handle_control(now, key, payload),
             Event::Message { .. } | Event::Datagram { .. } => self.close(now, key, Code::LaneInvalid),
             Event::Closed { code, .. } => {
                 self.hub.session_closed(now, key);
@@ -417,18 +465,56 @@ impl Shard {
 
     fn handle_topic_message(&mut self, now: Micros, key: SessionKey, payload: Bytes) {
         let Some(Home { person, address, .. }) = self.homes.get(key) else { return };
+        let (person, address) = (person.clone(), *address);
         match TopicRequest::decode(payload) {
-            Ok(request) if matches!(request.kind, Some(topic_request::Kind::Publish(_))) => {
-                match self.publishes_by_address.check(now, *address) {
-                    Ok(()) => self.hub.handle_request(now, key, person, request),
-                    Err(wait) => {
-                        let why = "too many publications from this address in a short time";
-                        self.hub.refuse(key, request.id, Denied::later(Code::RateLimited, why, wait));
-                    }
-                }
-            }
-            Ok(request) => self.hub.handle_request(now, key, person, request),
+            Ok(request) => self.handle_request(now, (key, address), &person, request),
             Err(_) => self.close(now, key, Code::MessageInvalid),
+        }
+    }
+
+    /// Lets a request through to the hub, unless its address publishes too often.
+    fn handle_request(&mut self, now: Micros, from: (SessionKey, IpAddr), person: &Person, request: TopicRequest) {
+        let (key, address) = from;
+        if matches!(request.kind, Some(topic_request::Kind::Publish(_)))
+            && let Err(wait) = self.publishes_by_address.check(now, address)
+        {
+            let why = "too many publications from this address in a short time";
+            return self.hub.refuse(key, request.id, Denied::later(Code::RateLimited, why, wait));
+        }
+        self.hub.handle_request(now, key, person, request);
+    }
+
+    /// Subscribes what the client read before.
+    fn restore(&mut self, now: Micros, key: SessionKey, topics: Vec<TopicPosition>) {
+        let Some(Home { person, .. }) = self.homes.get(key) else { return };
+        for TopicPosition { topic, since } in topics {
+            let since = since.map(|(epoch, offset)| Position { epoch, offset });
+            self.hub.restore(now, key, person, Subscribe { topic, since });
+        }
+    }
+
+    fn handle_control(&mut self, now: Micros, key: SessionKey, payload: Bytes) {
+        match Control::decode(payload).map(|control| control.kind) {
+            Ok(Some(control::Kind::Refresh(Refresh { token }))) => self.refresh(now, key, &token),
+            // What only a server says, and what a later protocol may bring.
+            Ok(Some(control::Kind::Refreshed(_) | control::Kind::MatchMoved(_) | control::Kind::Notice(_)) | None) => {}
+            Err(_) => self.close(now, key, Code::MessageInvalid),
+        }
+    }
+
+    /// Prolongs a session by a newer token of its person; says until when, or why not.
+    fn refresh(&mut self, now: Micros, key: SessionKey, token: &str) {
+        let Some(home) = self.homes.get(key) else { return };
+        let refreshed = match renew(now, home, &self.config.verifier, token) {
+            Ok(()) => Refreshed { expires_us: home.token.expires.0, ..Refreshed::default() },
+            Err(Refusal { code, message, retry_after_ms }) => {
+                let code = code.number();
+                Refreshed { expires_us: home.token.expires.0, code, message, retry_after_ms }
+            }
+        };
+        let control = Control { kind: Some(control::Kind::Refreshed(refreshed)) };
+        if let Err(error) = home.engine.send(now, LANE_CONTROL, control.encode_to_vec().into()) {
+            tracing::debug!(%error, session = %home.id, "the answer to a refresh was not taken");
         }
     }
 
@@ -441,7 +527,8 @@ impl Shard {
 
     /// Plans to close every session, evenly over the drain time, so that they do not all come back at once.
     fn start_drain(&mut self, now: Micros) {
-        let keys = self.homes.keys();
+        let mut keys = self.homes.keys();
+        keys.extend(self.stocks.keys());
         let step = self.config.live.drain.0 / keys.len().max(1) as u64;
         let seconds = keys.len() as f64 / f64::from(self.config.live.returns_per_s.max(1));
         self.returning = Micros((seconds * 1e6) as u64);
@@ -459,6 +546,8 @@ impl Shard {
             if let Some(home) = self.homes.get(key) {
                 home.engine.close_later(now, Code::Draining, Code::Draining.help(), retry_after_ms);
                 self.dirty.push_back(key);
+            } else {
+                self.let_stock_go(now, key, Some((Code::Draining, retry_after_ms)));
             }
         }
         self.leaving = Some(leaving);
@@ -471,7 +560,7 @@ impl Shard {
         let seconds = (now.since(at).0 as f64 / 1e6).max(1e-3);
         let overview = LiveOverview {
             sessions: self.homes.len() as u64,
-            attached: self.homes.pipes() as u64,
+            attached: (self.homes.pipes() + self.stocks.len()) as u64,
             topics: self.hub.topics() as u64,
             viewers: self.hub.viewers(),
             publications_per_s: (hub.publications - publications) as f64 / seconds,
@@ -482,6 +571,26 @@ impl Shard {
         metrics::export(&overview, hub, self.counters);
         self.config.overview.send_replace(overview);
     }
+}
+
+/// Takes a newer token of the same person.
+fn renew(now: Micros, home: &mut Home, verifier: &Verifier, token: &str) -> Result<(), Refusal> {
+    if now < home.refresh_at {
+        let retry_after_ms = home.refresh_at.since(now).as_millis() as u32 + 1;
+        return Err(Refusal { retry_after_ms, ..Refusal::from(Code::RateLimited) });
+    }
+    home.refresh_at = now + Micros::from_millis(REFRESH_EVERY_MS_MIN);
+    let token = verifier.user(now, token)?;
+    if token.app != home.person.app {
+        return Err(Code::TokenWrongApp.into());
+    }
+    if token.user != home.person.user {
+        return Err(Code::TokenInvalid.into());
+    }
+    home.token = HomeToken::of(&token);
+    home.person.name = token.name;
+    home.person.role = role(token.role);
+    Ok(())
 }
 
 /// A token's role in the hub's terms.

@@ -53,6 +53,8 @@ async fn run(work: Work, mut stage: Stage) -> anyhow::Result<()> {
         tokio::select! {
             Some(incoming) = listening.incoming.recv() => live.accept(incoming),
             done = &mut publishing, if published.is_none() => published = Some(done??),
+            // The load has failed, or is done before the last viewer was seen to go.
+            () = stage.stopped() => break,
             _ = look.tick() => {}
         }
     }

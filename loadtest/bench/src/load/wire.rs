@@ -35,7 +35,7 @@ impl Wire {
             Self::Socket(_) => (PipeKind::Ordered, DATAGRAM_BYTES_NATIVE_MAX),
             Self::Quic(quic) => (PipeKind::Streams, quic.max_datagram().min(DATAGRAM_BYTES_BROWSER_MAX)),
         };
-        PipeInfo { id, kind, max_datagram }
+        PipeInfo { id, kind, max_datagram, early: false }
     }
 
     /// Sends what waits, and returns the next arrival. Nothing is lost when the future is dropped.

@@ -42,7 +42,8 @@ fn take(session: &mut Owned<State>, _: Micros, event: Event) {
 /// Sends what may be sent; at the end, what was seen of the client's messages.
 fn send(session: &mut Owned<State>, now: Micros, work: Work) {
     let Owned { engine, state } = session;
-    while state.numbers.sent() < work.down && engine.is_attached() && engine.stats().retained_messages < UNACKED_MAX {
+    while state.numbers.sent() < work.down && engine.is_attached() && (engine.retained_messages() as u64) < UNACKED_MAX
+    {
         let (lane, payload) = state.numbers.next();
         if engine.send(now, lane, payload).is_err() {
             return;

@@ -12,7 +12,7 @@ const ISSUER: &str = "https://login.example.org/";
 pub(super) fn config(secret: Option<&[u8]>) -> IssuerConfig {
     IssuerConfig {
         issuer: ISSUER.to_owned(),
-        audience: "arena".to_owned(),
+        audience: "game".to_owned(),
         secret: secret.map(<[u8]>::to_vec),
         app: AppId::default(),
         role: Role::User,
@@ -22,7 +22,7 @@ pub(super) fn config(secret: Option<&[u8]>) -> IssuerConfig {
 
 fn claims() -> Value {
     json!({
-        "iss": ISSUER, "aud": ["other", "arena"], "sub": "auth0|17", "iat": NOW.0 / 1_000_000,
+        "iss": ISSUER, "aud": ["other", "game"], "sub": "auth0|17", "iat": NOW.0 / 1_000_000,
         "exp": NOW.0 / 1_000_000 + 60, "name": "Ann", "subscribe": ["news"], "email": "ann@example.org",
     })
 }

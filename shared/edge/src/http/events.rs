@@ -71,6 +71,13 @@ impl Event {
     }
 }
 
+impl Event {
+    /// Tells a client that is about to lose its connection to wait before it comes back.
+    pub fn retry(after_ms: u32) -> Self {
+        Self(format!("retry: {after_ms}\n\n").into())
+    }
+}
+
 impl Events {
     /// The two halves.
     pub(crate) fn channel() -> (Self, EventStream) {

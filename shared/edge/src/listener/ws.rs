@@ -29,6 +29,8 @@ const ACCEPT_GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// Bytes of a key.
 const KEY_BYTES: usize = 16;
 const VERSION: &str = "13";
+/// Parameters that are read of an address; the head of a request bounds their bytes.
+const QUERY_PAIRS_MAX: usize = 16;
 
 /// The route that upgrades to a session.
 pub(super) fn route(shared: Arc<Shared>, context: Arc<Context>, thread: Arc<Mailbox>) -> MethodRouter {
@@ -64,7 +66,7 @@ fn open(Peer(peer): Peer, mut request: Request, shared: &Shared, thread: Arc<Mai
     }
     let place = shared.place().ok_or_else(|| Problem::from(Code::Overloaded).retry_after(OVERLOADED_RETRY_MS))?;
     let transport = if wanted.hello.is_some() { Transport::WebSocketJson } else { Transport::WebSocket };
-    let from = From { transport, peer, origin, early: false };
+    let from = From { transport, peer, origin, query: query(request.uri()), early: false };
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         // A client that went away before the answer gives its place back.
@@ -150,6 +152,16 @@ fn wanted(headers: &HeaderMap, uri: &Uri) -> Result<Wanted, Problem> {
         resume: None,
     };
     Ok(Wanted { protocol: json.then_some(WS_JSON), hello: Some(Box::new(hello)) })
+}
+
+/// The parameters of the address. The token is for the Hello alone.
+fn query(uri: &Uri) -> Vec<(String, String)> {
+    let pairs = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    pairs
+        .filter(|(key, _)| key != "token")
+        .take(QUERY_PAIRS_MAX)
+        .map(|(k, v)| (k.into_owned(), v.into_owned()))
+        .collect()
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {

@@ -86,6 +86,8 @@ pub struct Incoming {
     pub peer: SocketAddr,
     /// The page that opened the connection, as the browser says.
     pub origin: Option<String>,
+    /// What stood behind the `?` of the address: pairs, percent-decoded, without the token. Only WebSockets have one.
+    pub query: Vec<(String, String)>,
     /// Whether lanes are independent of each other.
     pub kind: PipeKind,
     /// Bytes of the largest datagram the path takes, session header included; 0 when it takes none.
@@ -120,19 +122,27 @@ pub(crate) struct From {
     pub(crate) transport: Transport,
     pub(crate) peer: SocketAddr,
     pub(crate) origin: Option<String>,
+    /// Parameters of the address, without the token.
+    pub(crate) query: Vec<(String, String)>,
     /// Its handshake is not over yet.
     pub(crate) early: bool,
 }
 
 impl Incoming {
+    /// The first parameter of this name in the address.
+    pub fn query(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
     /// A connection of a network thread; its decision arrives there as an order.
     pub(crate) fn new(hello: ClientHello, from: From, outlet: Arc<Outlet>) -> Self {
-        let From { transport, peer, origin, early } = from;
+        let From { transport, peer, origin, query, early } = from;
         Self {
             hello,
             transport,
             peer,
             origin,
+            query,
             kind: kind(transport),
             max_datagram: outlet.max_datagram(),
             early,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use amphi_shared_session::{ConnectRequest, Output, PipeId, PipeInfo, PipeKind, Session};
+use amphi_shared_session::{Config, ConnectRequest, Output, PipeId, PipeInfo, PipeKind, Session};
 use amphi_shared_wire::proto::{self, link};
 use amphi_shared_wire::{
     AppId, Lane, Micros, PROTOCOL_MAX, PROTOCOL_MIN, SessionId, StreamDecoder, decode_pipe_frame, encode_pipe_frame,
@@ -27,8 +27,8 @@ use crate::server::patient;
 
 /// The payload of lane 0 that a good client says first.
 pub(crate) fn hello() -> Bytes {
-    let mut session = Session::connect(Default::default(), ConnectRequest { token: "t".into(), ..Default::default() });
-    session.dial(Micros(1), PipeInfo { id: PipeId(0), kind: PipeKind::Streams, max_datagram: 1_000 });
+    let mut session = Session::connect(Config::default(), ConnectRequest { token: "t".into(), ..Default::default() });
+    session.dial(Micros(1), PipeInfo { id: PipeId(0), kind: PipeKind::Streams, max_datagram: 1_000, early: false });
     loop {
         match session.poll_output().expect("a dial says Hello") {
             Output::Frame { payload, .. } => return payload,
@@ -259,7 +259,13 @@ impl Ws {
     pub(crate) async fn read_text(&mut self) -> String {
         match patient(self.socket.next()).await.expect("the socket ended").unwrap() {
             Message::Text(text) => text.to_string(),
-            other => panic!("expected text: {other:?}"),
+            other @ (Message::Binary(_)
+            | Message::Ping(_)
+            | Message::Pong(_)
+            | Message::Close(_)
+            | Message::Frame(_)) => {
+                panic!("expected text: {other:?}")
+            }
         }
     }
 

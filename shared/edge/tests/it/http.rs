@@ -28,7 +28,7 @@ fn routes() -> Routes {
         .get("/api/v1/events", Access::Public, |_| async {
             let (events, response) = Response::events();
             for n in ["1", "2"] {
-                events.send(Event::new(Some(n), Some("count"), n)).map_err(|error| Problem::internal(&error))?;
+                events.send(Event::new(Some(n), Some("count"), n)).map_err(Problem::internal)?;
             }
             Ok(response)
         })

@@ -50,7 +50,7 @@ async fn an_issuers_file_is_read_and_a_missing_set_changes_nothing() {
     let (verifier, clock, shutdown) = (Keyring::generate().verifier(), Clock::start(), Shutdown::new());
     let issuer = IssuerConfig {
         issuer: "https://login.example.org/".to_owned(),
-        audience: "arena".to_owned(),
+        audience: "game".to_owned(),
         secret: None,
         app: AppId::default(),
         role: Role::User,

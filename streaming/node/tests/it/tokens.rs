@@ -31,7 +31,12 @@ fn wish() -> MintToken {
 async fn refused(house: &House, token: &str) -> Code {
     match Client::dial(house.address, token).await.next().await {
         Heard::Refused { code, .. } => code,
-        other => panic!("{other:?} instead of a refusal"),
+        other @ (Heard::Attached { .. }
+        | Heard::Reply(_)
+        | Heard::Publication(_)
+        | Heard::Refreshed(_)
+        | Heard::Detached
+        | Heard::Closed(_)) => panic!("{other:?} instead of a refusal"),
     }
 }
 

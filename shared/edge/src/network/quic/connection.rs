@@ -181,7 +181,9 @@ impl Connection {
             self.quic.handle_timeout(cx.now);
         }
         self.check_deadline(cx);
-        self.poll_events(cx);
+        if self.poll_events(cx) == Driven::Drained {
+            return Driven::Drained;
+        }
         self.read(cx);
         self.lanes.write(&mut self.quic, &self.outlet);
         self.end(cx);
@@ -468,6 +470,7 @@ impl Connection {
             transport: self.transport(),
             peer: self.quic.remote_address(),
             origin: self.origin.take(),
+            query: Vec::new(),
             early: self.is_early,
         };
         let offered = shared.connection().and_then(|place| {
