@@ -158,7 +158,9 @@ proptest! {
         let above = (link.leads.1 - (base + jitter) as f64) / PERIOD.0 as f64;
         prop_assert!(above < 1.5, "{above} ticks above the slowest");
         let swing = (link.leads.1 - link.leads.0) / PERIOD.0 as f64;
-        prop_assert!(swing <= 0.2 + jitter as f64 / PERIOD.0 as f64 / 4.0, "it swings by {swing} ticks");
+        // A report is rounded to a quarter of a tick, and follows the slowest of a few hundred inputs.
+        let allowed = 0.25 + 0.1 + jitter as f64 / PERIOD.0 as f64 / 4.0;
+        prop_assert!(swing <= allowed, "it swings by {swing} ticks, {allowed} are allowed");
     }
 
     /// Spikes now and then: they raise the lead once, and it does not run away.
