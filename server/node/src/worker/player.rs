@@ -96,9 +96,14 @@ impl Player {
         self.session.send_datagram(now, lane, payload)
     }
 
-    /// Bytes of payload that fit into the next datagram; 0 when nobody is there to read it.
-    pub(super) fn datagram_room(&self) -> usize {
-        if self.session.is_attached() { self.session.datagram_room() } else { 0 }
+    /// Bytes of payload that the next datagram may have, as of now. 0 when nobody is there to read it, or when an
+    /// earlier one still waits for congestion control: what would only wait behind it is not encoded, the next tick
+    /// knows better.
+    pub(super) fn datagram_room(&mut self) -> usize {
+        let Some(pipe) = self.session.pipe().map(|pipe| pipe.id) else { return 0 };
+        let Some(handle) = self.pipes.get(&pipe).filter(|handle| !handle.is_congested()) else { return 0 };
+        self.session.handle_datagram_size(pipe, handle.max_datagram());
+        self.session.datagram_room()
     }
 
     /// True once the client has read its Welcome.

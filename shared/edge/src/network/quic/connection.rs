@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use web_transport_proto::error_from_http3;
 use web_transport_proto::http::StatusCode;
 
-use super::config::ALPN_H3;
+use super::config::{ALPN_H3, DATAGRAM_SEND_BYTES_MAX};
 use super::dial::Dial;
 use super::http3::{self, Heard, Http3};
 use super::lanes::Lanes;
@@ -34,6 +34,8 @@ const NO_SESSION: VarInt = VarInt::from_u32(0);
 const FAREWELL_MIN: Duration = Duration::from_millis(100);
 /// Size of packets before the path is probed for larger ones, bytes (RFC 9000 section 14).
 const INITIAL_MTU: u16 = 1_200;
+/// What quinn-proto keeps free in its queue of datagrams: one entry; a datagram that waits takes more than two.
+const DATAGRAM_ENTRY_BYTES: usize = 64;
 /// Datagrams that one system call sends at most.
 const SEGMENTS_MAX: usize = 10;
 /// Alert `no_application_protocol` (RFC 7301) as a QUIC error code (RFC 9001 section 4.8).
@@ -642,8 +644,9 @@ impl Connection {
 
     /// Tells the owner what the path takes now.
     fn tell_path(&mut self) {
-        let max = self.quic.datagrams().max_size().unwrap_or(0);
-        let path = &self.outlet.path;
+        let datagrams = self.quic.datagrams();
+        let max = datagrams.max_size().unwrap_or(0);
+        let congested = datagrams.send_buffer_space() + DATAGRAM_ENTRY_BYTES < DATAGRAM_SEND_BYTES_MAX;
         let max = if self.http.is_some() {
             max.saturating_sub(1).min(DATAGRAM_BYTES_BROWSER_MAX)
         } else if self.quic.current_mtu() > INITIAL_MTU {
@@ -651,7 +654,7 @@ impl Connection {
         } else {
             max.min(DATAGRAM_BYTES_NATIVE_MAX)
         };
-        path.tell(max, self.quic.congestion_state().metrics().congestion_window, self.quic.rtt());
+        self.outlet.path.tell(max, congested, self.quic.rtt());
     }
 
     /// Sets a timer for what comes next, unless one is set that fires before.
