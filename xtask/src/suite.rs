@@ -75,12 +75,21 @@ fn steps(house: &House) -> Vec<Step> {
         command.args([world, "--seeds", seeds]);
         command
     };
+    let bots = house.target().join("debug/amphi-loadtest-bots");
+    let mut faults = house.command(&bots.to_string_lossy());
+    faults.arg("faults").arg("--amphi").arg(house.target().join("debug/amphi"));
+    // The browser's story stands a bad network of the bots in front of a host.
+    let programs = ["build", "--workspace", "--locked", "--bin", "amphi", "--bin", "amphi-loadtest-bots"];
     let build_simulator = house.cargo(&["build", "--workspace", "--locked", "--bin", "amphi-loadtest-sim"]);
     let own_game = ["test", "--locked", "--manifest-path", "examples/own-game/Cargo.toml"];
     let step = |name, weight, commands| Step { name, weight, commands };
     let cargo = |args: &[&str]| vec![house.cargo(args)];
     vec![
-        step("build of the tests", Weight::None, cargo(&["nextest", "run", "--workspace", "--locked", "--no-run"])),
+        step(
+            "build of the tests",
+            Weight::None,
+            vec![house.cargo(&["nextest", "run", "--workspace", "--locked", "--no-run"]), house.cargo(&programs)],
+        ),
         step("Rust and browser", Weight::Tests(Runner::Nextest), cargo(&["nextest", "run", "--workspace", "--locked"])),
         step(
             "examples in the docs",
@@ -93,6 +102,7 @@ fn steps(house: &House) -> Vec<Step> {
             Weight::One,
             vec![build_simulator, seeds("session", SIMULATOR_SEEDS), seeds("room", ROOM_SEEDS)],
         ),
+        step("players on a bad network", Weight::One, vec![faults]),
         step("a studio's own game", Weight::Tests(Runner::Libtest), cargo(&own_game)),
     ]
 }

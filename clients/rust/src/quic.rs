@@ -3,7 +3,10 @@
 mod link;
 mod pinned;
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use amphi_shared_replica::{Game, Input};
@@ -17,9 +20,16 @@ use link::{Link, LinkEvent};
 
 /// Connections of one player at a time: the one in use and one that may replace it.
 const LINKS_MAX: usize = 2;
-/// First pause before a new dial; it doubles up to [`REDIAL_MAX`].
-const REDIAL: Micros = Micros::from_millis(250);
-const REDIAL_MAX: Micros = Micros::from_millis(4_000);
+/// Dials under way at a time; beyond, the oldest is given up.
+const DIALS_MAX: usize = 8;
+/// Pause between dials. A packet lost on a dead path delays its own dial only: the next one finds the path as it is now.
+const REDIAL: Micros = Micros::from_millis(300);
+/// Time that the host gets to answer the hello of a new connection before another one is dialled.
+const ANSWER: Micros = Micros::from_millis(1_000);
+/// A match session that hears nothing for this long, or for `3·RTT + 4·var` where that is more, opens a second path.
+const PATH_SILENT: Micros = Micros::from_millis(300);
+
+const FIRST_PIPE: PipeId = PipeId(1);
 
 /// Longest wait for the answer to a goodbye, ms.
 const LEAVE_MS: u64 = 500;
@@ -71,14 +81,19 @@ pub struct Player<I: Input> {
     host: Host,
     endpoint: quinn::Endpoint,
     links: Vec<Link>,
+    /// They run beside the connection in use: the first that succeeds wins.
+    dials: VecDeque<Dial>,
     next_pipe: u32,
     clock: (Instant, Duration),
-    /// When to dial again, and the pause after that.
-    redial: Option<(Micros, Micros)>,
+    /// When to dial again.
+    redial: Option<Micros>,
     lost_at: Option<Micros>,
     /// Of connections that are gone.
     traffic: Traffic,
 }
+
+/// A connection that is being opened.
+type Dial = Pin<Box<dyn Future<Output = Result<Link, String>> + Send>>;
 
 impl Traffic {
     fn plus(self, other: Self) -> Self {
@@ -94,20 +109,28 @@ impl<I: Input> Player<I> {
     ///
     /// # Errors
     /// There is no socket, or the host does not answer.
-    pub async fn connect(game: &Game, config: ClientConfig, host: Host) -> Result<Self, ConnectError> {
+    pub async fn connect(game: &Game, mut config: ClientConfig, host: Host) -> Result<Self, ConnectError> {
+        config.session.path_silent_after.get_or_insert(PATH_SILENT);
         let mut player = Self {
             client: Client::new(game, config),
             endpoint: link::endpoint(&host)?,
             host,
             links: Vec::new(),
-            next_pipe: 1,
+            dials: VecDeque::new(),
+            next_pipe: FIRST_PIPE.0,
             clock: (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
             redial: None,
             lost_at: None,
             traffic: Traffic::default(),
         };
-        player.dial().await?;
-        Ok(player)
+        let reason = match player.dial().await {
+            Ok(link) => {
+                player.adopt(link);
+                return Ok(player);
+            }
+            Err(reason) => reason,
+        };
+        Err(player.unreachable(reason))
     }
 
     /// The client: what to show, and what to press.
@@ -140,14 +163,14 @@ impl<I: Input> Player<I> {
             if now >= until {
                 return Ok(None);
             }
-            if self.redial.is_some_and(|(at, _)| at <= now) {
-                self.redial(now).await?;
-                continue;
+            if self.redial.is_some_and(|at| at <= now) {
+                self.redial(now)?;
             }
-            let wake = self.client.poll_timeout(now).into_iter().chain(self.redial.map(|(at, _)| at)).chain([until]);
+            let wake = self.client.poll_timeout(now).into_iter().chain(self.redial).chain([until]);
             let wake = wake.min().unwrap_or(until).since(now);
             tokio::select! {
                 (pipe, event) = link::next(&mut self.links) => self.handle(pipe, event),
+                dialled = next_dial(&mut self.dials) => self.dialled(dialled),
                 () = tokio::time::sleep(Duration::from_micros(wake.0)) => {}
             }
         }
@@ -176,16 +199,23 @@ impl<I: Input> Player<I> {
         }
     }
 
-    async fn dial(&mut self) -> Result<(), ConnectError> {
+    /// Opens a connection; nothing is said on it yet. The first one is a join, which has to wait for the handshake at
+    /// the host anyway; what comes after it is a resume and may go out as early data.
+    fn dial(&mut self) -> Dial {
         let pipe = PipeId(self.next_pipe);
         self.next_pipe += 1;
-        let unreachable = |reason: String| ConnectError::Unreachable { address: self.host.address, reason };
-        let patience = Duration::from_millis(HANDSHAKE_MS_MAX);
-        let link = tokio::time::timeout(patience, Link::open(&self.endpoint, self.host.address, pipe))
-            .await
-            .map_err(|_| unreachable("no answer".to_owned()))?
-            .map_err(unreachable)?;
-        let info = PipeInfo { id: pipe, kind: PipeKind::Streams, max_datagram: link.max_datagram() };
+        let (endpoint, address, early) = (self.endpoint.clone(), self.host.address, pipe != FIRST_PIPE);
+        Box::pin(async move {
+            let patience = Duration::from_millis(HANDSHAKE_MS_MAX);
+            let open = tokio::time::timeout(patience, Link::open(&endpoint, address, pipe, early)).await;
+            open.unwrap_or_else(|_| Err("no answer".to_owned()))
+        })
+    }
+
+    /// Says hello on a new connection.
+    fn adopt(&mut self, link: Link) {
+        let info =
+            PipeInfo { id: link.pipe(), kind: PipeKind::Streams, max_datagram: link.max_datagram(), early: false };
         self.links.push(link);
         if self.links.len() > LINKS_MAX {
             let oldest = self.links.remove(0);
@@ -194,22 +224,41 @@ impl<I: Input> Player<I> {
             self.client.handle_pipe_closed(self.now(), oldest.pipe(), Some(Code::GenerationStale));
         }
         self.client.dial(self.now(), info);
+    }
+
+    /// Dials once more, up to the moment the host has given the seat away.
+    fn redial(&mut self, now: Micros) -> Result<(), ConnectError> {
+        if self.lost_at.is_some_and(|lost| now.since(lost) > Micros::from_millis(RESUME_WINDOW_MS)) {
+            return Err(self.unreachable("the seat was not reached again in time".to_owned()));
+        }
+        self.redial = Some(now + REDIAL);
+        let dial = self.dial();
+        self.dials.push_back(dial);
+        if self.dials.len() > DIALS_MAX {
+            self.dials.pop_front();
+        }
         Ok(())
     }
 
-    async fn redial(&mut self, now: Micros) -> Result<(), ConnectError> {
-        let Some((_, pause)) = self.redial.take() else { return Ok(()) };
-        let Err(error) = self.dial().await else { return Ok(()) };
-        let lost = *self.lost_at.get_or_insert(now);
-        if now.since(lost) > Micros::from_millis(RESUME_WINDOW_MS) {
-            return Err(error);
+    /// A dial has succeeded, or failed: then the next one is due anyway.
+    fn dialled(&mut self, dialled: Result<Link, String>) {
+        if let Ok(link) = dialled {
+            self.dials.clear();
+            self.redial = Some(self.now() + ANSWER);
+            self.adopt(link);
         }
-        self.redial = Some((self.now() + pause, Micros((pause.0 * 2).min(REDIAL_MAX.0))));
-        Ok(())
+    }
+
+    fn unreachable(&self, reason: String) -> ConnectError {
+        ConnectError::Unreachable { address: self.host.address, reason }
     }
 
     fn handle(&mut self, pipe: PipeId, event: LinkEvent) {
         let now = self.now();
+        if self.lost_at.is_none() && self.dials.is_empty() && !matches!(event, LinkEvent::Closed(_)) {
+            // Not silent any more.
+            self.redial = None;
+        }
         match event {
             LinkEvent::Frame { lane, payload } => self.client.handle_frame(now, pipe, lane, payload),
             LinkEvent::Datagram(bytes) => self.client.handle_datagram(now, pipe, bytes),
@@ -251,13 +300,19 @@ impl<I: Input> Player<I> {
     /// Dials again when the seat waits for it.
     fn note(&mut self, now: Micros, event: &ClientEvent) {
         match event {
-            ClientEvent::Attached { .. } => (self.redial, self.lost_at) = (None, None),
+            ClientEvent::Attached { .. } => {
+                self.lost_at = None;
+                self.stop_dialling();
+            }
             ClientEvent::Detached => {
                 self.lost_at.get_or_insert(now);
-                self.redial = Some((now, REDIAL));
+                // A host that answers on a new connection lets go of the old one first.
+                self.redial.get_or_insert(now);
             }
-            ClientEvent::PathSilent => self.redial = Some((now, REDIAL)),
-            ClientEvent::Closed { .. } => self.redial = None,
+            ClientEvent::PathSilent => {
+                self.redial.get_or_insert(now);
+            }
+            ClientEvent::Closed { .. } => self.stop_dialling(),
             ClientEvent::Joined(_)
             | ClientEvent::Roster(_)
             | ClientEvent::Game { .. }
@@ -265,4 +320,23 @@ impl<I: Input> Player<I> {
             | ClientEvent::Refused(_) => {}
         }
     }
+
+    fn stop_dialling(&mut self) {
+        self.redial = None;
+        self.dials.clear();
+    }
+}
+
+/// The first dial that ends; waits for ever when none is under way.
+async fn next_dial(dials: &mut VecDeque<Dial>) -> Result<Link, String> {
+    std::future::poll_fn(|context| {
+        for at in 0..dials.len() {
+            if let Poll::Ready(dialled) = dials[at].as_mut().poll(context) {
+                drop(dials.remove(at));
+                return Poll::Ready(dialled);
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }

@@ -59,7 +59,7 @@ export interface Rating {
 export interface Overview {
   fleet?: {
     hosts: { id: string; state: string; rooms: number; rooms_max: number; tick_load_permille: number; heard_ms_ago: number; age_s: number }[];
-    rooms: { id: string; host: string; mode: string; state: string; people: number; bots: number; score: number[]; tick: number; tick_us_p50: number; tick_us_p99: number; overruns: number; ends_in_ms: number }[];
+    rooms: { id: string; host: string; mode: string; state: string; people: number; bots: number; score: number[]; tick: number; tick_us_p50: number; tick_us_p99: number; overruns: number; inputs: number; inputs_late: number; refused: number; ends_in_ms: number }[];
   };
   live?: { sessions: number; attached: number; topics: number; viewers: number; publications_per_s: number; deliveries_per_s: number; slow_readers: number };
   match?: {

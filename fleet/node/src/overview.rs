@@ -59,6 +59,12 @@ pub struct RoomOverview {
     pub tick_us_p99: u32,
     /// Ticks that came too late.
     pub overruns: u64,
+    /// Inputs that found their tick.
+    pub inputs: u64,
+    /// Inputs that came too late.
+    pub inputs_late: u64,
+    /// Inputs and commands that were unreadable, absurd or refused.
+    pub refused: u64,
     /// Time to its end, ms.
     pub ends_in_ms: u32,
 }
@@ -100,6 +106,9 @@ fn room_overview(record: &MatchRecord) -> RoomOverview {
         tick_us_p50: room.tick_us_p50,
         tick_us_p99: room.tick_us_p99,
         overruns: room.overruns,
+        inputs: room.inputs,
+        inputs_late: room.inputs_late,
+        refused: room.inputs_early + room.inputs_invalid + room.commands_refused,
         ends_in_ms: room.ends_in_ms,
     }
 }

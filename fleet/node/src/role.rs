@@ -10,7 +10,7 @@ use amphi_fleet_core::{AllocationState, ConfigError, Fleet, FleetConfig, Output,
 use amphi_shared_auth::{Keyring, Scope, ServiceToken};
 use amphi_shared_edge::certificate::Certificate;
 use amphi_shared_edge::clock::Clock;
-use amphi_shared_edge::host::{HostReady, HostStart, HostTls, HostTokens};
+use amphi_shared_edge::host::{HostReady, HostStart, HostTls, HostTokens, JournalLimits};
 use amphi_shared_edge::http::Routes;
 use amphi_shared_edge::service::{ServiceClient, ServiceFailure};
 use amphi_shared_edge::shutdown::Shutdown;
@@ -52,6 +52,8 @@ pub struct FleetRoleConfig {
     pub public_host: String,
     /// Directory of the rooms' journals.
     pub data_dir: PathBuf,
+    /// What is kept of journals of matches that are over.
+    pub journals: JournalLimits,
     /// Base URL of this role, for the hosts' reports.
     pub fleet_url: String,
     /// Base URL of the match role, for results.
@@ -303,6 +305,7 @@ impl Task {
             public_host: self.config.public_host.clone(),
             listen: self.config.host_listen,
             data_dir: self.config.data_dir.clone(),
+            journals: self.config.journals,
             rooms_max: u32::try_from(self.config.fleet.rooms_per_host).unwrap_or(u32::MAX),
             jwks: self.parts.keyring.jwks(),
             tokens: HostTokens { fleet_report: token(Scope::FleetReport), live_publish: token(Scope::LivePublish) },

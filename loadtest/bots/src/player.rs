@@ -12,7 +12,9 @@ use amphi_shared_wire::{AppId, Micros, Rng, Seed};
 use anyhow::Result;
 
 use crate::Players;
+use crate::observed::Observed;
 use crate::service::{Found, Service};
+use crate::shaper::Network;
 
 /// Time between two decisions of a bot: one tick.
 const THINK: Micros = Micros(16_667);
@@ -33,32 +35,48 @@ pub(crate) struct Played {
     /// Time in matches.
     pub(crate) seconds: f64,
     pub(crate) problem: Option<String>,
+    pub(crate) observed: Vec<Observed>,
 }
 
 /// Plays until the time is over.
-pub(crate) async fn play(players: &Players, number: u32) -> Played {
+pub(crate) async fn play(players: &Players, number: u32, network: Option<Network>) -> Played {
     let mut played = Played::default();
-    if let Err(error) = matches(players, number, &mut played).await {
+    if let Err(error) = matches(players, (number, network), &mut played).await {
         played.disconnects += 1;
         played.problem = Some(format!("player {number}: {error:#}"));
     }
     played
 }
 
-async fn matches(players: &Players, number: u32, played: &mut Played) -> Result<()> {
+async fn matches(players: &Players, (number, network): (u32, Option<Network>), played: &mut Played) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(players.seconds);
     let game = Game::new("arena", Arena);
     let service = Service::sign_in(&players.url, &format!("Bot {number}")).await?;
     let mut rng = Seed(u64::from(number)).split("bot").rng();
     while Instant::now() < end {
-        let found = service.find_match(&players.mode).await?;
+        let mut found = service.find_match(&players.mode).await?;
         played.matches.push(found.match_id.clone());
-        play_match(&game, found, end, (&mut rng, played)).await?;
+        let mut observed = Observed::new(number, &found.match_id);
+        let shaper = match &network {
+            Some(network) => Some(network.in_front_of(found.host.address).await?),
+            None => None,
+        };
+        if let Some(shaper) = &shaper {
+            found.host.address = shaper.address;
+        }
+        let ended = play_match(&game, found, end, (&mut rng, played, &mut observed)).await;
+        played.observed.push(observed);
+        ended?;
     }
     Ok(())
 }
 
-async fn play_match(game: &Game, found: Found, end: Instant, (rng, played): (&mut Rng, &mut Played)) -> Result<()> {
+async fn play_match(
+    game: &Game,
+    found: Found,
+    end: Instant,
+    (rng, played, observed): (&mut Rng, &mut Played, &mut Observed),
+) -> Result<()> {
     let started = Instant::now();
     let config = ClientConfig {
         app: AppId::default(),
@@ -72,18 +90,20 @@ async fn play_match(game: &Game, found: Found, end: Instant, (rng, played): (&mu
     while !over && Instant::now() < end {
         let now = link.now();
         match link.run(now + THINK).await? {
-            Some(ClientEvent::Ended(_) | ClientEvent::Closed { .. }) => over = true,
+            Some(ClientEvent::Ended(_)) => over = true,
+            Some(ClientEvent::Closed { code, .. }) => {
+                over = true;
+                observed.closed = Some(code.name().to_owned());
+            }
             Some(ClientEvent::Detached) => played.disconnects += 1,
             Some(ClientEvent::Refused(refusal)) => anyhow::bail!("refused: {} {}", refusal.code, refusal.message),
-            Some(
-                ClientEvent::Attached { .. }
-                | ClientEvent::PathSilent
-                | ClientEvent::Joined(_)
-                | ClientEvent::Roster(_)
-                | ClientEvent::Game { .. },
-            ) => {}
+            Some(ClientEvent::Attached { .. }) => observed.attaches += 1,
+            Some(ClientEvent::Joined(joined)) => observed.seats.push(joined.seat),
+            Some(ClientEvent::Game { tick, kind, body }) => observed.event(tick, kind, &body),
+            Some(ClientEvent::PathSilent | ClientEvent::Roster(_)) => {}
             None => think(&mut link, rng),
         }
+        observed.snapshots(link.client().stats().snapshots);
         if first && link.client().stats().snapshots > 0 {
             first = false;
             played.join_ms.push(started.elapsed().as_secs_f64() * 1_000.0);

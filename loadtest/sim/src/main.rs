@@ -144,7 +144,10 @@ fn play_all(scene: &Scene, first: u64, last: u64) -> Result<Report, (u64, Violat
     let threads = thread::available_parallelism().map_or(1, usize::from).min((last - first + 1) as usize);
     let results: Vec<_> = thread::scope(|scope| {
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(play)).collect();
-        running.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     });
     let mut total = Report::default();
     let mut failed: Option<(u64, Violation)> = None;

@@ -98,7 +98,8 @@ impl Plan {
     pub(crate) fn new(seed: Seed, style: Style) -> Self {
         let mut rng = seed.split("world").rng();
         let clock = Skew::random(&mut rng);
-        let clients = (0..=rng.below(style.clients_max)).map(|_| ClientPlan::random(&mut rng, style)).collect::<Vec<_>>();
+        let clients =
+            (0..=rng.below(style.clients_max)).map(|_| ClientPlan::random(&mut rng, style)).collect::<Vec<_>>();
         let storm_ends = CALM_US + between(&mut rng, STORM_US);
         let mut acts = Vec::new();
         for who in 0..clients.len() {
@@ -243,7 +244,9 @@ impl fmt::Display for Act {
             What::Send { end, lane, bytes, times } => {
                 write!(f, "the {end} sends {times} × {bytes} bytes on lane {lane}")
             }
-            What::Datagram { end, lane, bytes } => write!(f, "the {end} sends a datagram of {bytes} bytes on lane {lane}"),
+            What::Datagram { end, lane, bytes } => {
+                write!(f, "the {end} sends a datagram of {bytes} bytes on lane {lane}")
+            }
             What::Strike(strike) => write!(f, "{strike}"),
             What::Switch => f.write_str("it dials over the other transport beside the old pipe"),
             What::Forget => f.write_str("it loses its memory"),

@@ -22,7 +22,7 @@ pub const MODES: [Mode; 5] = [
     Mode { name: "2v2", teams: 2, team_size: 2, duration_s: 180 },
     Mode { name: "4v4", teams: 2, team_size: 4, duration_s: 180 },
     Mode { name: "8v8", teams: 2, team_size: 8, duration_s: 180 },
-    Mode { name: "blitz", teams: 2, team_size: 2, duration_s: 20 },
+    Mode { name: "blitz", teams: 2, team_size: 3, duration_s: 20 },
 ];
 
 // What overlapping players add to each other's velocity, units per tick.

@@ -325,6 +325,7 @@ impl Room {
 
     /// How the room is, for the fleet. Tick times and overruns are measured by the driver.
     pub fn report(&self) -> RoomReport {
+        let stats = self.stats();
         let left = u64::from(self.ends_at().0.saturating_sub(self.tick().0));
         RoomReport {
             match_id: self.config.match_id.to_string(),
@@ -335,6 +336,12 @@ impl Room {
             team_scores: self.world.sim.board().team_scores.clone(),
             ends_in_ms: if self.ended { 0 } else { (left * 1_000 / u64::from(self.config.mode.tick_hz)) as u32 },
             mode: self.config.mode.name.clone(),
+            inputs: stats.inputs,
+            inputs_late: stats.inputs_late,
+            inputs_early: stats.inputs_early,
+            inputs_invalid: stats.inputs_invalid,
+            commands_refused: stats.commands_refused,
+            events_dropped: stats.events_dropped,
             ..RoomReport::default()
         }
     }

@@ -1,12 +1,13 @@
 //! The journal of a room on disk: what the room must survive is written before anyone hears of it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use amphi_shared_wire::MatchId;
 
-/// Appends to `rooms/<match>/journal`. Written, not synced: the page cache outlives the process.
+/// Appends to `rooms/<match>/journal`. Written, not synced: the page cache outlives the process. The file is locked while
+/// its match runs, so that no sweep of any host deletes it; the lock ends with the process.
 #[derive(Debug)]
 pub(crate) struct Journal {
     /// Nothing more is written after the first failure: a journal with a hole is worse than a short one.
@@ -14,12 +15,24 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of a match under the data directory.
+    /// Opens the journal of a match under the data directory; fails when another host runs the match.
     pub(crate) fn create(data_dir: &Path, match_id: MatchId) -> io::Result<Self> {
         let dir = data_dir.join("rooms").join(match_id.to_string());
         fs::create_dir_all(&dir)?;
-        let file = OpenOptions::new().create(true).append(true).open(dir.join("journal"))?;
+        let file = OpenOptions::new().create(true).append(true).open(Self::file_in(&dir))?;
+        file.try_lock()?;
         Ok(Self { file: Some(file) })
+    }
+
+    /// The journal in the folder of a match.
+    pub(crate) fn file_in(folder: &Path) -> PathBuf {
+        folder.join("journal")
+    }
+
+    /// Whether a running match writes the journal in this folder.
+    pub(crate) fn is_open(folder: &Path) -> bool {
+        let file = OpenOptions::new().append(true).open(Self::file_in(folder));
+        file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
     }
 
     /// Appends one record of the room.

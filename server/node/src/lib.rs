@@ -13,6 +13,7 @@ mod metrics;
 mod pace;
 mod publisher;
 mod reporter;
+mod retention;
 mod room_request;
 mod routes;
 mod tick_times;

@@ -1,5 +1,6 @@
 //! What a match host measures.
 
+use amphi_server_core::RoomStats;
 use metrics::{Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 
 /// Metrics of a match host.
@@ -12,8 +13,15 @@ pub(crate) struct Metrics {
     pub(crate) snapshot_bytes: Counter,
     pub(crate) joins: Counter,
     pub(crate) resumes: Counter,
+    pub(crate) slow_readers: Counter,
     pub(crate) journal_errors: Counter,
     pub(crate) rooms_lost: Counter,
+    inputs: Counter,
+    inputs_late: Counter,
+    inputs_early: Counter,
+    inputs_invalid: Counter,
+    commands_refused: Counter,
+    events_dropped: Counter,
 }
 
 impl Metrics {
@@ -26,6 +34,12 @@ impl Metrics {
         describe_counter!("game_snapshot_bytes_total", "Bytes of snapshots sent");
         describe_counter!("game_joins_total", "People seated");
         describe_counter!("game_resumes_total", "Sessions that went on over another connection");
+        describe_counter!("game_slow_readers_total", "Connections closed because their reader was too slow");
+        describe_counter!("game_inputs_total", "Inputs of players, by what became of them");
+        describe_counter!("game_commands_refused_total", "Commands that a room refused");
+        describe_counter!("game_events_dropped_total", "One-shot events that were too many or too large");
+        describe_counter!("game_journals_deleted_total", "Journals of ended matches that were beyond the limits");
+        describe_gauge!("game_journals_bytes", Unit::Bytes, "Journals in the data directory at the last sweep");
         describe_counter!("game_journal_errors_total", "Journals that could not be written");
         describe_counter!("game_rooms_lost_total", "Rooms that ended by a fault");
         describe_counter!("game_refused_total", "Hellos refused, by code");
@@ -41,9 +55,26 @@ impl Metrics {
             snapshot_bytes: counter!("game_snapshot_bytes_total"),
             joins: counter!("game_joins_total"),
             resumes: counter!("game_resumes_total"),
+            slow_readers: counter!("game_slow_readers_total"),
             journal_errors: counter!("game_journal_errors_total"),
             rooms_lost: counter!("game_rooms_lost_total"),
+            inputs: counter!("game_inputs_total", "outcome" => "taken"),
+            inputs_late: counter!("game_inputs_total", "outcome" => "late"),
+            inputs_early: counter!("game_inputs_total", "outcome" => "early"),
+            inputs_invalid: counter!("game_inputs_total", "outcome" => "invalid"),
+            commands_refused: counter!("game_commands_refused_total"),
+            events_dropped: counter!("game_events_dropped_total"),
         }
+    }
+
+    /// Adds what a room has counted since `before`.
+    pub(crate) fn add_room(&self, before: RoomStats, after: RoomStats) {
+        self.inputs.increment(after.inputs - before.inputs);
+        self.inputs_late.increment(after.inputs_late - before.inputs_late);
+        self.inputs_early.increment(after.inputs_early - before.inputs_early);
+        self.inputs_invalid.increment(after.inputs_invalid - before.inputs_invalid);
+        self.commands_refused.increment(after.commands_refused - before.commands_refused);
+        self.events_dropped.increment(after.events_dropped - before.events_dropped);
     }
 }
 

@@ -35,6 +35,8 @@ pub struct HostStart {
     pub listen: SocketAddr,
     /// Directory for journals.
     pub data_dir: PathBuf,
+    /// What is kept of journals of matches that are over.
+    pub journals: JournalLimits,
     /// Most rooms at a time.
     pub rooms_max: u32,
     /// The deployment's public keys (JSON Web Key Set).
@@ -43,6 +45,23 @@ pub struct HostStart {
     pub tokens: HostTokens,
     /// The certificate to serve.
     pub tls: HostTls,
+}
+
+/// How much of the journals of matches that are over is kept. Whatever is beyond one of the limits is deleted, oldest
+/// first; the journal of a running match never is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalLimits {
+    /// Time since the last record, s.
+    pub age_s_max: u64,
+    /// All of them together.
+    pub bytes_max: u64,
+}
+
+impl Default for JournalLimits {
+    /// A week, 4 GiB.
+    fn default() -> Self {
+        Self { age_s_max: 7 * 24 * 3_600, bytes_max: 4 << 30 }
+    }
 }
 
 /// Service tokens of a host.
@@ -138,6 +157,7 @@ mod tests {
             public_host: "127.0.0.1".into(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             data_dir: "/tmp/x".into(),
+            journals: JournalLimits::default(),
             rooms_max: 8,
             jwks: "{}".into(),
             tokens: HostTokens { fleet_report: "secret-a".into(), live_publish: "secret-b".into() },

@@ -47,6 +47,11 @@ function Tile({ label, value, unit }: { label: string; value: number | undefined
   return <div className="card tile"><span className="muted">{label}</span><strong className="num">{value ?? "–"}<small>{unit ?? ""}</small></strong></div>;
 }
 
+/** A share of a whole as people read it; nothing of nothing is a dash. */
+function shareText(part: number, whole: number): string {
+  return whole === 0 ? "–" : `${((100 * part) / whole).toFixed(1)} %`;
+}
+
 type Fleet = NonNullable<Overview["fleet"]>;
 
 function Rooms({ rooms }: { rooms: Fleet["rooms"] }) {
@@ -56,7 +61,7 @@ function Rooms({ rooms }: { rooms: Fleet["rooms"] }) {
       {rooms.length === 0 ? <div className="empty"><h3>No room is running</h3><p className="muted">A room starts when the queue forms a match.</p></div> : (
         <div className="card scroll" style={{ padding: 0 }}>
           <table className="table">
-            <thead><tr><th>Match</th><th>Mode</th><th>State</th><th className="n">Score</th><th className="n">People</th><th className="n">Bots</th><th className="n">Tick p50</th><th className="n">Tick p99</th><th className="n">Overruns</th><th className="n">Ends in</th></tr></thead>
+            <thead><tr><th>Match</th><th>Mode</th><th>State</th><th className="n">Score</th><th className="n">People</th><th className="n">Bots</th><th className="n">Tick p50</th><th className="n">Tick p99</th><th className="n">Overruns</th><th className="n">Late inputs</th><th className="n">Refused</th><th className="n">Ends in</th></tr></thead>
             <tbody>
               {rooms.map((room) => (
                 <tr key={room.id}>
@@ -69,6 +74,8 @@ function Rooms({ rooms }: { rooms: Fleet["rooms"] }) {
                   <td className="n">{room.tick_us_p50} µs</td>
                   <td className={`n ${room.tick_us_p99 > TICK_US ? "bad" : room.tick_us_p99 > TICK_US / 2 ? "warn" : ""}`}>{room.tick_us_p99} µs</td>
                   <td className="n">{room.overruns}</td>
+                  <td className="n">{shareText(room.inputs_late, room.inputs + room.inputs_late)}</td>
+                  <td className="n">{room.refused}</td>
                   <td className="n">{clockText(Math.ceil(room.ends_in_ms / 1_000))}</td>
                 </tr>
               ))}

@@ -11,6 +11,7 @@ use amphi_fleet_node::{FleetParts, FleetRole, FleetRoleConfig, HostCommand};
 use amphi_shared_auth::{Keyring, Scope, ServiceToken};
 use amphi_shared_edge::certificate::Certificate;
 use amphi_shared_edge::clock::Clock;
+use amphi_shared_edge::host::JournalLimits;
 use amphi_shared_edge::http::{Access, Request, Response, Routes};
 use amphi_shared_edge::service::ServiceClient;
 use amphi_shared_edge::shutdown::Shutdown;
@@ -77,6 +78,7 @@ impl World {
             host_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             public_host: "127.0.0.1".to_owned(),
             data_dir: folder.path().to_owned(),
+            journals: JournalLimits::default(),
             fleet_url: url.clone(),
             match_url: url.clone(),
             live_url: url,
@@ -122,7 +124,8 @@ impl World {
 
 fn listen(routes: Routes, keyring: &Keyring, clock: Clock) -> Listening {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    Listener::bind(ListenConfig { listen, routes, verifier: keyring.verifier(), clock, sessions: None }).unwrap()
+    Listener::bind(ListenConfig { listen, routes, verifier: keyring.verifier(), clock, tls: None, sessions: None })
+        .unwrap()
 }
 
 /// A child that keeps its lease and its process id in files, says that it is ready, and ends with its parent.
@@ -217,6 +220,7 @@ async fn a_program_that_cannot_start_ends_in_no_capacity() {
         host_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         public_host: "127.0.0.1".to_owned(),
         data_dir: folder.path().to_owned(),
+        journals: JournalLimits::default(),
         fleet_url: "http://127.0.0.1:9".to_owned(),
         match_url: "http://127.0.0.1:9".to_owned(),
         live_url: "http://127.0.0.1:9".to_owned(),

@@ -301,7 +301,7 @@ impl Net for Pipes {
             ended: false,
             over: false,
         };
-        let info = PipeInfo { id, kind, max_datagram: max_datagram.min(DATAGRAM_BYTES_NATIVE_MAX) };
+        let info = PipeInfo { id, kind, max_datagram: max_datagram.min(DATAGRAM_BYTES_NATIVE_MAX), early: false };
         let rng = self.seed.nth(u64::from(id.0)).rng();
         self.pipes.insert(id, Pipe { who, info, rng, ways: [way(), way()] });
         self.paths[who].newest = Some(id);

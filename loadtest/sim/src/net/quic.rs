@@ -254,13 +254,15 @@ impl Quic {
             Some(DatagramEvent::NewConnection(incoming)) => {
                 let name = incoming.orig_dst_cid().as_ref().first_chunk().map(|name| u64::from_be_bytes(*name));
                 let mut refused = Vec::new();
-                let Some(pipe) = name.filter(|name| *name < u64::from(self.made)).map(|name| PipeId(name as u32)) else {
+                let Some(pipe) = name.filter(|name| *name < u64::from(self.made)).map(|name| PipeId(name as u32))
+                else {
                     return self.node.ignore(incoming);
                 };
                 // Whatever it answers to a connection that is none is a loss like any other.
                 if let Ok((handle, connection)) = self.node.accept(incoming, at, &mut refused, None) {
                     self.handles.insert((Place::Node, handle), pipe);
-                    self.connections.insert((pipe, End::Server), Carried::new(pipe, (who, End::Server), handle, connection));
+                    self.connections
+                        .insert((pipe, End::Server), Carried::new(pipe, (who, End::Server), handle, connection));
                     self.pump(now, pipe, End::Server, faults);
                 }
             }
@@ -303,7 +305,8 @@ impl Net for Quic {
             Ok((handle, connection)) => {
                 let place = Place::Client(who);
                 self.handles.insert((place, handle), pipe);
-                self.connections.insert((pipe, End::Client), Carried::new(pipe, (who, End::Client), handle, connection));
+                self.connections
+                    .insert((pipe, End::Client), Carried::new(pipe, (who, End::Client), handle, connection));
                 self.pump(now, pipe, End::Client, &mut Faults::default());
             }
             Err(_) => self.ready.push_back((pipe, End::Client, Arrival::Closed(None))),
@@ -313,7 +316,7 @@ impl Net for Quic {
 
     fn info(&self, pipe: PipeId) -> Option<PipeInfo> {
         let carried = self.connections.get(&(pipe, End::Server))?;
-        Some(PipeInfo { id: pipe, kind: PipeKind::Streams, max_datagram: carried.max_datagram })
+        Some(PipeInfo { id: pipe, kind: PipeKind::Streams, max_datagram: carried.max_datagram, early: false })
     }
 
     fn frame(&mut self, now: Micros, pipe: PipeId, from: End, message: (Lane, Bytes)) -> Result<(), Overflow> {

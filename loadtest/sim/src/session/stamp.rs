@@ -45,6 +45,10 @@ impl Stamp {
         let to = if to == End::Client as u8 { End::Client } else { End::Server };
         let (lane, number, length) = (bytes.get_u8(), bytes.get_u64_le(), bytes.get_u32_le());
         let filled = bytes.iter().all(|byte| *byte == number as u8);
-        if length as usize == payload.len() && filled { Ok(Self { life, who, to, lane, number }) } else { Err(changed()) }
+        if length as usize == payload.len() && filled {
+            Ok(Self { life, who, to, lane, number })
+        } else {
+            Err(changed())
+        }
     }
 }

@@ -116,12 +116,11 @@ impl<N: Net> World<N> {
         let client = &self.clients[who];
         let held = client.session.id().and_then(|id| self.node.sessions.get(&id)).ok_or("the node knows no session")?;
         for (end, session) in [("client", &client.session), ("server", &held.session)] {
-            let stats = session.stats();
             if !session.is_attached() || session.is_closed() {
                 return Err(format!("the {end} is not attached"));
             }
-            if (stats.retained_messages, stats.retained_bytes) != (0, 0) {
-                return Err(format!("the {end} still keeps {} messages", stats.retained_messages));
+            if (session.retained_messages(), session.retained_bytes()) != (0, 0) {
+                return Err(format!("the {end} still keeps {} messages", session.retained_messages()));
             }
         }
         // A dial that never came through has a number too.
@@ -254,7 +253,8 @@ impl<N: Net> World<N> {
             session.send_datagram(now, lane, stamp.payload(bytes))
         });
         if let Some(seq) = seq {
-            self.flows(side, |flows| flows.datagram_sent(sent_at, seq)).map_err(|what| format!("client {who}: {what}"))?;
+            self.flows(side, |flows| flows.datagram_sent(sent_at, seq))
+                .map_err(|what| format!("client {who}: {what}"))?;
         }
         self.drain(side)
     }
@@ -455,8 +455,8 @@ impl<N: Net> World<N> {
         };
         let (now, truth) = (ours.shows(self.now), truth.shows(self.now));
         self.with(side, |session| {
-            let retained = session.stats().retained_bytes;
-            if retained > RESUME_BYTES_MAX as u64 {
+            let retained = session.retained_bytes();
+            if retained > RESUME_BYTES_MAX {
                 return Err(format!("it keeps {retained} bytes"));
             }
             let Some(bound) = session.clock().error_us(now) else {
@@ -464,7 +464,9 @@ impl<N: Net> World<N> {
             };
             let error = session.clock().server_time(now).0.abs_diff(truth.0);
             if error > bound {
-                return Err(format!("its estimate of the peer's clock is {error} µs off, and it believes at most {bound}"));
+                return Err(format!(
+                    "its estimate of the peer's clock is {error} µs off, and it believes at most {bound}"
+                ));
             }
             Ok(())
         })

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use amphi_server_core::{Room, RoomConfig};
 use amphi_shared_edge::Listening;
 use amphi_shared_edge::clock::Clock;
+use amphi_shared_edge::host::JournalLimits;
 use amphi_shared_edge::http::Problem;
 use amphi_shared_edge::session::{Incoming, Refusal};
 use amphi_shared_edge::shutdown::Shutdown;
@@ -22,6 +23,7 @@ use super::{Event, Reply};
 use crate::admission::{Admission, Route};
 use crate::journal::Journal;
 use crate::reporter::Update;
+use crate::retention::{self, SWEEP_EVERY};
 use crate::room_request::RoomRequest;
 use crate::worker::{Command, HostedRoom, Join, Resume, WorkerHandle};
 
@@ -55,6 +57,7 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) game: Game,
     pub(super) data_dir: PathBuf,
+    pub(super) journals: JournalLimits,
     pub(super) rooms_max: usize,
     pub(super) workers: Vec<WorkerHandle>,
     pub(super) admission: Admission,
@@ -93,6 +96,7 @@ impl Host {
         let mut draining = std::pin::pin!(shutdown.wait());
         let mut stopping = std::pin::pin!(shutdown.wait_stop());
         let mut signalled = false;
+        let mut sweeps = tokio::time::interval(SWEEP_EVERY);
         while !self.is_done() {
             let deadline = self.deadline();
             tokio::select! {
@@ -107,6 +111,7 @@ impl Host {
                 }
                 Some(event) = events.recv() => self.handle(event).await,
                 Some(incoming) = listening.incoming.recv() => self.admit(incoming),
+                _ = sweeps.tick() => self.sweep(),
                 () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     if self.has_ended_rooms() {
                         tracing::error!("rooms did not end in time");
@@ -143,10 +148,10 @@ impl Host {
     fn admit(&mut self, incoming: Incoming) {
         let now = self.parts.clock.now();
         let (worker, command) = match self.parts.admission.route(now, &incoming.hello) {
-            Ok(Route::Join { worker, token }) => {
+            Ok(Route::Join { worker, token, replaces }) => {
                 let session = SessionId::generate(now, &mut self.rng);
-                self.parts.admission.session_opened(session, worker, token.match_id);
-                (worker, Command::Join(Box::new(Join { token, session, incoming })))
+                self.parts.admission.session_opened(session, worker, &token);
+                (worker, Command::Join(Box::new(Join { token, session, replaces, incoming })))
             }
             Ok(Route::Resume { worker, match_id, session }) => {
                 (worker, Command::Resume(Box::new(Resume { match_id, session, incoming })))
@@ -167,7 +172,9 @@ impl Host {
         let incoming = match command {
             Command::Join(join) => {
                 self.parts.admission.session_ended(join.session);
-                self.parts.admission.token_unused(join.token.id);
+                if join.replaces.is_none() {
+                    self.parts.admission.token_unused(join.token.id);
+                }
                 join.incoming
             }
             Command::Resume(resume) => resume.incoming,
@@ -218,6 +225,22 @@ impl Host {
             let room = build(&game, request, ticks, &data_dir);
             // Without a host the process is ending.
             let _ = events.blocking_send(Event::Built { match_id, room });
+        });
+    }
+
+    /// Deletes journals beyond the limits, on a thread of its own: a disk takes its time.
+    fn sweep(&self) {
+        let (data_dir, limits) = (self.parts.data_dir.clone(), self.parts.journals);
+        tokio::task::spawn_blocking(move || match retention::sweep(&data_dir, limits, SystemTime::now()) {
+            Ok(swept) => {
+                metrics::counter!("game_journals_deleted_total").increment(swept.deleted);
+                metrics::gauge!("game_journals_bytes").set(swept.kept_bytes as f64);
+                if swept.deleted > 0 {
+                    let (journals, bytes) = (swept.deleted, swept.deleted_bytes);
+                    tracing::info!(journals, bytes, "old journals deleted");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the journals cannot be listed"),
         });
     }
 

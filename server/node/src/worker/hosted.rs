@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use amphi_server_core::{Room, RoomCommand, RoomConfig, RoomOutput};
+use amphi_server_core::{Room, RoomCommand, RoomConfig, RoomOutput, RoomStats};
 use amphi_shared_auth::random_bytes;
 use amphi_shared_edge::session::{PipeEvent, PipeId};
 use amphi_shared_session::{Event, Refusal, ServerParams};
@@ -30,6 +30,8 @@ pub(crate) struct HostedRoom {
     room: Room,
     pace: Pace,
     times: TickTimes,
+    /// What the metrics have been told.
+    counted: RoomStats,
     journal: Journal,
     players: BTreeMap<SessionId, Player>,
     ended_sessions: Vec<SessionId>,
@@ -57,6 +59,7 @@ impl HostedRoom {
             room,
             pace: Pace::new(*ticks),
             times: TickTimes::default(),
+            counted: RoomStats::default(),
             journal,
             players: BTreeMap::new(),
             ended_sessions: Vec::new(),
@@ -92,8 +95,12 @@ impl HostedRoom {
         pipe: (PipeId, &mpsc::Sender<PipeEvent>),
         links: &mut Links,
     ) -> bool {
-        let Join { token, session, incoming } = join;
+        let Join { token, session, replaces, incoming } = join;
         let user = token.user;
+        if replaces.is_some_and(|old| self.players.get(&old).is_none_or(Player::is_heard)) {
+            incoming.refuse(Code::TokenUsed.into());
+            return false;
+        }
         let seat = match self.take_seat(now, user, token.team, &token.name) {
             Ok(seat) => seat,
             Err(refusal) => {
@@ -161,6 +168,7 @@ impl HostedRoom {
             self.guard(links, Self::tick);
         }
         links.metrics.overruns.increment(self.pace.overruns() - overruns);
+        self.count(links);
         if self.news {
             self.tell(links);
         }
@@ -324,6 +332,7 @@ impl HostedRoom {
             return;
         };
         let (seat, events) = (player.seat, player.flush(now));
+        links.metrics.slow_readers.increment(player.take_slow_readers());
         let closed = events.iter().any(|event| matches!(event, Event::Closed { .. }));
         for event in events {
             if let Some(seat) = seat {
@@ -350,6 +359,11 @@ impl HostedRoom {
             tracing::error!(match_id = %self.match_id, %error, "the journal cannot be written");
             links.metrics.journal_errors.increment(1);
         }
+    }
+
+    fn count(&mut self, links: &Links) {
+        let stats = self.room.stats();
+        links.metrics.add_room(std::mem::replace(&mut self.counted, stats), stats);
     }
 
     fn tell(&mut self, links: &Links) {

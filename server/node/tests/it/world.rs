@@ -8,7 +8,7 @@ use amphi_server_node::GameHost;
 use amphi_shared_auth::{ConnectToken, Keyring, Scope, ServiceToken};
 use amphi_shared_edge::certificate::Certificate;
 use amphi_shared_edge::clock::Clock;
-use amphi_shared_edge::host::{HostStart, HostTls, HostTokens};
+use amphi_shared_edge::host::{HostStart, HostTls, HostTokens, JournalLimits};
 use amphi_shared_edge::http::{Access, Problem, Request, Response, Routes};
 use amphi_shared_edge::service::{ServiceClient, ServiceFailure};
 use amphi_shared_edge::shutdown::Shutdown;
@@ -66,6 +66,7 @@ impl World {
             public_host: "127.0.0.1".into(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             data_dir: dir.path().to_owned(),
+            journals: JournalLimits::default(),
             rooms_max: 2,
             jwks: keyring.jwks(),
             tokens: HostTokens { fleet_report: token(Scope::FleetReport), live_publish: token(Scope::LivePublish) },
@@ -185,7 +186,8 @@ fn services(heard: &Arc<Mutex<Heard>>, keyring: &Keyring, clock: Clock) -> Liste
         publish,
     );
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    Listener::bind(ListenConfig { listen, routes, verifier: keyring.verifier(), clock, sessions: None }).unwrap()
+    Listener::bind(ListenConfig { listen, routes, verifier: keyring.verifier(), clock, tls: None, sessions: None })
+        .unwrap()
 }
 
 fn mint(keyring: &Keyring, clock: Clock, scope: Scope) -> String {

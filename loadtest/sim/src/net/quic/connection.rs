@@ -53,7 +53,12 @@ struct Incoming {
 }
 
 impl Carried {
-    pub(super) fn new(pipe: PipeId, (who, end): (usize, End), handle: ConnectionHandle, connection: Connection) -> Self {
+    pub(super) fn new(
+        pipe: PipeId,
+        (who, end): (usize, End),
+        handle: ConnectionHandle,
+        connection: Connection,
+    ) -> Self {
         Self {
             pipe,
             who,
@@ -181,7 +186,7 @@ impl Carried {
             return;
         }
         let largest = self.connection.datagrams().max_size().unwrap_or(0).min(DATAGRAM_BYTES_NATIVE_MAX);
-        hear(Arrival::Opened(PipeInfo { id: self.pipe, kind: PipeKind::Streams, max_datagram: largest }));
+        hear(Arrival::Opened(PipeInfo { id: self.pipe, kind: PipeKind::Streams, max_datagram: largest, early: false }));
     }
 
     fn write(&mut self) {
@@ -251,7 +256,9 @@ impl Carried {
 /// The code the other side closed with, when it named one of ours.
 fn code_from(reason: &ConnectionError) -> Option<Code> {
     match reason {
-        ConnectionError::ApplicationClosed(close) => Code::from_number(u32::try_from(close.error_code.into_inner()).ok()?),
+        ConnectionError::ApplicationClosed(close) => {
+            Code::from_number(u32::try_from(close.error_code.into_inner()).ok()?)
+        }
         ConnectionError::TimedOut => Some(Code::Silent),
         ConnectionError::VersionMismatch
         | ConnectionError::TransportError(_)
