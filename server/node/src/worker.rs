@@ -25,7 +25,7 @@ use crate::reporter::Update;
 pub(crate) use hosted::HostedRoom;
 
 /// Frames and datagrams that wait for the worker's next tick. Beyond: frames wait in the network, datagrams are dropped.
-const MAILBOX_MAX: usize = RING_FRAMES_MAX * 16;
+const MAILBOX_MAX: usize = RING_FRAMES_MAX * 2;
 /// Commands that wait for a worker. Beyond: the host refuses with `Overloaded`.
 const COMMANDS_MAX: usize = 1_024;
 /// Interval of reports without news.

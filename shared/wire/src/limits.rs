@@ -16,7 +16,7 @@ pub const DATAGRAM_BYTES_NATIVE_MAX: usize = 1_150;
 pub const DATAGRAM_HEADER_BYTES: usize = 8;
 /// Unacked messages kept for resume, bytes per session. Beyond: `send` answers `Full`.
 pub const RESUME_BYTES_MAX: usize = 256 * 1024;
-/// Unacked messages kept for resume, count per lane. Beyond: `send` answers `Full`.
+/// Unacked messages kept for resume, count per session. Beyond: `send` answers `Full`.
 pub const RESUME_MESSAGES_MAX: usize = 4_096;
 /// Age of the oldest unacked message on a live connection, ms. Beyond: close with `SlowReader`; the session can resume.
 /// A dial on a second path holds acks back for as long as a handshake may take.
@@ -56,8 +56,9 @@ pub const ADDRESSES_MAX: usize = 4_096;
 pub const TLS_HANDSHAKES_MAX: usize = 1_024;
 /// Attached connections of one listener. Beyond: refuse with `Overloaded`.
 pub const CONNECTIONS_MAX: usize = 16_384;
-/// Frames between a network task and the owner of its session, each way. Beyond: close with `SlowReader` or `RateLimited`.
-pub const RING_FRAMES_MAX: usize = 1_024;
+/// Frames between a network task and the owner of its session, each way; a resume sends all that is kept at once.
+/// Beyond: close with `SlowReader` or `RateLimited`.
+pub const RING_FRAMES_MAX: usize = 2 * RESUME_MESSAGES_MAX;
 /// Bytes queued towards one connection. Beyond: close with `SlowReader`; the session can resume.
 pub const SEND_QUEUE_BYTES_MAX: usize = 1024 * 1024;
 /// Age of the oldest message that waits for a client, ms. Beyond: close with `SlowReader`; the session can resume.
