@@ -120,6 +120,8 @@ export class Datagrams {
       const behind = seqDiff(ack, seq);
       return behind === 0 || (behind > 0 && behind <= 32 && ((ackBits >>> (behind - 1)) & 1) === 1);
     };
+    // Nothing overtakes on an ordered pipe: what is older than `ack` and too far below for its bits is told of no more.
+    const isPassed = (seq: number) => lostAfterUs === Infinity && seqDiff(ack, seq) > 0;
     const fates: { seq: number; acked: boolean }[] = [];
     let newlyAcked = 0;
     const open: Sent[] = [];
@@ -128,7 +130,7 @@ export class Datagrams {
       if (isAcked(sent.seq)) {
         newlyAcked += 1;
         fates.push({ seq: sent.seq, acked: true });
-      } else if (sent.newerAcked >= LOST_AFTER_NEWER || now - sent.at > lostAfterUs) {
+      } else if (sent.newerAcked >= LOST_AFTER_NEWER || now - sent.at > lostAfterUs || isPassed(sent.seq)) {
         fates.push({ seq: sent.seq, acked: false });
       } else {
         open.push(sent);
