@@ -220,7 +220,11 @@ impl What {
             4 => Self::Strike(Strike::Stall(ms(50, 3_000, rng))),
             5 => Self::Strike(Strike::Blackout(ms(50, 4_000, rng))),
             6 => Self::Strike(Strike::Address { latency: ms(1, 80, rng) }),
-            7 => Self::Strike(Strike::Pause(end, ms(100, 6_000, rng))),
+            // Now and then longer than a message may wait for its acknowledgement.
+            7 => {
+                let longest = if rng.chance(250) { 15_000 } else { 4_000 };
+                Self::Strike(Strike::Pause(end, ms(100, longest, rng)))
+            }
             8 => Self::Strike(Strike::Resize(between(rng, (style.sizes.0 as u64, style.sizes.1 as u64)) as usize)),
             9 | 10 => Self::Switch,
             11 => Self::LoseWelcome,
