@@ -35,6 +35,8 @@ faults! {
     slow_readers = "slow reader closed";
     refusals = "dial refused";
     forgets = "client without memory";
+    early = "resume in early data";
+    replays = "early data replayed";
     give_ups = "lane given up";
     full = "lane full";
     resizes = "max_datagram changed";

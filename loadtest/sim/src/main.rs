@@ -71,7 +71,7 @@ const QUIC: Scene = Scene {
     name: "quic",
     run: |seed| session::quic_play(&session::quic_plan(seed)),
     explain: |seed| explain(session::quic_plan(seed), session::quic_play),
-    without: &["datagram never read"],
+    without: &["datagram never read", "resume in early data", "early data replayed"],
 };
 
 const ROOM: Scene = Scene {
@@ -85,6 +85,8 @@ const ROOM: Scene = Scene {
         "slow reader closed",
         "dial refused",
         "client without memory",
+        "resume in early data",
+        "early data replayed",
         "lane given up",
         "lane full",
         "max_datagram changed",

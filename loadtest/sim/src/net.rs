@@ -46,6 +46,8 @@ impl fmt::Display for End {
 pub(crate) enum Arrival {
     /// The pipe that the client dialled is there.
     Opened(PipeInfo),
+    /// The handshake of a pipe that began with early data is over.
+    Confirmed,
     Frame(Lane, Bytes),
     Datagram(Bytes),
     /// The pipe is gone. Nothing follows.
@@ -61,6 +63,14 @@ pub(crate) struct Overflow;
 pub(crate) trait Net {
     /// A client opens a pipe; `Opened` or `Closed` arrives there.
     fn dial(&mut self, now: Micros, who: usize, kind: PipeKind) -> PipeId;
+
+    /// A client that was here before opens a pipe of streams, and what it says first travels in early data.
+    fn dial_early(&mut self, now: Micros, who: usize) -> PipeId {
+        self.dial(now, who, PipeKind::Streams)
+    }
+
+    /// The client from whose path a pipe comes.
+    fn caller(&self, pipe: PipeId) -> Option<usize>;
 
     /// What one end knows of a pipe.
     fn info(&self, pipe: PipeId) -> Option<PipeInfo>;
@@ -129,6 +139,8 @@ pub(crate) enum Strike {
     Pause(End, Micros),
     /// The path takes other datagrams than before.
     Resize(usize),
+    /// Someone on the path sends the client's last early data again, on a connection of its own.
+    Replay,
 }
 
 impl fmt::Display for Strike {
@@ -146,6 +158,7 @@ impl fmt::Display for Strike {
             Self::Address { latency } => write!(f, "it has a new address, {} ms away", latency.as_millis()),
             Self::Pause(end, span) => write!(f, "the {end} does not read for {} ms", span.as_millis()),
             Self::Resize(bytes) => write!(f, "its path takes datagrams of {bytes} bytes"),
+            Self::Replay => f.write_str("someone repeats its last early data"),
         }
     }
 }

@@ -41,6 +41,8 @@ pub(crate) struct ClientPlan {
     pub(crate) kind: PipeKind,
     pub(crate) link: Link,
     pub(crate) clock: Skew,
+    /// It keeps tickets: over streams it resumes in early data.
+    pub(crate) tickets: bool,
     /// It plays: something always flows to it, so it looks for a second path as soon as nothing does.
     pub(crate) plays: bool,
 }
@@ -88,6 +90,8 @@ pub(crate) enum What {
 pub(crate) struct Style {
     /// Both transports, or streams only.
     pub(crate) ordered: bool,
+    /// Some clients resume in early data.
+    pub(crate) early: bool,
     /// Sizes that a path may have, bytes of a datagram.
     pub(crate) sizes: (usize, usize),
     pub(crate) clients_max: u64,
@@ -184,6 +188,7 @@ impl ClientPlan {
                 max_datagram: between(rng, (style.sizes.0 as u64, style.sizes.1 as u64)) as usize,
             },
             clock: Skew::random(rng),
+            tickets: style.early && rng.chance(500),
             plays: rng.chance(500),
         }
     }
@@ -211,7 +216,7 @@ impl What {
     fn fault(rng: &mut Rng, style: Style, forgetful: bool) -> Self {
         let end = if rng.chance(500) { End::Client } else { End::Server };
         let ms = |from: u64, to: u64, rng: &mut Rng| Micros(between(rng, (from * 1_000, to * 1_000)));
-        match rng.below(15) {
+        match rng.below(if style.early { 16 } else { 15 }) {
             0..3 => Self::Strike(Strike::Break { arrives_permille: rng.below(1_001) as u32 }),
             3 => {
                 let which = rng.below(3);
@@ -231,7 +236,7 @@ impl What {
             12 => Self::Refuse,
             13 if forgetful => Self::Forget,
             13 | 14 => Self::GiveUp { end, lane: [0, 2, 3, 5, LANE_BULK][rng.below(5) as usize] },
-            _ => Self::Switch,
+            _ => Self::Strike(Strike::Replay),
         }
     }
 }
@@ -268,6 +273,7 @@ impl fmt::Display for ClientPlan {
             PipeKind::Ordered => "one ordered pipe",
         };
         let plays = if self.plays { "plays" } else { "watches" };
-        write!(f, "{plays} over {kind}, {}, clock {:+} ppm", self.link, self.clock.ppm)
+        let tickets = if self.tickets { ", keeps tickets" } else { "" };
+        write!(f, "{plays} over {kind}{tickets}, {}, clock {:+} ppm", self.link, self.clock.ppm)
     }
 }

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use amphi_shared_session::{PipeId, PipeInfo, PipeKind};
 use amphi_shared_wire::limits::{DATAGRAM_BYTES_NATIVE_MAX, RING_FRAMES_MAX, SEND_QUEUE_BYTES_MAX};
 use amphi_shared_wire::{
-    Code, FrameError, LANE_DATAGRAM, Lane, Micros, ORDERED_LANES, Rng, Seed, StreamDecoder, decode_pipe_frame,
-    encode_pipe_frame, encode_stream_message,
+    Code, FrameError, LANE_CONTROL, LANE_DATAGRAM, Lane, Micros, ORDERED_LANES, Rng, Seed, StreamDecoder,
+    decode_pipe_frame, encode_pipe_frame, encode_stream_message,
 };
 use bytes::Bytes;
 
@@ -42,11 +42,16 @@ struct Path {
     newest: Option<PipeId>,
     /// Counts addresses; datagrams to an older one are lost.
     address: u32,
+    /// What was said last in early data.
+    early: Option<Bytes>,
 }
 
 struct Pipe {
     who: usize,
     info: PipeInfo,
+    /// Of a pipe with early data: when the handshake is over. Only what was said first arrives before.
+    confirmed_at: Option<Micros>,
+    said_first: bool,
     rng: Rng,
     /// By the end they lead to.
     ways: [Way; 2],
@@ -94,6 +99,7 @@ struct Parcel {
 #[derive(Debug)]
 enum Cargo {
     Opened,
+    Confirmed,
     Chunk {
         stream: usize,
         bytes: Bytes,
@@ -138,6 +144,7 @@ impl Pipes {
             paused_until: [Micros(0); 2],
             newest: None,
             address: 0,
+            early: None,
         };
         Self {
             seed: seed.split("pipes"),
@@ -154,6 +161,39 @@ impl Pipes {
     fn put(&mut self, at: Micros, pipe: PipeId, to: End, what: Cargo) {
         self.parcels += 1;
         self.under_way.push(Reverse(Parcel { at, order: self.parcels, pipe, to, what }));
+    }
+
+    fn make(&mut self, who: usize, kind: PipeKind, confirmed_at: Option<Micros>) -> PipeId {
+        let id = PipeId(self.made);
+        self.made += 1;
+        let Link { max_datagram, .. } = self.paths[who].link;
+        let way = || Way {
+            streams: Default::default(),
+            frames: 0,
+            bytes: 0,
+            newest_datagram: Micros(0),
+            unread: 0,
+            dark: false,
+            ended: false,
+            over: false,
+        };
+        let (max_datagram, early) = (max_datagram.min(DATAGRAM_BYTES_NATIVE_MAX), confirmed_at.is_some());
+        let info = PipeInfo { id, kind, max_datagram, early };
+        let rng = self.seed.nth(u64::from(id.0)).rng();
+        self.pipes.insert(id, Pipe { who, info, confirmed_at, said_first: false, rng, ways: [way(), way()] });
+        id
+    }
+
+    /// Sends what a client said last in early data again; nobody reads the answer, and the handshake never ends.
+    fn replay(&mut self, now: Micros, who: usize, faults: &mut Faults) {
+        let Some(said) = self.paths[who].early.clone() else { return };
+        faults.replays += 1;
+        let id = self.make(who, PipeKind::Streams, Some(Micros(u64::MAX)));
+        if let Some(pipe) = self.pipes.get_mut(&id) {
+            pipe.ways[End::Client as usize].dark = true;
+        }
+        // A pipe without a queue takes one message.
+        let _ = self.frame(now, id, End::Client, (LANE_CONTROL, said));
     }
 
     /// The newest pipe of a client that is not over.
@@ -194,6 +234,10 @@ impl Pipes {
         }
         match what {
             Cargo::Opened => self.ready.push_back((id, to, Arrival::Opened(pipe.info))),
+            Cargo::Confirmed => {
+                pipe.info.early = false;
+                self.ready.push_back((id, to, Arrival::Confirmed));
+            }
             Cargo::Datagram { bytes, waits, .. } => {
                 way.unread -= usize::from(waits);
                 self.ready.push_back((id, to, Arrival::Datagram(bytes)));
@@ -288,25 +332,27 @@ pub(super) fn code_of(error: FrameError) -> Code {
 
 impl Net for Pipes {
     fn dial(&mut self, now: Micros, who: usize, kind: PipeKind) -> PipeId {
-        let id = PipeId(self.made);
-        self.made += 1;
-        let Link { latency, max_datagram, .. } = self.paths[who].link;
-        let way = || Way {
-            streams: Default::default(),
-            frames: 0,
-            bytes: 0,
-            newest_datagram: Micros(0),
-            unread: 0,
-            dark: false,
-            ended: false,
-            over: false,
-        };
-        let info = PipeInfo { id, kind, max_datagram: max_datagram.min(DATAGRAM_BYTES_NATIVE_MAX), early: false };
-        let rng = self.seed.nth(u64::from(id.0)).rng();
-        self.pipes.insert(id, Pipe { who, info, rng, ways: [way(), way()] });
+        let id = self.make(who, kind, None);
+        let latency = self.paths[who].link.latency;
         self.paths[who].newest = Some(id);
         self.put(now + latency + latency, id, End::Client, Cargo::Opened);
         id
+    }
+
+    fn dial_early(&mut self, now: Micros, who: usize) -> PipeId {
+        // Its first flight goes there, the node's comes back, and what ends the handshake goes there.
+        let confirmed_at = now + Micros(3 * self.paths[who].link.latency.0);
+        let id = self.make(who, PipeKind::Streams, Some(confirmed_at));
+        self.paths[who].newest = Some(id);
+        if let Some(info) = self.info(id) {
+            self.ready.push_back((id, End::Client, Arrival::Opened(PipeInfo { early: false, ..info })));
+        }
+        self.put(confirmed_at, id, End::Server, Cargo::Confirmed);
+        id
+    }
+
+    fn caller(&self, pipe: PipeId) -> Option<usize> {
+        self.pipes.get(&pipe).map(|pipe| pipe.who)
     }
 
     fn info(&self, pipe: PipeId) -> Option<PipeInfo> {
@@ -327,6 +373,14 @@ impl Net for Pipes {
         }
         if way.frames >= RING_FRAMES_MAX || way.bytes + payload.len() > SEND_QUEUE_BYTES_MAX {
             return Err(Overflow);
+        }
+        let mut earliest = Micros(0);
+        if let (End::Client, Some(confirmed_at)) = (from, pipe.confirmed_at) {
+            if std::mem::replace(&mut pipe.said_first, true) {
+                earliest = confirmed_at;
+            } else {
+                self.paths[pipe.who].early = Some(payload.clone());
+            }
         }
         let mut bytes = Vec::with_capacity(payload.len() + 8);
         let index = match pipe.info.kind {
@@ -354,7 +408,8 @@ impl Net for Pipes {
         let mut chunks = Vec::with_capacity(2);
         for (bytes, last) in [(first, false), (rest, true)] {
             if !bytes.is_empty() {
-                stream.last = stream.last.max(now + link.latency + Micros(pipe.rng.below(link.jitter.0 + 1)));
+                let at = now + link.latency + Micros(pipe.rng.below(link.jitter.0 + 1));
+                stream.last = stream.last.max(at).max(earliest);
                 chunks.push((stream.last, Cargo::Chunk { stream: index, bytes, last }));
             }
         }
@@ -382,6 +437,7 @@ impl Net for Pipes {
             faults.too_large += 1;
             return;
         }
+        let earliest = if from == End::Client { pipe.confirmed_at.unwrap_or_default() } else { Micros(0) };
         let rng = &mut pipe.rng;
         if self.stormy && rng.chance(link.lost_permille) {
             faults.lost += 1;
@@ -398,7 +454,7 @@ impl Net for Pipes {
         for _ in 0..copies {
             let late = self.stormy && rng.chance(link.late_permille);
             let spread = if late { LATE_MAX } else { link.jitter };
-            let at = now + link.latency + Micros(rng.below(spread.0 + 1));
+            let at = (now + link.latency + Micros(rng.below(spread.0 + 1))).max(earliest);
             faults.reordered += u64::from(at < way.newest_datagram);
             way.newest_datagram = way.newest_datagram.max(at);
             arrivals.push(at);
@@ -497,6 +553,7 @@ impl Net for Pipes {
                 faults.resizes += 1;
                 self.paths[who].link.max_datagram = bytes;
             }
+            Strike::Replay => self.replay(now, who, faults),
         }
     }
 

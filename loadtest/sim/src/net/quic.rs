@@ -314,6 +314,10 @@ impl Net for Quic {
         pipe
     }
 
+    fn caller(&self, pipe: PipeId) -> Option<usize> {
+        self.connections.get(&(pipe, End::Server)).map(|carried| carried.who)
+    }
+
     fn info(&self, pipe: PipeId) -> Option<PipeInfo> {
         let carried = self.connections.get(&(pipe, End::Server))?;
         Some(PipeInfo { id: pipe, kind: PipeKind::Streams, max_datagram: carried.max_datagram, early: false })
@@ -420,6 +424,8 @@ impl Net for Quic {
                 faults.resizes += 1;
                 path.link.max_datagram = bytes;
             }
+            // No ticket survives a history here, so nothing is said early.
+            Strike::Replay => {}
         }
     }
 

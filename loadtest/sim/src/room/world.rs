@@ -282,7 +282,7 @@ impl World {
                 (player.opening, player.dials_at) = (None, None);
                 player.client.dial(now, info);
             }
-            Arrival::Opened(_) => {}
+            Arrival::Opened(_) | Arrival::Confirmed => {}
             Arrival::Frame(lane, payload) => player.client.handle_frame(now, pipe, lane, payload),
             Arrival::Closed(_) if opening => (player.opening, player.dials_at) = (None, None),
             Arrival::Closed(code) => player.client.handle_pipe_closed(now, pipe, code),
@@ -309,7 +309,7 @@ impl World {
             }
             Arrival::Datagram(bytes) => self.with(who, |session| session.handle_datagram(now, pipe, bytes)),
             Arrival::Closed(code) => self.with(who, |session| session.handle_pipe_closed(now, pipe, code)),
-            Arrival::Opened(_) => {}
+            Arrival::Opened(_) | Arrival::Confirmed => {}
         }
     }
 

@@ -66,6 +66,11 @@ impl Client {
         self.opening.is_some() || self.session.is_dialing()
     }
 
+    /// It knows its session and the node from earlier, so its next resume may travel in early data.
+    pub(super) fn is_early(&self) -> bool {
+        self.plan.tickets && self.kind == PipeKind::Streams && self.session.id().is_some()
+    }
+
     /// The other transport is tried next.
     pub(super) fn switch(&mut self) {
         self.kind = match self.kind {

@@ -336,7 +336,12 @@ impl<N: Net> World<N> {
 
     fn dial(&mut self, who: usize) {
         let client = &mut self.clients[who];
-        let pipe = self.net.dial(self.now, who, client.kind);
+        let pipe = if client.is_early() {
+            self.faults.early += 1;
+            self.net.dial_early(self.now, who)
+        } else {
+            self.net.dial(self.now, who, client.kind)
+        };
         client.opening = Some((pipe, self.now));
         client.redials_at = Some(self.now + OPENING_MAX);
         self.owners.insert(pipe, who);
@@ -368,6 +373,7 @@ impl<N: Net> World<N> {
             Arrival::Datagram(bytes) => client.session.handle_datagram(now, pipe, bytes),
             Arrival::Closed(_) if opening => (client.opening, client.redials_at) = (None, None),
             Arrival::Closed(code) => client.session.handle_pipe_closed(now, pipe, code),
+            Arrival::Confirmed => {}
         }
         self.drain(side)
     }
@@ -382,6 +388,7 @@ impl<N: Net> World<N> {
             Arrival::Frame(lane, payload) => session.handle_frame(now, pipe, lane, payload),
             Arrival::Datagram(bytes) => session.handle_datagram(now, pipe, bytes),
             Arrival::Closed(code) => session.handle_pipe_closed(now, pipe, code),
+            Arrival::Confirmed => session.handle_pipe_confirmed(now, pipe),
             Arrival::Opened(_) => {}
         });
         self.drain(side)
@@ -389,13 +396,20 @@ impl<N: Net> World<N> {
 
     /// The first thing on a pipe is a Hello; a client says nothing else before it is welcome.
     fn greet(&mut self, pipe: PipeId, arrival: Arrival) -> Result<(), String> {
-        let (Some(who), Some(info)) = (self.owners.get(&pipe).copied(), self.net.info(pipe)) else { return Ok(()) };
+        let (Some(who), Some(info)) = (self.net.caller(pipe), self.net.info(pipe)) else { return Ok(()) };
         let payload = match arrival {
             Arrival::Frame(LANE_CONTROL, payload) => payload,
             Arrival::Frame(lane, _) => return Err(format!("client {who} speaks on lane {lane} before it is welcome")),
-            Arrival::Datagram(_) | Arrival::Closed(_) | Arrival::Opened(_) => return Ok(()),
+            Arrival::Datagram(_) | Arrival::Closed(_) | Arrival::Confirmed | Arrival::Opened(_) => return Ok(()),
         };
         let hello = parse_hello(payload).map_err(|refusal| format!("a Hello is refused with {}", refusal.code))?;
+        if self.owners.insert(pipe, who).is_none() {
+            // Nobody dialled it: a replay.
+            return match self.node.greet(self.now, &hello, info) {
+                Ok(id) => self.drain(Side::Server(id)),
+                Err(refusal) => self.refuse(pipe, &refusal),
+            };
+        }
         let client = &mut self.clients[who];
         if std::mem::take(&mut client.refuse_next) {
             self.faults.refusals += 1;
