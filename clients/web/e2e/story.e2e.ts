@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { inMatch, joinQueue, launch, matchOf, open, players, seesMoving, shot, transportOf } from "./browser.ts";
 
 const MODE = "blitz";
-const SEATS = 4;
+const SEATS = 6;
 
 let rich: Browser;
 let plain: Browser;
