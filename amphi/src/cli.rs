@@ -36,6 +36,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: User,
     },
+    /// Make and end the tokens of clients
+    Token {
+        #[command(subcommand)]
+        command: Token,
+    },
     /// Print the settings as they apply, as TOML
     Config(Common),
 }
@@ -52,6 +57,12 @@ pub(crate) struct Common {
     /// Address that people type, when it is not http://<listen>
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// PEM file of a CA's certificate for HTTPS and WSS, with the chain
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// PEM file of its private key
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
     /// How log lines look [default: text]
     #[arg(long, value_enum, value_name = "FORMAT")]
     log: Option<LogFormat>,
@@ -114,6 +125,56 @@ pub(crate) enum User {
     },
 }
 
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Print a token with which any WebSocket or HTTP client reads topics
+    ///
+    /// The token is a guest's. A WebSocket client that brings it (subprotocol amphi.v1+json, `?token=` or an
+    /// Authorization header) gets each message of its topics as one JSON text, without sending anything.
+    Mint {
+        /// Topic to read; may be given up to 64 times
+        #[arg(long, value_name = "TOPIC")]
+        subscribe: Vec<String>,
+        /// How long it lasts: a number with s, m, h or d, up to 90d
+        #[arg(long, value_name = "TIME", default_value = "1h", value_parser = seconds)]
+        ttl: u64,
+        /// Person whose token it is, usr_…; the default is a new one
+        #[arg(long, value_name = "USER")]
+        user: Option<String>,
+        /// Display name, 1 to 24 characters [default: Viewer]
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// End tokens before their time; sessions that use them are closed within a second
+    Revoke {
+        /// A token's id (tok_…), a person (usr_…: all tokens made until now), or a whole token
+        what: String,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+/// `90s`, `15m`, `1h` or `7d` in seconds.
+fn seconds(text: &str) -> Result<u64, String> {
+    let wrong = || "a time is a whole number with s, m, h or d, for example 1h".to_owned();
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(wrong)?;
+    if seconds == 0 || seconds > amphi_shared_wire::limits::TOKEN_LIFE_S_MAX {
+        return Err("a token lasts 1s to 90d".to_owned());
+    }
+    Ok(seconds)
+}
+
 /// Roles that a person is given by name.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum UserRole {
@@ -135,6 +196,8 @@ impl Common {
         push(&mut flags, "listen", self.listen);
         push(&mut flags, "data", self.data.as_ref().map(|path| path.display()));
         push(&mut flags, "public_url", self.public_url.as_ref());
+        push(&mut flags, "tls.certificate", self.tls_certificate.as_ref().map(|path| path.display()));
+        push(&mut flags, "tls.key", self.tls_key.as_ref().map(|path| path.display()));
         push(
             &mut flags,
             "log",
@@ -170,6 +233,7 @@ impl Command {
                 flags
             }
             Self::User { command: User::Add { common, .. } } => common.flags(),
+            Self::Token { command: Token::Mint { common, .. } | Token::Revoke { common, .. } } => common.flags(),
             Self::Game => Vec::new(),
         }
     }

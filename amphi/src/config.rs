@@ -3,7 +3,11 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use amphi_shared_auth::IssuerConfig;
+use amphi_shared_edge::TlsFiles;
 use amphi_shared_edge::host::JournalLimits;
+use amphi_shared_edge::keys::{KeyOwner, KeySource};
+use amphi_streaming_node::{LiveConfig, Rate};
 use anyhow::{Context, Result, bail};
 use config::{Config, Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
@@ -19,7 +23,7 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     /// Directory of keys, certificates, databases and rooms.
     pub(crate) data: PathBuf,
-    /// Address that people type, when it is not `http://<listen>`.
+    /// Address that people type, when it is not that of `listen`.
     pub(crate) public_url: Option<String>,
     /// Application of this deployment.
     pub(crate) app: String,
@@ -31,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) log_filter: String,
     /// Seconds that running matches get after SIGTERM.
     pub(crate) drain_s: u64,
+    pub(crate) tls: Tls,
+    pub(crate) auth: Auth,
     pub(crate) live: Live,
     #[serde(rename = "match")]
     pub(crate) matchmaking: Matchmaking,
@@ -46,8 +52,62 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// The live role.
+/// A certificate that a CA has signed, for HTTPS and WSS; both or none.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tls {
+    /// PEM file: the certificate of the name in `public_url`, then those that lead to its CA.
+    pub(crate) certificate: Option<PathBuf>,
+    /// PEM file: its private key.
+    pub(crate) key: Option<PathBuf>,
+}
+
+/// Tokens: our own, and those of other issuers.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Auth {
+    /// Days after which `amphi up` signs with a new key, 7 to 365; 0 keeps the key. Roles that run apart read
+    /// `keyring.json` again when it changes.
+    pub(crate) rotate_days: u64,
+    /// Other issuers whose user tokens are taken.
+    pub(crate) issuer: Vec<Issuer>,
+}
+
+/// Another issuer.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Issuer {
+    /// Value of `iss`, exactly.
+    pub(crate) issuer: String,
+    /// Value that `aud` must hold.
+    pub(crate) audience: String,
+    /// Address of its JSON Web Key Set …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) jwks_url: Option<String>,
+    /// … or a file that holds one …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) jwks_file: Option<PathBuf>,
+    /// … or a file that holds the secret of HS256, at least 32 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) secret_file: Option<PathBuf>,
+    /// What its people may do: `guest` or `user`.
+    #[serde(default = "user")]
+    pub(crate) role: String,
+    /// The claim that holds the display name.
+    #[serde(default = "name")]
+    pub(crate) name_claim: String,
+}
+
+fn user() -> String {
+    "user".to_owned()
+}
+
+fn name() -> String {
+    "name".to_owned()
+}
+
+/// The live role.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Live {
     /// Base URL of the live role when it is another process.
@@ -56,6 +116,16 @@ pub(crate) struct Live {
     pub(crate) origins: Vec<String>,
     /// `postgres://…`; the default is `<data>/live.db`.
     pub(crate) database: Option<String>,
+    /// Sessions per second that come back after a drain.
+    pub(crate) returns_per_s: u32,
+    /// Sessions at once.
+    pub(crate) sessions_max: usize,
+    /// Connections that one address, or one person, may open per second, after a burst of `sessions_max`.
+    pub(crate) hellos_per_s: u32,
+    /// Guests and sign-ins of one address per second, after a burst of 50 times as many.
+    pub(crate) sign_ins_per_s: u32,
+    /// Publications of one address per second, after a burst of 8 times as many.
+    pub(crate) publishes_per_s: u32,
 }
 
 /// The match role.
@@ -107,9 +177,33 @@ impl Default for Settings {
             log: LogFormat::Text,
             log_filter: "info".to_owned(),
             drain_s: 30,
+            tls: Tls::default(),
+            auth: Auth::default(),
             live: Live::default(),
             matchmaking: Matchmaking::default(),
             fleet: Fleet::default(),
+        }
+    }
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self { rotate_days: 30, issuer: Vec::new() }
+    }
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        let live = LiveConfig::default();
+        Self {
+            url: None,
+            origins: Vec::new(),
+            database: None,
+            returns_per_s: live.returns_per_s,
+            sessions_max: live.sessions_max,
+            hellos_per_s: live.hellos.per_s,
+            sign_ins_per_s: live.sign_ins.per_s,
+            publishes_per_s: live.publishes.per_s,
         }
     }
 }
@@ -177,13 +271,51 @@ impl Settings {
         {
             bail!("public_url: `{url}` does not start with http:// or https://");
         }
+        if self.tls.certificate.is_some() != self.tls.key.is_some() {
+            bail!("tls.certificate and tls.key: each needs the other");
+        }
         self.app.parse::<amphi_shared_wire::AppId>().with_context(|| format!("app: `{}`", self.app))?;
+        if !matches!(self.auth.rotate_days, 0 | 7..=365) {
+            bail!("auth.rotate_days: {} is neither 0 nor 7 to 365", self.auth.rotate_days);
+        }
+        for issuer in &self.auth.issuer {
+            issuer.source()?;
+        }
         Ok(self)
     }
 
     /// The settings as a settings file would hold them.
     pub(crate) fn to_toml(&self) -> Result<String> {
         Ok(toml::to_string(self)?)
+    }
+
+    /// The issuers that are trusted beside this deployment.
+    pub(crate) fn issuers(&self) -> Result<Vec<IssuerConfig>> {
+        self.auth.issuer.iter().map(|issuer| issuer.config(&self.app)).collect()
+    }
+
+    /// Where the keys of the issuers are.
+    pub(crate) fn issuer_keys(&self) -> Result<Vec<(KeyOwner, KeySource)>> {
+        let mut keys = Vec::new();
+        for issuer in &self.auth.issuer {
+            keys.extend(issuer.source()?.map(|source| (KeyOwner::Issuer(issuer.issuer.clone()), source)));
+        }
+        Ok(keys)
+    }
+
+    /// The live role's part.
+    pub(crate) fn live_config(&self) -> Result<LiveConfig> {
+        let Live { returns_per_s, sessions_max, hellos_per_s, sign_ins_per_s, publishes_per_s, .. } = self.live;
+        let rate = |per_s: u32, times: u32| Rate { burst: per_s.saturating_mul(times), per_s };
+        Ok(LiveConfig {
+            app: self.app.parse()?,
+            sessions_max,
+            returns_per_s,
+            hellos: Rate { burst: u32::try_from(sessions_max).unwrap_or(u32::MAX), per_s: hellos_per_s },
+            sign_ins: rate(sign_ins_per_s, 50),
+            publishes: rate(publishes_per_s, 8),
+            ..LiveConfig::default()
+        })
     }
 
     /// Where hosts listen, and under which name clients reach them.
@@ -197,8 +329,52 @@ impl Settings {
 
     /// Address that people type into a browser.
     pub(crate) fn public_url(&self, listen: SocketAddr) -> String {
-        self.public_url.clone().unwrap_or_else(|| format!("http://{}", reachable(listen)))
+        let scheme = if self.tls.files().is_some() { "https" } else { "http" };
+        self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", reachable(listen)))
     }
+}
+
+impl Tls {
+    /// The files to serve, when there are any.
+    pub(crate) fn files(&self) -> Option<TlsFiles> {
+        Some(TlsFiles { certificate: self.certificate.clone()?, key: self.key.clone()? })
+    }
+}
+
+impl Issuer {
+    fn config(&self, app: &str) -> Result<IssuerConfig> {
+        let secret = self.secret_file.as_ref().map(|path| {
+            std::fs::read(path).with_context(|| format!("auth.issuer {}: {}", self.issuer, path.display()))
+        });
+        Ok(IssuerConfig {
+            issuer: self.issuer.clone(),
+            audience: self.audience.clone(),
+            secret: secret.transpose()?.map(|secret| secret.trim_ascii().to_vec()),
+            app: app.parse()?,
+            role: self.role.parse().map_err(|error: String| anyhow::anyhow!("auth.issuer {}: {error}", self.issuer))?,
+            name_claim: self.name_claim.clone(),
+        })
+    }
+
+    /// Where its public keys are; `None` when it has a secret.
+    fn source(&self) -> Result<Option<KeySource>> {
+        match (&self.jwks_url, &self.jwks_file, &self.secret_file) {
+            (Some(url), None, None) if is_safe(url) => Ok(Some(KeySource::Url(url.clone()))),
+            (Some(url), None, None) => {
+                bail!("auth.issuer {}: `{url}` is not https://, and not on this machine", self.issuer)
+            }
+            (None, Some(path), None) => Ok(Some(KeySource::File(path.clone()))),
+            (None, None, Some(_)) => Ok(None),
+            _ => bail!("auth.issuer {}: give one of jwks_url, jwks_file and secret_file", self.issuer),
+        }
+    }
+}
+
+/// Whoever can change a key set on its way can sign as everyone.
+fn is_safe(url: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(url) else { return false };
+    let here = url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
+    url.scheme() == "https" || (url.scheme() == "http" && here)
 }
 
 /// The address under which this machine reaches a listener, also one bound to every interface.

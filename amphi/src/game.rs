@@ -4,7 +4,7 @@ use std::io::{BufRead, Read};
 use std::thread;
 
 use amphi_server_node::GameHost;
-use amphi_shared_edge::clock::Clock;
+use amphi_shared_edge::clock::{Clock, follow};
 use amphi_shared_edge::host::{HostLine, HostStart};
 use amphi_shared_edge::shutdown::Shutdown;
 use amphi_shared_edge::telemetry::{self, LogFormat};
@@ -25,8 +25,9 @@ pub(crate) async fn run(game: Game) -> Result<()> {
     };
     telemetry::init(format, &std::env::var("AMPHI_LOG_FILTER").unwrap_or_else(|_| "info".to_owned()))?;
     let shutdown = Shutdown::signal().context("signals cannot be handled")?;
-    let start = read_lease()?;
-    let mut host = GameHost::start(game, start, Clock::start(), shutdown)?;
+    let (start, clock) = (read_lease()?, Clock::start());
+    tokio::spawn(follow(clock, start.live_url.clone()));
+    let mut host = GameHost::start(game, start, clock, shutdown)?;
     plain(&serde_json::to_string(&HostLine { ready: host.ready() })?);
     tokio::select! {
         () = parent_gone() => host.orphaned().await,

@@ -19,7 +19,7 @@
 //! }
 //! ```
 //!
-//! The program then understands `up`, `live`, `match`, `fleet`, `game`, `user` and `config`; see `--help`.
+//! The program then understands `up`, `live`, `match`, `fleet`, `game`, `user`, `token` and `config`; see `--help`.
 
 #![forbid(unsafe_code)]
 
@@ -31,17 +31,19 @@ mod ops;
 mod page;
 mod proxy;
 mod roles;
+mod token;
 mod user;
 mod words;
 
 use std::process::ExitCode;
 
 use amphi_shared_replica::Game;
+use amphi_streaming_node::TokenWish;
 use anyhow::{Context, Result};
 use bevy_app::Plugin;
 use clap::Parser;
 
-use crate::cli::{Cli, Command, User};
+use crate::cli::{Cli, Command, Token, User};
 use crate::config::Settings;
 use crate::roles::{Role, Roles};
 
@@ -89,6 +91,12 @@ fn start(cli: Cli, game: Game) -> Result<()> {
         Command::User { command: User::Add { name, role, .. } } => {
             runtime()?.block_on(user::add(&settings, &name, role))
         }
+        Command::Token { command: Token::Mint { subscribe, ttl, user, name, .. } } => {
+            let wish =
+                TokenWish { user: user.unwrap_or_default(), name: name.unwrap_or_default(), subscribe, ttl_s: ttl };
+            runtime()?.block_on(token::mint(&settings, wish))
+        }
+        Command::Token { command: Token::Revoke { what, .. } } => runtime()?.block_on(token::revoke(&settings, &what)),
         Command::Config(_) => {
             words::plain(&settings.to_toml()?);
             Ok(())

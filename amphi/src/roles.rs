@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use amphi_fleet_node::{FleetConfig, FleetParts, FleetRole, FleetRoleConfig, HostCommand};
 use amphi_matchmaker_node::{Bots, MatchParts, MatchRole, MatchRoleConfig, Mode};
-use amphi_shared_auth::{Keyring, random_bytes};
-use amphi_shared_edge::clock::Clock;
+use amphi_shared_auth::{Keyring, Rotation, random_bytes};
+use amphi_shared_edge::clock::{Clock, follow, time_routes};
 use amphi_shared_edge::http::{Access, Routes, probes};
+use amphi_shared_edge::keys::{self, KeyOwner, KeySource};
 use amphi_shared_edge::shutdown::{Phase, Shutdown};
 use amphi_shared_edge::{ListenConfig, Listener, Listening, Origins, Sessions, telemetry};
 use amphi_shared_replica::Game;
 use amphi_shared_store::{FleetStore, LiveStore, MatchStore};
+use amphi_shared_wire::limits::TOKEN_LIFE_S_MAX;
 use amphi_shared_wire::{AppId, Micros, Seed};
-use amphi_streaming_node::{LiveConfig, LiveRole};
+use amphi_streaming_node::LiveRole;
 use anyhow::{Context, Result};
 
 use crate::config::{LogFormat, Settings, reachable};
@@ -26,6 +28,8 @@ use crate::{ops, page};
 
 /// How long the last packets may take to leave.
 const GRACE: Duration = Duration::from_millis(500);
+/// How often the keyring is looked at.
+const KEYS_EVERY: Duration = Duration::from_secs(60);
 
 /// A part of the service that may run in a process of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +81,7 @@ impl Roles {
                 roles.data.folder().display()
             ),
         );
+        roles.keep_keys(wanted, &signal)?;
         if wanted.contains(&Role::Live) {
             roles.start_live().await?;
         }
@@ -86,6 +91,7 @@ impl Roles {
         if wanted.contains(&Role::Fleet) {
             roles.start_fleet().await?;
         }
+        roles.follow_live();
         let listening = roles.listen(&signal)?;
         roles.greet()?;
         let listening = roles.serve(listening, &signal).await;
@@ -114,9 +120,31 @@ impl Roles {
         })
     }
 
+    /// Trusts the issuers of the settings, and keeps every key up to date while the process runs.
+    fn keep_keys(&self, wanted: &[Role], signal: &Shutdown) -> Result<()> {
+        let verifier = self.keyring.verifier();
+        verifier.set_issuers(self.settings.issuers()?, &self.keyring.salt()).context("auth.issuer")?;
+        let mut sources = self.settings.issuer_keys()?;
+        if let (false, Some(url)) = (wanted.contains(&Role::Live), &self.settings.live.url) {
+            // The live role signs user tokens, with keys that may be newer than this process's file.
+            let jwks = KeySource::Url(format!("{}/.well-known/jwks.json", url.trim_end_matches('/')));
+            sources.push((KeyOwner::Deployment, jwks));
+        }
+        tokio::spawn(keys::follow(verifier, sources, self.clock, signal.clone()));
+        // One process of a deployment brings new keys: the one that is all of it.
+        let alone = wanted.len() > 1 && self.settings.auth.rotate_days > 0;
+        let rotation = alone.then(|| Rotation {
+            every: Micros::from_secs(self.settings.auth.rotate_days * 24 * 3_600),
+            ahead: Micros::from_secs(3_600),
+            overlap: Micros::from_secs(TOKEN_LIFE_S_MAX),
+        });
+        tokio::spawn(turn_keys((self.keyring.clone(), rotation), self.clock, signal.clone()));
+        Ok(())
+    }
+
     async fn start_live(&mut self) -> Result<()> {
         let store = LiveStore::open(&self.data.database(self.settings.live.database.as_ref())).await?;
-        let config = LiveConfig { app: self.app.clone(), ..LiveConfig::default() };
+        let config = self.settings.live_config()?;
         let keys = (self.keyring.clone(), self.clock);
         self.live = Some(Arc::new(LiveRole::start(config, store, keys, self.stops.live.clone()).await?));
         Ok(())
@@ -196,6 +224,7 @@ impl Roles {
             routes: self.routes(signal)?,
             verifier: self.keyring.verifier(),
             clock: self.clock,
+            tls: self.settings.tls.files(),
             sessions,
         })?)
     }
@@ -206,7 +235,7 @@ impl Roles {
             Phase::Running => Ok(()),
             Phase::Draining | Phase::Stopping => Err("draining".to_owned()),
         };
-        let mut routes = Routes::new().merge(probes(ready, Access::Public));
+        let mut routes = Routes::new().merge(probes(ready, Access::Public)).merge(time_routes(self.clock));
         let mut sources = ops::Sources::default();
         if let Some(matchmaking) = &self.matchmaking {
             routes = routes.merge(matchmaking.routes());
@@ -231,6 +260,13 @@ impl Roles {
             }
         }
         Ok(routes.merge(ops::routes(sources)))
+    }
+
+    /// The live role's clock is the reference of those that run elsewhere.
+    fn follow_live(&self) {
+        if let (None, Some(url)) = (&self.live, &self.settings.live.url) {
+            tokio::spawn(follow(self.clock, url.clone()));
+        }
     }
 
     /// Says where to go, and lets `amphi user add` find this process.
@@ -293,7 +329,11 @@ impl Roles {
         match self.settings.live.origins.as_slice() {
             [] => Origins::Any,
             all if all.iter().any(|origin| origin == "*") => Origins::Any,
-            some => Origins::Only(some.to_vec()),
+            some => {
+                let own = reqwest::Url::parse(&self.settings.public_url(self.listen));
+                let own = own.map(|url| url.origin().ascii_serialization());
+                Origins::Only(some.iter().cloned().chain(own).collect())
+            }
         }
     }
 
@@ -304,6 +344,25 @@ impl Roles {
 
     fn url_of(&self, elsewhere: Option<&String>) -> String {
         elsewhere.cloned().unwrap_or_else(|| self.own_url())
+    }
+}
+
+/// Brings new signing keys when they are due, or reads the file in which another process does.
+async fn turn_keys((keyring, rotation): (Keyring, Option<Rotation>), clock: Clock, signal: Shutdown) {
+    loop {
+        let turned = match rotation {
+            Some(rotation) => keyring.rotate(clock.now(), rotation),
+            None => keyring.reload(),
+        };
+        match turned {
+            Ok(true) => tracing::info!(?keyring, "the signing keys have changed"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "the signing keys stay as they are"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(KEYS_EVERY) => {}
+            () = signal.wait() => return,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `amphi user add`: through the running live role, or straight into its database when none runs.
 
-use amphi_shared_auth::{Keyring, Scope, ServiceToken};
+use amphi_shared_auth::{Scope, ServiceToken};
 use amphi_shared_edge::clock::Clock;
 use amphi_shared_edge::service::{ServiceClient, ServiceFailure};
 use amphi_shared_store::LiveStore;
@@ -8,44 +8,48 @@ use amphi_shared_wire::Micros;
 use amphi_shared_wire::proto::{AddUser, AddUserReply};
 use amphi_streaming_node::{LiveConfig, add_account};
 use anyhow::{Result, anyhow};
+use prost::Message;
 
 use crate::cli::UserRole;
 use crate::config::Settings;
-use crate::data::{Data, Running};
+use crate::data::Data;
 use crate::words::{plain, say};
 
 /// Adds a person and prints the link that signs them in once.
 pub(crate) async fn add(settings: &Settings, name: &str, role: UserRole) -> Result<()> {
     let data = Data::open(&settings.data)?;
-    let (keyring, clock) = (data.keyring()?, Clock::start());
     let request = AddUser { name: name.to_owned(), role: role.as_str().to_owned() };
-    let code = match data.running() {
-        Some(running) => match ask(&running, &keyring, clock, &request).await {
-            Ok(reply) => reply.code,
-            Err(ServiceFailure::Unreachable(_)) => store(settings, &data, (keyring, clock), &request).await?,
-            Err(error) => return Err(error.into()),
-        },
-        None => store(settings, &data, (keyring, clock), &request).await?,
+    let asked: Option<AddUserReply> = ask(&data, Scope::LiveUsers, "/internal/v1/users", &request).await?;
+    let code = match asked {
+        Some(reply) => reply.code,
+        None => store(settings, &data, &request).await?,
     };
     say("Added", &format!("{name} ({}); this link signs in once, within a week:", role.as_str()));
     plain(&format!("{}/signin#{code}", settings.public_url(settings.listen)));
     Ok(())
 }
 
-async fn ask(
-    running: &Running,
-    keyring: &Keyring,
-    clock: Clock,
-    request: &AddUser,
-) -> Result<AddUserReply, ServiceFailure> {
-    let now = clock.now();
-    let token = ServiceToken { from: "cli".to_owned(), scope: Scope::LiveUsers, expires: now + Micros::from_secs(60) };
+/// Asks the live role that runs on the data directory; `None` when there is none.
+pub(crate) async fn ask<Req: Message, Res: Message + Default>(
+    data: &Data,
+    scope: Scope,
+    path: &str,
+    request: &Req,
+) -> Result<Option<Res>> {
+    let Some(running) = data.running() else { return Ok(None) };
+    let (keyring, now) = (data.keyring()?, Clock::start().now());
+    let token = ServiceToken { from: "cli".to_owned(), scope, expires: now + Micros::from_secs(60) };
     let token = keyring.mint_service(now, &token);
     let client = ServiceClient::new(&running.url, move |_| token.clone())?;
-    client.call("/internal/v1/users", request).await
+    match client.call(path, request).await {
+        Ok(reply) => Ok(Some(reply)),
+        Err(ServiceFailure::Unreachable(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
-async fn store(settings: &Settings, data: &Data, keys: (Keyring, Clock), request: &AddUser) -> Result<String> {
+async fn store(settings: &Settings, data: &Data, request: &AddUser) -> Result<String> {
+    let keys = (data.keyring()?, Clock::start());
     let store = LiveStore::open(&data.database(settings.live.database.as_ref())).await?;
     let config = LiveConfig { app: settings.app.parse()?, ..LiveConfig::default() };
     let added = add_account(config, store.clone(), keys, (&request.name, &request.role)).await;

@@ -1,7 +1,10 @@
 //! `cargo xtask bench NAME`: builds the benches and their peers with optimisation, and runs one.
 
 use crate::house::House;
-use crate::{step, terminal};
+use crate::{setup, step, terminal};
+
+/// The bench that runs peers on Node.
+const NODE_BENCH: &str = "idle";
 
 /// Runs a bench; its last line is JSON.
 ///
@@ -12,6 +15,9 @@ pub(crate) fn run(house: &House, args: &[String]) -> anyhow::Result<()> {
     step::run(&mut house.cargo(&["build", "--workspace", "--locked", "--release", "--bin", "amphi-loadtest-bench"]))?;
     let peers = "loadtest/peers/Cargo.toml";
     step::run(&mut house.cargo(&["build", "--locked", "--release", "--manifest-path", peers]))?;
+    if args.iter().any(|arg| arg == NODE_BENCH) {
+        setup::node_packages(house, "the peers on Node", &house.root().join("loadtest/peers/node"))?;
+    }
     let program = house.target().join("release/amphi-loadtest-bench");
     step::run(house.command(&program.to_string_lossy()).arg("run").args(args))?;
     Ok(())

@@ -51,15 +51,23 @@ pub(crate) fn everything(house: &House) -> anyhow::Result<()> {
 /// # Errors
 /// When npm is missing or fails.
 pub(crate) fn page(house: &House) -> anyhow::Result<()> {
+    node_packages(house, "the page's packages", &page::folder(house))
+}
+
+/// Installs the npm packages of a folder when they are not the ones of its lock file; `what` names them.
+///
+/// # Errors
+/// When npm is missing or fails.
+pub(crate) fn node_packages(house: &House, what: &str, folder: &Path) -> anyhow::Result<()> {
     ensure!(house.which("npm").is_some(), "npm is missing: install Node 20 or newer, with npm");
-    let folder = page::folder(house);
-    let lock = fs::read(folder.join("package-lock.json")).context("read clients/web/package-lock.json")?;
+    let lock_file = folder.join("package-lock.json");
+    let lock = fs::read(&lock_file).with_context(|| format!("read {}", lock_file.display()))?;
     let stamp = folder.join("node_modules/.installed-lock.json");
     if fs::read(&stamp).is_ok_and(|installed| installed == lock) {
         return Ok(());
     }
-    terminal::say("Installing", "the page's packages (npm ci)");
-    step::run(&mut page::npm(house, &["ci", "--no-audit", "--no-fund"]))?;
+    terminal::say("Installing", &format!("{what} (npm ci)"));
+    step::run(house.command("npm").current_dir(folder).args(["ci", "--no-audit", "--no-fund"]))?;
     fs::write(&stamp, lock).with_context(|| format!("write {}", stamp.display()))
 }
 

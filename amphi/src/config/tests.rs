@@ -30,10 +30,19 @@ fn a_wrong_key_or_value_names_itself() {
         ("public_url = 'example.org'", "public_url"),
         ("app = 'My App'", "app"),
         ("log = 'xml'", "xml"),
+        ("[tls]\nkey = 'a.pem'", "tls.certificate"),
     ] {
         let error = format!("{:#}", read(toml, &[]).unwrap_err());
         assert!(error.contains(word), "{toml}: {error}");
     }
+}
+
+#[test]
+fn a_certificate_makes_the_address_https() {
+    let settings = read("[tls]\ncertificate = 'a.pem'\nkey = 'b.pem'", &[]).unwrap();
+    let files = settings.tls.files().unwrap();
+    assert_eq!((files.certificate, files.key), (PathBuf::from("a.pem"), PathBuf::from("b.pem")));
+    assert_eq!(settings.public_url(settings.listen), "https://127.0.0.1:7000");
 }
 
 #[test]

@@ -13,6 +13,8 @@ const RULES: &[(Method, &str, Access)] = &[
     (Method::Get, "/readyz", Access::Public),
     (Method::Get, "/metrics", Access::Public),
     (Method::Get, "/.well-known/jwks.json", Access::Public),
+    (Method::Get, "/api/v1/time", Access::Public),
+    (Method::Get, "/api/v1/topics/events", Access::Public),
     (Method::Post, "/api/v1/auth/guest", Access::Public),
     (Method::Post, "/api/v1/auth/signin", Access::Public),
     (Method::Get, "/api/v1/modes", Access::Public),
@@ -29,6 +31,8 @@ const RULES: &[(Method, &str, Access)] = &[
     (Method::Post, "/internal/v1/fleet/report", Access::Service(Scope::FleetReport)),
     (Method::Post, "/internal/v1/results", Access::Service(Scope::MatchResults)),
     (Method::Post, "/internal/v1/topics/publish", Access::Service(Scope::LivePublish)),
+    (Method::Post, "/internal/v1/tokens", Access::Service(Scope::LiveTokens)),
+    (Method::Post, "/internal/v1/tokens/revoke", Access::Service(Scope::LiveTokens)),
     (Method::Post, "/internal/v1/users", Access::Service(Scope::LiveUsers)),
 ];
 

@@ -9,7 +9,7 @@ use crate::process::{Up, amphi, run};
 fn help_is_complete_and_wrong_words_name_themselves() {
     let (code, help, _) = run(amphi().arg("--help"));
     assert_eq!(code, Some(0));
-    for word in ["up", "live", "match", "fleet", "game", "user", "config", "--config"] {
+    for word in ["up", "live", "match", "fleet", "game", "user", "token", "config", "--config"] {
         assert!(help.contains(word), "--help lacks {word}: {help}");
     }
     for (args, word) in [
@@ -17,6 +17,9 @@ fn help_is_complete_and_wrong_words_name_themselves() {
         (vec!["up", "--listn", "1"], "--listn"),
         (vec!["up", "--listen", "nowhere"], "nowhere"),
         (vec!["user", "add", "Ada", "--role", "king"], "king"),
+        (vec!["token", "mint", "--ttl", "1y"], "for example 1h"),
+        (vec!["token", "mint", "--ttl", "91d"], "1s to 90d"),
+        (vec!["token", "revoke"], "WHAT"),
     ] {
         let (code, _, said) = run(amphi().args(&args));
         assert_eq!(code, Some(2), "{args:?}");
@@ -42,6 +45,58 @@ fn settings_come_in_rising_order() {
     let (code, _, said) = run(amphi().args(["--config", "/nowhere/amphi.toml", "config"]));
     assert_eq!(code, Some(1));
     assert!(said.contains("/nowhere/amphi.toml"), "{said}");
+}
+
+#[test]
+fn an_issuer_that_cannot_be_trusted_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("amphi.toml");
+    let issuer = "[[auth.issuer]]\nissuer = \"https://login.example.org/\"\naudience = \"arena\"\n";
+    for (rest, words) in [
+        ("", "one of jwks_url, jwks_file and secret_file"),
+        ("jwks_url = \"http://login.example.org/keys\"\n", "is not https://"),
+        ("jwks_file = \"a\"\nsecret_file = \"b\"\n", "one of jwks_url"),
+        ("jwks = \"a\"\n", "jwks"),
+    ] {
+        fs::write(&file, format!("{issuer}{rest}")).unwrap();
+        let (code, _, said) = run(amphi().arg("--config").arg(&file).arg("config"));
+        assert_eq!(code, Some(1), "{rest}");
+        assert!(said.contains(words), "{said}");
+    }
+    fs::write(&file, format!("{issuer}jwks_url = \"https://login.example.org/keys\"\n")).unwrap();
+    let (code, settings, said) = run(amphi().arg("--config").arg(&file).arg("config"));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(settings.contains("role = \"user\"") && settings.contains("audience = \"arena\""), "{settings}");
+    fs::write(&file, "[auth]\nrotate_days = 3\n").unwrap();
+    let (_, _, said) = run(amphi().arg("--config").arg(&file).arg("config"));
+    assert!(said.contains("rotate_days"), "{said}");
+}
+
+#[test]
+fn a_token_is_minted_and_revoked_whether_the_service_runs_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let mint = || {
+        let mut command = amphi();
+        command.args(["token", "mint", "--subscribe", "match:mch_1:chat", "--ttl", "5m", "--data"]);
+        let (code, token, said) = run(command.arg(folder.path()));
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(token.trim().split('.').count(), 3, "{token}");
+        token.trim().to_owned()
+    };
+    let revoke = |what: &str| run(amphi().args(["token", "revoke", what, "--data"]).arg(folder.path()));
+    let before = mint();
+    let (code, _, said) = revoke(&before);
+    assert!(code == Some(0) && said.contains("Revoked tok_"), "{said}");
+    let up = Up::start(folder.path(), &[]);
+    let during = mint();
+    for token in [&before, &during] {
+        // The first is revoked already; the second is now.
+        let (code, _, said) = revoke(token);
+        assert_eq!(code == Some(0), token == &during, "{said}");
+    }
+    let (code, _, said) = revoke("nobody");
+    assert!(code == Some(1) && said.contains("A0500") && said.contains("usr_"), "{said}");
+    drop(up);
 }
 
 #[test]

@@ -3,14 +3,15 @@
 use std::collections::VecDeque;
 
 use amphi_shared_replica::{Game, GameError, Input, NetId, Replicate, Row, SnapshotDecoder, encode_inputs};
-use amphi_shared_session::{Config, ConnectRequest, Event, Output, PipeId, PipeInfo, Refusal, Saved, Session};
+use amphi_shared_session::{
+    Config, ConnectRequest, Event, InputLead, Output, PipeId, PipeInfo, Refusal, Saved, Session,
+};
 use amphi_shared_wire::proto::{self, RoomMessage, room_message};
 use amphi_shared_wire::{AppId, Code, LANE_INPUT, LANE_ROOM, LANE_SNAPSHOT, Lane, Micros, Tick, TickClock};
 use bytes::Bytes;
 use prost::Message;
 use thiserror::Error;
 
-use crate::lead::Lead;
 use crate::playout::Playout;
 use crate::predict::{Own, Predictor};
 
@@ -148,7 +149,7 @@ pub struct Client<I: Input> {
     decoder: SnapshotDecoder,
     predictor: Option<Predictor<I>>,
     playout: Playout,
-    lead: Option<Lead>,
+    lead: Option<InputLead>,
     input: I,
     ticked: Option<Tick>,
     /// Newest tick whose input was sent.
@@ -169,6 +170,7 @@ impl<I: Input> Client<I> {
             tables_known: Vec::new(),
             capabilities: Vec::new(),
             resume: config.resume,
+            topics: Vec::new(),
         };
         Self {
             session: Session::connect(config.session, request),
@@ -223,7 +225,8 @@ impl<I: Input> Client<I> {
             self.session.handle_timeout(now);
         }
         let ready = self.session.is_attached() && self.session.clock().is_set();
-        if let (true, Some(clock), Some(lead)) = (ready, self.session.tick_clock(), &self.lead) {
+        if let (true, Some(clock), Some(lead)) = (ready, self.session.tick_clock(), &mut self.lead) {
+            lead.advance(now);
             let target = clock.at(self.session.clock().server_time(now) + lead.lead()).plus(1);
             self.predict_to(target)?;
             self.send_inputs(now);
@@ -329,7 +332,7 @@ impl<I: Input> Client<I> {
         let clock = self.session.tick_clock().filter(|_| self.session.is_attached())?;
         let next = self.ticked?;
         let server = clock.start_of(next) - self.lead.as_ref()?.lead();
-        let local = self.session.clock().local_time(server);
+        let local = self.session.clock().local_time(now, server);
         Some(local.max(now))
     }
 
@@ -433,7 +436,7 @@ impl<I: Input> Client<I> {
         self.stats.snapshots += 1;
         self.stats.snapshot_bytes += payload.len() as u64;
         self.stats.inputs_late = header.late;
-        self.control_lead(now, clock, header.margin);
+        self.control_lead(now, clock, (header.margin, header.late));
         if snapshot.restarted {
             self.playout.clear();
         }
@@ -450,12 +453,12 @@ impl<I: Input> Client<I> {
         self.reconcile(header.tick, header.applied);
     }
 
-    fn control_lead(&mut self, now: Micros, clock: TickClock, margin: Option<i8>) {
+    fn control_lead(&mut self, now: Micros, clock: TickClock, (margin, late): (Option<i8>, u8)) {
         let rtt = self.session.rtt().unwrap_or(Micros(0));
-        let lead = self.lead.get_or_insert_with(|| Lead::new(clock.period(), rtt));
+        let lead = self.lead.get_or_insert_with(|| InputLead::new(clock.period(), rtt));
         if let Some(margin) = margin {
             self.stats.margin = margin;
-            lead.on_margin(now, margin, rtt);
+            lead.on_margin(now, margin, late, rtt);
         }
     }
 

@@ -9,7 +9,6 @@
 #![forbid(unsafe_code)]
 
 mod client;
-mod lead;
 mod playout;
 mod predict;
 #[cfg(feature = "quic")]

@@ -29,6 +29,8 @@ const ANSWER: Micros = Micros::from_millis(1_000);
 /// A match session that hears nothing for this long, or for `3·RTT + 4·var` where that is more, opens a second path.
 const PATH_SILENT: Micros = Micros::from_millis(300);
 
+const FIRST_PIPE: PipeId = PipeId(1);
+
 /// Longest wait for the answer to a goodbye, ms.
 const LEAVE_MS: u64 = 500;
 
@@ -115,7 +117,7 @@ impl<I: Input> Player<I> {
             host,
             links: Vec::new(),
             dials: VecDeque::new(),
-            next_pipe: 1,
+            next_pipe: FIRST_PIPE.0,
             clock: (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
             redial: None,
             lost_at: None,
@@ -197,21 +199,23 @@ impl<I: Input> Player<I> {
         }
     }
 
-    /// Opens a connection; nothing is said on it yet.
+    /// Opens a connection; nothing is said on it yet. The first one is a join, which has to wait for the handshake at
+    /// the host anyway; what comes after it is a resume and may go out as early data.
     fn dial(&mut self) -> Dial {
         let pipe = PipeId(self.next_pipe);
         self.next_pipe += 1;
-        let (endpoint, address) = (self.endpoint.clone(), self.host.address);
+        let (endpoint, address, early) = (self.endpoint.clone(), self.host.address, pipe != FIRST_PIPE);
         Box::pin(async move {
             let patience = Duration::from_millis(HANDSHAKE_MS_MAX);
-            let open = tokio::time::timeout(patience, Link::open(&endpoint, address, pipe)).await;
+            let open = tokio::time::timeout(patience, Link::open(&endpoint, address, pipe, early)).await;
             open.unwrap_or_else(|_| Err("no answer".to_owned()))
         })
     }
 
     /// Says hello on a new connection.
     fn adopt(&mut self, link: Link) {
-        let info = PipeInfo { id: link.pipe(), kind: PipeKind::Streams, max_datagram: link.max_datagram() };
+        let info =
+            PipeInfo { id: link.pipe(), kind: PipeKind::Streams, max_datagram: link.max_datagram(), early: false };
         self.links.push(link);
         if self.links.len() > LINKS_MAX {
             let oldest = self.links.remove(0);

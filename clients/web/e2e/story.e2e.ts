@@ -52,7 +52,7 @@ describe.each(["", "?transport=ws"])("a match with the page opened as /%s", (que
     await ada.page.keyboard.down("w");
     await Promise.all([seesMoving(ben.page, "Ada", 1), seesMoving(eve.page, "Ada", 1), seesMoving(ada.page, "Ada", 1)]);
     await ben.page.locator(".overlay .button.primary").click();
-    await ben.page.keyboard.down("s");
+    await ben.page.keyboard.down("w");
     await ben.page.keyboard.down("d");
     await seesMoving(ada.page, "Ben", 1);
     await shot(ada.page, `${name}-2-match`);
@@ -97,7 +97,7 @@ describe("a longer match", () => {
     await inMatch(ada.page);
     expect(await matchOf(ada.page)).toBe(match);
 
-    const eve = await open(rich, "/", { phone: true });
+    const eve = await open(plain, "/", { phone: true });
     await eve.page.locator(".modes").waitFor();
     await shot(eve.page, "phone-1-lobby");
     await eve.page.getByRole("link", { name: "Watch", exact: true }).click();

@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     root: fileURLToPath(new URL(".", import.meta.url)),
     include: ["*.e2e.ts"],
-    testTimeout: 150_000,
+    testTimeout: 240_000,
     hookTimeout: 60_000,
     fileParallelism: false,
     retry: 0,

@@ -20,6 +20,14 @@ export interface ConnectRequest {
   capabilities: string[];
   pingEveryUs: number;
   resume?: Saved | undefined;
+  /** Home session: the topics that a resume brings back with its Hello, as many as fit. */
+  topics?: () => TopicPosition[];
+}
+
+/** A subscription and how far its reader has come; without `since` nothing was read yet. */
+export interface TopicPosition {
+  topic: string;
+  since?: { epoch: bigint; offset: number } | undefined;
 }
 
 /** `streams` have a pipe per lane and real datagrams; `ordered` is one message pipe (WebSocket). */
@@ -29,7 +37,7 @@ export type Output =
   | { kind: "frame"; pipe: number; lane: number; payload: Uint8Array }
   | { kind: "datagram"; pipe: number; bytes: Uint8Array }
   | { kind: "close-pipe"; pipe: number; code: number; message: string }
-  | { kind: "attached"; resumed: boolean; generation: number; welcome: proto.Welcome }
+  | { kind: "attached"; resumed: boolean; generation: number; welcome: proto.Welcome; restored: string[] }
   | { kind: "detached" }
   | { kind: "message"; lane: number; payload: Uint8Array }
   | { kind: "control"; control: proto.Control }

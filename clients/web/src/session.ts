@@ -16,6 +16,10 @@ const ACK_AFTER_BYTES = 32 * 1024;
 const PING_BURST = 5;
 const PING_BURST_EVERY_US = 100_000;
 const EARLY_FRAMES_MAX = 1_024;
+const HELLO_BYTES_MAX = 8 * 1024;
+const SUBSCRIPTIONS_MAX = 64;
+/** Kind byte, tags and lengths around what a Hello holds. */
+const HELLO_FRAMING = 32;
 /** How often a session that was found again after a reload takes back a connection that was taken over. */
 const TAKE_BACKS = 3;
 /** Room for dials that this page does not know of. */
@@ -27,6 +31,8 @@ interface PipeState {
   /** Number of the next message per lane on this pipe. */
   next: Map<number, number>;
   early: { lane: number; payload: Uint8Array }[];
+  /** Topics that its Hello names. */
+  restored: string[];
 }
 
 /** One session, client role. */
@@ -87,7 +93,8 @@ export class Session {
   dial(now: number, pipe: number, kind: PipeKind): void {
     this.dialled += 1;
     const received = this.lanes.positions;
-    this.pipes.set(pipe, { kind, generation: this.dialled, next: new Map(received), early: [] });
+    const state: PipeState = { kind, generation: this.dialled, next: new Map(received), early: [], restored: [] };
+    this.pipes.set(pipe, state);
     this.heardAt = Math.max(this.heardAt, now);
     const { token, app, game, build, schemaHash, capabilities } = this.request;
     const hello = create(proto.HelloSchema, { protocolMin: 1, protocolMax: 1, app, game, build, schemaHash, capabilities, token });
@@ -95,6 +102,8 @@ export class Session {
       const lost = this.forgetful ? RESUMED_LANES.map((lane) => create(proto.LaneLostSchema, { lane, code: CODE.LaneLost })) : [];
       const resume = { session: this.id, secret: this.secret, generation: this.dialled, welcomed: this.welcomed, lost };
       hello.resume = create(proto.ResumeSchema, { ...resume, received: encodePositions(received) });
+      hello.resume.topics = this.topicsThatFit(HELLO_BYTES_MAX - HELLO_FRAMING - toBinary(proto.HelloSchema, hello).length);
+      state.restored = hello.resume.topics.map(({ topic }) => topic);
     }
     this.sendLink(pipe, { case: "hello", value: hello });
   }
@@ -176,6 +185,19 @@ export class Session {
     this.closePipesExcept(undefined, code, message);
   }
 
+  /** The token of the next Hello. */
+  setToken(token: string): void {
+    this.request.token = token;
+  }
+
+  private topicsThatFit(room: number): proto.TopicPosition[] {
+    let left = room;
+    return (this.request.topics?.() ?? [])
+      .slice(0, SUBSCRIPTIONS_MAX)
+      .map(({ topic, since }) => create(proto.TopicPositionSchema, { topic, epoch: since?.epoch ?? 0n, offset: BigInt(since?.offset ?? 0) }))
+      .filter((position) => (left -= toBinary(proto.TopicPositionSchema, position).length + 3) > 0);
+  }
+
   private get isOrdered(): boolean {
     return this.attached !== undefined && this.pipes.get(this.attached)?.kind === "ordered";
   }
@@ -251,7 +273,7 @@ export class Session {
     this.heardAt = now;
     this.stats.attaches += 1;
     this.closePipesExcept(pipe, CODE.GenerationStale, "");
-    this.outputs.push({ kind: "attached", resumed: welcome.resumed, generation: welcome.generation, welcome });
+    this.outputs.push({ kind: "attached", resumed: welcome.resumed, generation: welcome.generation, welcome, restored: state.restored });
     for (const { lane, code } of welcome.lost) {
       this.lanes.restartReceived(lane);
       state.next.set(lane, 0);

@@ -2,11 +2,20 @@
 
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { CODE } from "./codes.ts";
-import { decodeVarint, FrameError, LANE_CONTROL, LANE_TOPICS } from "./frame.ts";
-import { type Control } from "./gen/session_pb.ts";
+import { concat, decodeVarint, FrameError, LANE_CONTROL, LANE_TOPICS } from "./frame.ts";
+import { type Control, ControlSchema, type Refreshed, RefreshSchema } from "./gen/session_pb.ts";
 import * as proto from "./gen/topic_pb.ts";
-import { Link, type LinkEvent, type LinkState } from "./link.ts";
+import { Link, type LinkEvent, type LinkState, nowMicros } from "./link.ts";
 import type { Endpoint } from "./pipe.ts";
+import { expiryOf, refreshDelay } from "./token.ts";
+
+const PING_EVERY_MS = 25_000;
+/** A silent connection is given up after two pings and some more. */
+const SILENCE_MS = 2 * PING_EVERY_MS + 10_000;
+/** A topic that a Hello should have brought back and that nobody speaks of after this long is asked for. */
+const RESTORE_MS_MAX = 3_000;
+/** A token that could not be refreshed is tried again after this long. */
+const REFRESH_AGAIN_MS = 10_000;
 
 /** One message of a topic. */
 export interface Publication {
@@ -38,6 +47,8 @@ interface Subscription {
   topic: string;
   subscriber: Subscriber;
   position: { epoch: bigint; offset: number } | undefined;
+  /** The server has answered on this connection. */
+  answered: boolean;
 }
 
 interface Pending {
@@ -50,6 +61,8 @@ interface Pending {
 export interface TopicsOptions {
   endpoints: Endpoint[];
   token: string;
+  /** Gets a newer token of the same person, some time before the current one expires. */
+  refresh?: () => Promise<string>;
   onState?: (state: LinkState) => void;
   onControl?: (control: Control) => void;
   onOver?: (code: number, message: string) => void;
@@ -62,14 +75,16 @@ export class TopicsClient {
   private aliases = new Map<number, Subscription>();
   private pending = new Map<number, Pending>();
   private nextId = 1;
+  private refreshing: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly options: TopicsOptions) {
+    const topics = () => [...this.subscriptions.values()].map(({ topic, position }) => ({ topic, since: position }));
     this.link = new Link(
-      { token: options.token, app: "", game: "", build: "web", schemaHash: 0n, capabilities: [], pingEveryUs: 5_000_000 },
+      { token: options.token, app: "", game: "", build: "web", schemaHash: 0n, capabilities: [], pingEveryUs: PING_EVERY_MS * 1_000, topics },
       {
         endpoints: options.endpoints,
         lanes: [LANE_CONTROL, LANE_TOPICS],
-        silenceMs: () => 12_000,
+        silenceMs: () => SILENCE_MS,
         giveUpMs: Infinity,
         onEvent: (event) => this.handle(event),
         ...(options.onState && { onState: options.onState }),
@@ -96,15 +111,19 @@ export class TopicsClient {
 
   /** Reads a topic until the returned function is called. One subscriber per topic. */
   subscribe(topic: string, subscriber: Subscriber): () => void {
-    const subscription: Subscription = { topic, subscriber, position: undefined };
+    const subscription: Subscription = { topic, subscriber, position: undefined, answered: false };
     this.subscriptions.set(topic, subscription);
     if (this.link.state === "live") this.renew(subscription);
     return () => {
       if (this.subscriptions.get(topic) !== subscription) return;
       this.subscriptions.delete(topic);
       for (const [alias, known] of this.aliases) if (known === subscription) this.aliases.delete(alias);
-      if (this.link.state === "live") void this.request({ case: "unsubscribe", value: create(proto.UnsubscribeSchema, { topic }) }, false);
+      if (this.link.state === "live") this.leave(topic);
     };
+  }
+
+  private leave(topic: string): void {
+    void this.request({ case: "unsubscribe", value: create(proto.UnsubscribeSchema, { topic }) }, false);
   }
 
   /** Publishes text; resolves with its offset, or rejects with a `TopicError`. */
@@ -118,23 +137,72 @@ export class TopicsClient {
 
   /** Ends the session. */
   close(): void {
+    clearTimeout(this.refreshing);
     this.link.close();
   }
 
   private handle(event: LinkEvent): void {
-    if (event.kind === "attached") this.attached();
+    if (event.kind === "attached") this.attached(event.restored);
     else if (event.kind === "message" && event.lane === LANE_TOPICS) this.message(event.payload);
-    else if (event.kind === "control") this.options.onControl?.(event.control);
-    else if (event.kind === "closed" || event.kind === "refused") this.options.onOver?.(event.code, event.message);
+    else if (event.kind === "control") this.control(event.control);
+    else if (event.kind === "closed" || event.kind === "refused") {
+      clearTimeout(this.refreshing);
+      this.options.onOver?.(event.code, event.message);
+    }
   }
 
-  private attached(): void {
+  private control(control: Control): void {
+    if (control.kind.case === "refreshed") this.refreshed(control.kind.value);
+    else this.options.onControl?.(control);
+  }
+
+  private attached(restored: string[]): void {
+    if (this.refreshing === undefined) this.refreshBefore(expiryOf(this.options.token));
     this.aliases.clear();
     for (const [id, pending] of [...this.pending]) {
       if (pending.repeat) this.write(pending.request);
       else this.pending.delete(id);
     }
-    for (const subscription of this.subscriptions.values()) this.renew(subscription);
+    for (const subscription of this.subscriptions.values()) {
+      subscription.answered = false;
+      if (!restored.includes(subscription.topic)) this.renew(subscription);
+    }
+    // A node of an older version does not know topics in a Hello.
+    if (restored.length > 0) setTimeout(() => this.renewUnanswered(restored), RESTORE_MS_MAX);
+  }
+
+  private renewUnanswered(topics: string[]): void {
+    if (this.link.state !== "live") return;
+    for (const topic of topics) {
+      const subscription = this.subscriptions.get(topic);
+      if (subscription !== undefined && !subscription.answered) this.renew(subscription);
+    }
+  }
+
+  /** Plans the next refresh; times in µs of the server's clock. */
+  private refreshBefore(expires: number | undefined): void {
+    const { refresh } = this.options;
+    if (refresh === undefined || expires === undefined) return;
+    this.refreshIn(refreshDelay(expires, this.serverTime(nowMicros())), refresh);
+  }
+
+  private refreshIn(delayMs: number, refresh: () => Promise<string>): void {
+    clearTimeout(this.refreshing);
+    this.refreshing = setTimeout(() => {
+      const again = () => this.refreshIn(REFRESH_AGAIN_MS, refresh);
+      // Until the answer comes, and should it never come.
+      again();
+      refresh().then((token) => {
+        this.link.session.setToken(token);
+        const value = create(RefreshSchema, { token });
+        const control = toBinary(ControlSchema, create(ControlSchema, { kind: { case: "refresh", value } }));
+        this.link.send(LANE_CONTROL, concat(Uint8Array.of(1), control));
+      }, again);
+    }, delayMs);
+  }
+
+  private refreshed({ code, expiresUs }: Refreshed): void {
+    if (code === 0) this.refreshBefore(Number(expiresUs));
   }
 
   private renew(subscription: Subscription): void {
@@ -179,7 +247,8 @@ export class TopicsClient {
 
   private subscribed(info: proto.Subscribed): void {
     const subscription = this.subscriptions.get(info.topic);
-    if (subscription === undefined) return;
+    if (subscription === undefined) return this.leave(info.topic);
+    subscription.answered = true;
     const before = subscription.position;
     const gap = before !== undefined && (!info.recovered || before.epoch !== info.epoch);
     const offset = gap || before === undefined ? Number(info.offset) - info.replayed : before.offset;
@@ -188,10 +257,12 @@ export class TopicsClient {
     subscription.subscriber.subscribed?.({ replayed: info.replayed, gap });
   }
 
-  private dropped({ alias, code }: proto.Unsubscribed): void {
-    const subscription = this.aliases.get(alias);
+  private dropped({ topic, alias, code }: proto.Unsubscribed): void {
+    const subscription = this.aliases.get(alias) ?? this.subscriptions.get(topic);
     this.aliases.delete(alias);
-    subscription?.subscriber.failed?.(code, "");
+    if (subscription === undefined) return;
+    subscription.answered = true;
+    subscription.subscriber.failed?.(code, "");
   }
 
   private publication(bytes: Uint8Array): void {

@@ -2,7 +2,7 @@ import { create, fromBinary, fromJson, toBinary, toJson } from "@bufbuild/protob
 import { describe, expect, it } from "vitest";
 import { CODE } from "../src/codes.ts";
 import { concat, decodeDatagram, decodePipeFrame, decodeVarint, encodeDatagram, LANE_ROOM, LANE_SNAPSHOT, StreamDecoder } from "../src/frame.ts";
-import { AckSchema, CloseSchema, ControlSchema, type Link, LinkSchema, PongSchema, WelcomeSchema } from "../src/gen/session_pb.ts";
+import { AckSchema, CloseSchema, ControlSchema, type Hello, type Link, LinkSchema, PongSchema, WelcomeSchema } from "../src/gen/session_pb.ts";
 import { PayloadSchema } from "../src/gen/topic_pb.ts";
 import { Session } from "../src/session.ts";
 import type { ConnectRequest, Output } from "../src/session-types.ts";
@@ -138,6 +138,26 @@ describe("a session", () => {
     expect(messages(outputs)).toEqual([9]);
   });
 
+  it("names the topics that fit into the Hello of a resume", () => {
+    const name = (n: number) => `${n}:${"t".repeat(120)}`;
+    const topics = () => Array.from({ length: 64 }, (_, n) => ({ topic: name(n), since: n === 0 ? undefined : { epoch: 7n, offset: n } }));
+    const session = new Session({ ...REQUEST, token: "t".repeat(2_000), topics });
+    session.dial(0, 1, "ordered");
+    session.handleFrame(0, 1, 0, welcome({ generation: 1 }));
+    expect(links(drain(session))[0]!.value).not.toHaveProperty("resume");
+    session.handlePipeClosed(1, undefined);
+    session.dial(1, 2, "ordered");
+    const outputs = drain(session);
+    const sent = outputs.find((output) => output.kind === "frame" && output.pipe === 2) as { payload: Uint8Array };
+    const resume = (links(outputs).at(-1)!.value as Hello).resume!;
+    expect(sent.payload.length).toBeLessThanOrEqual(8_192);
+    expect(sent.payload.length).toBeGreaterThan(7_900);
+    expect(resume.topics.slice(0, 2)).toMatchObject([{ topic: name(0), epoch: 0n, offset: 0n }, { topic: name(1), epoch: 7n, offset: 1n }]);
+    session.handleFrame(2, 2, 0, welcome({ generation: 2, resumed: true }));
+    const attached = drain(session).find(({ kind }) => kind === "attached") as { restored: string[] };
+    expect(attached.restored).toEqual(resume.topics.map(({ topic }) => topic));
+  });
+
   it("waits for everything that was sent before it ends", () => {
     const session = connected();
     session.handleFrame(1, 1, 0, link({ case: "close", value: create(CloseSchema, { code: CODE.MatchEnded, sent: [{ lane: 2, nextSeq: 1n }] }) }));
@@ -199,6 +219,6 @@ describe("a session", () => {
   it("estimates the server's clock", () => {
     const session = connected();
     session.handleFrame(1_000, 1, 0, link({ case: "pong", value: create(PongSchema, { t0Us: 0n, t1Us: 1_000_400n, t2Us: 1_000_600n }) }));
-    expect([session.clock.offset, session.clock.srtt, session.clock.error(1_000)]).toEqual([1_000_000, 800, 400]);
+    expect([session.clock.offset(1_000), session.clock.srtt, session.clock.error(1_000)]).toEqual([1_000_000, 800, 400]);
   });
 });

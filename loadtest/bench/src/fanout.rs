@@ -8,13 +8,10 @@ mod floor;
 mod server;
 mod viewer;
 
-use std::sync::mpsc;
-use std::thread;
-use std::time::Instant;
+use serde::{Deserialize, Serialize};
 
-use anyhow::{Context, ensure};
-
-use crate::harness::{Bench, Contestant, Sample, Scale, Server};
+use crate::harness::{Bench, Contestant, Sample, Scale, Server, Stage};
+use crate::serve::Serve;
 
 /// Bytes of a view frame.
 const PAYLOAD_BYTES: usize = 400;
@@ -22,18 +19,16 @@ const PAYLOAD_BYTES: usize = 400;
 const RATE_HZ: u32 = 60;
 
 /// What a server of this bench serves.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Work {
     /// Viewers to wait for.
-    #[arg(long)]
     viewers: usize,
     /// Frames to publish to them.
-    #[arg(long)]
     frames: usize,
 }
 
 /// Which server.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Kind {
     /// The live role.
     Live,
@@ -42,18 +37,11 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Serves until the viewers have left; prints its address, and a token when it wants one, when it is ready.
-    pub(crate) fn serve(self, work: Work, ready: impl FnOnce(String)) -> anyhow::Result<()> {
+    /// Serves until the viewers have left; says its address, and a token when it wants one, when it is ready.
+    pub(crate) fn serve(self, work: Work, stage: Stage) -> anyhow::Result<()> {
         match self {
-            Self::Live => server::serve(work, ready),
-            Self::Floor => floor::serve(work, ready),
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::Floor => "floor",
+            Self::Live => server::serve(work, stage),
+            Self::Floor => floor::serve(work, stage),
         }
     }
 }
@@ -61,32 +49,18 @@ impl Kind {
 /// Builds the bench.
 pub(crate) fn bench(scale: Scale) -> Bench {
     let work = Work { viewers: scale.pick(500, 3), frames: scale.pick(300, 5) };
-    let contestant = |kind: Kind, name| {
-        Contestant::new(name, move || if scale == Scale::Full { apart(kind, work) } else { here(kind, work) })
-    };
+    let contestant = |kind: Kind, name| Contestant::new(name, move || run(kind, work, scale));
     Bench::new("fanout", "us_cpu_per_delivery", contestant(Kind::Floor, "send() loop"), contestant(Kind::Live, "ours"))
 }
 
-/// The server in a process on its own core, as it is measured.
-fn apart(kind: Kind, work: Work) -> anyhow::Result<Sample> {
-    let numbers = [work.viewers, work.frames].map(|number| number.to_string());
-    let args = ["serve-fanout", kind.name(), "--viewers", &numbers[0], "--frames", &numbers[1]];
-    let server = Server::start(&args)?;
+fn run(kind: Kind, work: Work, scale: Scale) -> anyhow::Result<Sample> {
+    let server = Server::start(scale, Serve::Fanout(kind, work))?;
     let before_ns = server.cpu_ns()?;
     let late = viewer::watch(server.ready(), work)?;
     let spent_ns = server.cpu_ns()?.saturating_sub(before_ns);
     let sample = figures(spent_ns as f64, work, &late);
-    Ok(sample.with("resident_mib", server.resident_kib()? as f64 / 1024.0))
-}
-
-/// The server in this process, to see that everything runs.
-fn here(kind: Kind, work: Work) -> anyhow::Result<Sample> {
-    let (ready, address) = mpsc::channel();
-    let serving = thread::spawn(move || kind.serve(work, |line| drop(ready.send(line))));
-    let start = Instant::now();
-    let late = viewer::watch(&address.recv().context("the server ended before it was ready")?, work)?;
-    let sample = figures(start.elapsed().as_nanos() as f64, work, &late);
-    ensure!(serving.join().is_ok_and(|served| served.is_ok()), "the server failed");
+    let sample = sample.with("resident_mib", server.resident_kib()? as f64 / 1024.0);
+    server.stop()?;
     Ok(sample)
 }
 

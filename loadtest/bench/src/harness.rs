@@ -4,8 +4,9 @@
 //! Bench::new("fanout", "ns_per_send", floor, ours).against(peer).run(&Plan::default(), pinned)?
 //! ```
 //! A new bench is one file beside this folder and a variant of `Name` in `main.rs`. When it needs a server, that is a
-//! subcommand in `main.rs` which prints one line when it is ready (its address) and serves until it is killed; the
-//! contestant starts it with [`Server::start`] and reads its processor time and memory there.
+//! variant of `Serve`: it says one line when it is ready (its address) and serves until its [`Stage`] ends. The
+//! contestant starts it with [`Server::start`], in a process on a core of its own, and reads its processor time and
+//! memory there.
 //!
 //! Each round runs the floor, then ours, then every peer, once each, so a slow minute of the machine falls on all of
 //! them. When the floor itself moved more than [`Plan::floor_drift_max`], all rounds are repeated.
@@ -14,6 +15,7 @@ mod affinity;
 mod machine;
 mod report;
 mod server;
+mod stage;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,6 +26,10 @@ use anyhow::ensure;
 pub(crate) use self::affinity::pin_load;
 use self::report::Report;
 pub(crate) use self::server::Server;
+pub(crate) use self::stage::Stage;
+
+/// How often each contestant runs.
+const ROUNDS: usize = 5;
 
 /// How much work a bench does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,8 +53,8 @@ impl Scale {
 /// How a bench is repeated.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    /// How often each contestant runs. 5 by default.
-    pub(crate) rounds: usize,
+    /// How often each contestant runs; what the bench asks for by default.
+    pub(crate) rounds: Option<usize>,
     /// Largest spread of the floor, `(max - min) / median`, that still counts as a quiet machine. 0.15 by default.
     pub(crate) floor_drift_max: f64,
     /// How often all rounds are run at most until the floor holds still. 3 by default.
@@ -57,21 +63,24 @@ pub(crate) struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { rounds: 5, floor_drift_max: 0.15, attempts_max: 3 }
+        Self { rounds: None, floor_drift_max: 0.15, attempts_max: 3 }
     }
 }
 
 impl Plan {
     /// One round, whatever the floor does.
     pub(crate) fn smoke() -> Self {
-        Self { rounds: 1, attempts_max: 1, ..Self::default() }
+        Self { rounds: Some(1), attempts_max: 1, ..Self::default() }
     }
 }
 
 /// What one run of one contestant measured: figures whose names end with their unit.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Sample {
+    /// Named by the last line of the report.
     figures: Vec<(String, f64)>,
+    /// Told with their spread only.
+    beside: Vec<(String, f64)>,
 }
 
 impl Sample {
@@ -83,6 +92,19 @@ impl Sample {
     /// Adds a figure; the unit stands in the name (`ns_per_message`, `bytes_per_tick`).
     pub(crate) fn with(mut self, name: impl Into<String>, value: f64) -> Self {
         self.figures.push((name.into(), value));
+        self
+    }
+
+    /// Adds a figure that explains the others and is no goal itself.
+    pub(crate) fn beside(mut self, name: impl Into<String>, value: f64) -> Self {
+        self.beside.push((name.into(), value));
+        self
+    }
+
+    /// Adds everything that another sample holds.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.figures.extend(other.figures);
+        self.beside.extend(other.beside);
         self
     }
 }
@@ -109,7 +131,7 @@ impl Contestant {
             ensure!(output.status.success(), "{} ended with {}", program.display(), output.status);
             let text = String::from_utf8(output.stdout)?;
             let figures: BTreeMap<String, f64> = serde_json::from_str(text.lines().last().unwrap_or_default())?;
-            Ok(Sample { figures: figures.into_iter().collect() })
+            Ok(figures.into_iter().fold(Sample::new(), |sample, (name, value)| sample.with(name, value)))
         })
     }
 }
@@ -118,6 +140,7 @@ impl Contestant {
 pub(crate) struct Bench {
     name: &'static str,
     floor_figure: &'static str,
+    rounds: usize,
     /// The floor first, then ours, then the peers: the order of a round.
     contestants: Vec<Contestant>,
 }
@@ -125,7 +148,12 @@ pub(crate) struct Bench {
 impl Bench {
     /// A bench without peers. `floor_figure` is the figure of the floor that tells whether the machine was quiet.
     pub(crate) fn new(name: &'static str, floor_figure: &'static str, floor: Contestant, ours: Contestant) -> Self {
-        Self { name, floor_figure, contestants: vec![floor, Contestant { name: "ours", ..ours }] }
+        Self { name, floor_figure, rounds: ROUNDS, contestants: vec![floor, Contestant { name: "ours", ..ours }] }
+    }
+
+    /// The same with another number of rounds, for a bench whose rounds take minutes.
+    pub(crate) fn rounds(self, rounds: usize) -> Self {
+        Self { rounds, ..self }
     }
 
     /// Adds a peer.
@@ -141,8 +169,9 @@ impl Bench {
     pub(crate) fn run(mut self, plan: &Plan, pinned: bool) -> anyhow::Result<Report> {
         let mut attempt = 1;
         loop {
-            let samples = self.rounds(plan.rounds)?;
-            let report = Report::new(self.name, pinned, attempt, plan, samples);
+            let rounds = plan.rounds.unwrap_or(self.rounds);
+            let samples = self.run_rounds(rounds)?;
+            let report = Report::new(self.name, (pinned, rounds, attempt), samples);
             let drift = report.floor_spread(self.floor_figure);
             if drift <= plan.floor_drift_max || attempt >= plan.attempts_max {
                 return Ok(report.judged(drift <= plan.floor_drift_max));
@@ -152,7 +181,7 @@ impl Bench {
         }
     }
 
-    fn rounds(&mut self, rounds: usize) -> anyhow::Result<Vec<(&'static str, Vec<Sample>)>> {
+    fn run_rounds(&mut self, rounds: usize) -> anyhow::Result<Vec<(&'static str, Vec<Sample>)>> {
         let mut samples: Vec<(&'static str, Vec<Sample>)> =
             self.contestants.iter().map(|contestant| (contestant.name, Vec::with_capacity(rounds))).collect();
         for round in 0..rounds {

@@ -7,14 +7,24 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program: its report is its output")]
 
 mod codec;
+mod datagrams;
 mod fanout;
 mod floor;
 mod harness;
+mod idle;
+mod load;
+mod messages;
+mod node;
+mod owner;
 mod peers;
+mod resume;
+mod serve;
 mod session;
+mod storm;
 
 use clap::{Parser, ValueEnum};
-use harness::{Bench, Plan, Scale};
+use harness::{Bench, Plan, Scale, Stage};
+use serve::Serve;
 
 #[derive(Parser)]
 #[command(name = "amphi-loadtest-bench", about = "Measures Amphi beside its peers, in one run")]
@@ -23,21 +33,16 @@ enum Command {
     Run {
         /// Which bench.
         name: Name,
-        /// How often each contestant runs.
-        #[arg(long, default_value_t = 5)]
-        rounds: usize,
+        /// How often each contestant runs; 5, or 3 where a round takes minutes.
+        #[arg(long)]
+        rounds: Option<usize>,
         /// Little work and one round: shows that the bench runs, not how fast anything is.
         #[arg(long)]
         smoke: bool,
     },
-    /// Serves one side of the bench `fanout`; started by it.
+    /// Serves what a bench asks for, in JSON; started by it.
     #[command(hide = true)]
-    ServeFanout {
-        /// Which side.
-        kind: fanout::Kind,
-        #[command(flatten)]
-        work: fanout::Work,
-    },
+    Serve { what: String },
 }
 
 /// Every bench there is.
@@ -45,12 +50,22 @@ enum Command {
 enum Name {
     /// Bytes and time of a snapshot, over a match of bots.
     Codec,
+    /// What a datagram costs, at the rate of a match, beside quinn.
+    Datagrams,
     /// What a publication costs the live role per viewer.
     Fanout,
     /// What the machine itself costs: the floor against itself.
     Floor,
+    /// What a connection costs that only waits, beside `ws`, Socket.IO and axum.
+    Idle,
+    /// Messages over connections that break: lost, doubled, reordered.
+    Messages,
+    /// Time from a cut to the first applied state, per transport.
+    Resume,
     /// Messages and datagrams through a pair of session engines.
     Session,
+    /// Everyone loses the connection and comes back at once.
+    Storm,
 }
 
 impl Name {
@@ -58,9 +73,14 @@ impl Name {
     fn bench(self, scale: Scale) -> anyhow::Result<Bench> {
         match self {
             Self::Codec => codec::bench(scale),
+            Self::Datagrams => Ok(datagrams::bench(scale)),
             Self::Fanout => Ok(fanout::bench(scale)),
             Self::Floor => floor::bench(scale),
+            Self::Idle => Ok(idle::bench(scale)),
+            Self::Messages => Ok(messages::bench(scale)),
+            Self::Resume => Ok(resume::bench(scale)),
             Self::Session => Ok(session::bench(scale)),
+            Self::Storm => Ok(storm::bench(scale)),
         }
     }
 }
@@ -75,7 +95,9 @@ fn main() -> anyhow::Result<()> {
             print!("{}", report.table());
             println!("{}", report.json()?);
         }
-        Command::ServeFanout { kind, work } => kind.serve(work, |ready| println!("{ready}"))?,
+        Command::Serve { what } => {
+            serde_json::from_str::<Serve>(&what)?.run(Stage::process(|line| println!("{line}")))?;
+        }
     }
     Ok(())
 }

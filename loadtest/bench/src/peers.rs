@@ -1,9 +1,21 @@
-//! The program of `loadtest/peers`, which has a workspace of its own.
+//! Peers that are no part of this workspace: programs of `loadtest/peers`, in Rust and on Node.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Where the peers on Node are, seen from the checkout, in which `cargo xtask bench` runs.
+const NODE_PEERS: &str = "loadtest/peers/node";
 
 /// The peers' program when it was built beside this one, as `cargo xtask bench` does. Without it a bench runs alone.
 pub(crate) fn program() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?.with_file_name("amphi-loadtest-peers");
     program.is_file().then_some(program)
+}
+
+/// The command of a peer on Node, when its packages are installed, as `cargo xtask bench` does.
+pub(crate) fn node(name: &str) -> Option<Vec<OsString>> {
+    let folder = Path::new(NODE_PEERS);
+    let script = folder.join(format!("{name}.js"));
+    let installed = folder.join("node_modules").is_dir() && script.is_file();
+    installed.then(|| vec!["node".into(), script.into_os_string()])
 }

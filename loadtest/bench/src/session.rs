@@ -25,7 +25,7 @@ const DATAGRAMS_PER_TICK: usize = 2;
 /// Ticks in which allocations are counted, after the timed ones.
 const COUNTED_TICKS: usize = 1_000;
 const TICK: Micros = Micros(16_667);
-const PIPE: PipeInfo = PipeInfo { id: PipeId(1), kind: PipeKind::Streams, max_datagram: 1200 };
+const PIPE: PipeInfo = PipeInfo { id: PipeId(1), kind: PipeKind::Streams, max_datagram: 1200, early: false };
 
 /// Builds the bench.
 pub(crate) fn bench(scale: Scale) -> Bench {

@@ -89,7 +89,7 @@ pub(crate) async fn run(faults: &Faults) -> Result<()> {
 }
 
 fn judge(all: &[Played], back_at_ms: u64) -> Result<Verdict> {
-    for problem in all.iter().filter_map(|played| played.problem.as_ref()) {
+    if let Some(problem) = all.iter().find_map(|played| played.problem.as_ref()) {
         anyhow::bail!("{problem}");
     }
     let seen: Vec<&Observed> = all.iter().flat_map(|played| &played.observed).collect();

@@ -1,7 +1,9 @@
-//! Peers of the benches. Each does the work its bench does, then prints one line of JSON: an object of figures.
+//! Peers of the benches. Each does the work its bench does, then prints one line of JSON: an object of figures; or it
+//! serves, and prints its address first.
 
 #![forbid(unsafe_code)]
 
+mod axum;
 mod renet;
 
 use clap::Parser;
@@ -9,14 +11,16 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "amphi-loadtest-peers", about = "Peers that the benches run beside ours")]
 enum Command {
+    /// WebSockets of axum with its defaults, until standard input ends: the bench `idle`.
+    Axum,
     /// Messages and datagrams through a pair of renet connections in memory: the bench `session`.
     Renet(renet::Work),
 }
 
 fn main() -> anyhow::Result<()> {
-    let figures = match Command::parse() {
-        Command::Renet(work) => renet::run(&work)?,
-    };
-    println!("{}", serde_json::to_string(&figures)?);
+    match Command::parse() {
+        Command::Axum => axum::serve()?,
+        Command::Renet(work) => println!("{}", serde_json::to_string(&renet::run(&work)?)?),
+    }
     Ok(())
 }

@@ -59,7 +59,7 @@ struct Way {
 
 impl Pipe {
     pub(crate) fn new(id: PipeId, kind: PipeKind, latency: Micros) -> Self {
-        Self { info: PipeInfo { id, kind, max_datagram: 1_000 }, ways: Default::default(), latency }
+        Self { info: PipeInfo { id, kind, max_datagram: 1_000, early: false }, ways: Default::default(), latency }
     }
 
     /// Sends a message of a reliable lane.

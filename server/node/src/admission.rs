@@ -23,15 +23,24 @@ pub(crate) struct Admission {
     matches: BTreeMap<MatchId, usize>,
     ended: VecDeque<MatchId>,
     sessions: BTreeMap<SessionId, (usize, MatchId)>,
-    used: BTreeMap<TokenId, Micros>,
+    used: BTreeMap<TokenId, Used>,
     used_by_expiry: BTreeSet<(Micros, TokenId)>,
+}
+
+/// A token that opens no second session …
+#[derive(Clone, Copy, Debug)]
+struct Used {
+    expires: Micros,
+    /// … unless its client never read the Welcome of this one.
+    session: Option<SessionId>,
 }
 
 /// Where a Hello goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// A new session for the person with this token.
-    Join { worker: usize, token: ConnectToken },
+    /// A new session for the person with this token. With `replaces` the token has opened that session before: it
+    /// counts only if nothing was ever heard on it.
+    Join { worker: usize, token: ConnectToken, replaces: Option<SessionId> },
     /// A session that goes on.
     Resume { worker: usize, match_id: MatchId, session: SessionId },
 }
@@ -72,8 +81,12 @@ impl Admission {
         }
     }
 
-    pub(crate) fn session_opened(&mut self, session: SessionId, worker: usize, match_id: MatchId) {
-        self.sessions.insert(session, (worker, match_id));
+    /// A token opens this session at a worker.
+    pub(crate) fn session_opened(&mut self, session: SessionId, worker: usize, token: &ConnectToken) {
+        self.sessions.insert(session, (worker, token.match_id));
+        if let Some(used) = self.used.get_mut(&token.id) {
+            used.session = Some(session);
+        }
     }
 
     pub(crate) fn session_ended(&mut self, session: SessionId) {
@@ -82,7 +95,7 @@ impl Admission {
 
     /// A token found no seat, so it may be tried again.
     pub(crate) fn token_unused(&mut self, token: TokenId) {
-        if let Some(expires) = self.used.remove(&token) {
+        if let Some(Used { expires, .. }) = self.used.remove(&token) {
             self.used_by_expiry.remove(&(expires, token));
         }
     }
@@ -135,15 +148,19 @@ impl Admission {
             return Err(if ended { Code::MatchEnded } else { Code::TokenWrongMatch }.into());
         };
         self.forget_expired(now);
-        if self.used.contains_key(&token.id) {
-            return Err(Code::TokenUsed.into());
+        if let Some(used) = self.used.get(&token.id) {
+            let replaces = used.session.filter(|session| self.sessions.contains_key(session));
+            return match replaces {
+                Some(_) => Ok(Route::Join { worker, token, replaces }),
+                None => Err(Code::TokenUsed.into()),
+            };
         }
         if self.used.len() >= TOKENS_MAX {
             return Err(Code::Overloaded.into());
         }
-        self.used.insert(token.id, token.expires);
+        self.used.insert(token.id, Used { expires: token.expires, session: None });
         self.used_by_expiry.insert((token.expires, token.id));
-        Ok(Route::Join { worker, token })
+        Ok(Route::Join { worker, token, replaces: None })
     }
 
     /// An expired token is refused as such, whether it was used or not.

@@ -13,6 +13,7 @@ use amphi_shared_edge::certificate::Certificate;
 use amphi_shared_edge::clock::Clock;
 use amphi_shared_edge::host::{HostReady, HostStart};
 use amphi_shared_edge::http::Problem;
+use amphi_shared_edge::keys::{self, KeyOwner, KeySource};
 use amphi_shared_edge::service::{ServiceClient, ServiceFailure};
 use amphi_shared_edge::shutdown::Shutdown;
 use amphi_shared_edge::{BindError, Counters, ListenConfig, Listener, Origins, Sessions};
@@ -96,11 +97,16 @@ impl GameHost {
         let verifier = Verifier::from_jwks(&start.jwks)?;
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
         let draining = Arc::new(AtomicBool::new(false));
+        // The keys of the deployment change while a host runs.
+        let jwks = KeySource::Url(format!("{}/.well-known/jwks.json", start.live_url.trim_end_matches('/')));
+        let keys = vec![(KeyOwner::Deployment, jwks)];
+        tokio::spawn(keys::follow(verifier.clone(), keys, clock, shutdown.clone()));
         let listening = Listener::bind(ListenConfig {
             listen: start.listen,
             routes: routes::routes(&events, Arc::clone(&draining)),
             verifier: verifier.clone(),
             clock,
+            tls: None,
             sessions: Some(Sessions {
                 certificate: Certificate::from_der(start.tls.cert_der.clone(), start.tls.key_der.clone()),
                 origins: Origins::Any,

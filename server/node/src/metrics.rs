@@ -13,6 +13,7 @@ pub(crate) struct Metrics {
     pub(crate) snapshot_bytes: Counter,
     pub(crate) joins: Counter,
     pub(crate) resumes: Counter,
+    pub(crate) slow_readers: Counter,
     pub(crate) journal_errors: Counter,
     pub(crate) rooms_lost: Counter,
     inputs: Counter,
@@ -33,6 +34,7 @@ impl Metrics {
         describe_counter!("game_snapshot_bytes_total", "Bytes of snapshots sent");
         describe_counter!("game_joins_total", "People seated");
         describe_counter!("game_resumes_total", "Sessions that went on over another connection");
+        describe_counter!("game_slow_readers_total", "Connections closed because their reader was too slow");
         describe_counter!("game_inputs_total", "Inputs of players, by what became of them");
         describe_counter!("game_commands_refused_total", "Commands that a room refused");
         describe_counter!("game_events_dropped_total", "One-shot events that were too many or too large");
@@ -53,6 +55,7 @@ impl Metrics {
             snapshot_bytes: counter!("game_snapshot_bytes_total"),
             joins: counter!("game_joins_total"),
             resumes: counter!("game_resumes_total"),
+            slow_readers: counter!("game_slow_readers_total"),
             journal_errors: counter!("game_journal_errors_total"),
             rooms_lost: counter!("game_rooms_lost_total"),
             inputs: counter!("game_inputs_total", "outcome" => "taken"),

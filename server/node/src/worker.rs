@@ -49,6 +49,8 @@ pub(crate) enum Command {
 pub(crate) struct Join {
     pub(crate) token: ConnectToken,
     pub(crate) session: SessionId,
+    /// The session that this token has opened before: it ends, if its client never read its Welcome.
+    pub(crate) replaces: Option<SessionId>,
     pub(crate) incoming: Incoming,
 }
 
@@ -162,6 +164,7 @@ impl Worker {
 
     fn join(&mut self, now: Micros, join: Join) {
         let (match_id, session, token) = (join.token.match_id, join.session, join.token.id);
+        let fresh = join.replaces.is_none();
         let pipe = self.next_pipe();
         let seated = match self.rooms.get_mut(&match_id) {
             Some(room) => room.join(now, join, (pipe, &self.mailbox), &mut self.links),
@@ -174,7 +177,9 @@ impl Worker {
             self.pipes.insert(pipe, (match_id, session));
         } else {
             self.tell(Event::SessionEnded(session));
-            self.tell(Event::TokenUnused(token));
+            if fresh {
+                self.tell(Event::TokenUnused(token));
+            }
         }
     }
 

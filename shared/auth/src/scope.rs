@@ -32,11 +32,14 @@ pub enum Scope {
     /// Command line → live: add a user.
     #[serde(rename = "live.users")]
     LiveUsers,
+    /// Command line → live: mint and revoke user tokens.
+    #[serde(rename = "live.tokens")]
+    LiveTokens,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::FleetAllocate,
         Self::FleetRead,
         Self::FleetReport,
@@ -45,6 +48,7 @@ impl Scope {
         Self::MatchResults,
         Self::LivePublish,
         Self::LiveUsers,
+        Self::LiveTokens,
     ];
 
     /// `service.verb`, as in tokens.
@@ -58,6 +62,7 @@ impl Scope {
             Self::MatchResults => "match.results",
             Self::LivePublish => "live.publish",
             Self::LiveUsers => "live.users",
+            Self::LiveTokens => "live.tokens",
         }
     }
 }

@@ -8,14 +8,20 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod foreign;
+mod rotation;
+
 const NOW: Micros = Micros::from_secs(1_763_000_000);
 
 fn user() -> UserToken {
     UserToken {
+        id: TokenId::from_bits(9),
         user: UserId::from_bits(7),
         app: AppId::default(),
         name: "<b>Ann'; DROP TABLE users;--".to_owned(),
         role: Role::Guest,
+        subscribe: vec!["match:mch_1:chat".parse().expect("a topic"), "news".parse().expect("a topic")],
+        issued: NOW,
         expires: NOW + Micros::from_secs(60),
     }
 }
@@ -161,6 +167,7 @@ fn a_broken_keyring_names_its_file() {
 fn nothing_prints_a_secret() {
     let keyring = Keyring::generate();
     assert_eq!(format!("{keyring:?}"), format!("[\"{}\"]", kid(&keyring)));
+    assert!(!format!("{:?}", foreign::config(Some(b"a secret of at least thirty-two bytes"))).contains("secret"));
     let code = OneTimeCode::generate();
     assert!(!format!("{code:?}").contains(code.as_str()));
 }
@@ -170,6 +177,53 @@ fn foreign_key_sets_are_refused() {
     assert!(Verifier::from_jwks("nonsense").is_err());
     assert!(Verifier::from_jwks(r#"{"keys":[]}"#).is_err());
     assert!(Verifier::from_jwks(r#"{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB","kid":"a"}]}"#).is_err());
+}
+
+#[test]
+fn subscriptions_are_bounded_and_named_well() {
+    let keyring = Keyring::generate();
+    let with = |names: Vec<String>| {
+        // Names that no `Topic` has are forged into the claims.
+        let names: Vec<Value> = names.into_iter().map(Value::String).collect();
+        let own = UserToken { subscribe: vec!["x1".parse().expect("a topic")], ..user() };
+        let payload = keyring.mint_user(NOW, &own);
+        let payload = payload.split('.').nth(1).expect("a JWT has three parts");
+        let mut claims: Value =
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).expect("base64url")).expect("JSON");
+        claims["subscribe"] = Value::Array(names);
+        keyring.verifier().user(NOW, &rotation::signed(&keyring, &claims))
+    };
+    let topics = |n: usize| (0..n).map(|n| format!("t:{n}")).collect::<Vec<_>>();
+    let max = amphi_shared_wire::limits::SUBSCRIPTIONS_MAX;
+    assert_eq!(with(topics(max)).map(|token| token.subscribe.len()), Ok(max));
+    assert_eq!(with(topics(max + 1)), Err(Code::TokenInvalid));
+    assert_eq!(with(vec!["Bad Name".to_owned()]), Err(Code::TokenInvalid));
+}
+
+#[test]
+fn a_revoked_token_ends_for_every_clone() {
+    let keyring = Keyring::generate();
+    let (verifier, elsewhere) = (keyring.verifier(), keyring.verifier());
+    let token = keyring.mint_user(NOW, &user());
+    let other = keyring.mint_user(NOW, &UserToken { id: TokenId::from_bits(10), ..user() });
+    let revocation = Revocation { what: Revoked::Token(user().id), expires: user().expires };
+    assert_eq!(verifier.revoke(NOW, revocation), Ok(()));
+    assert_eq!(elsewhere.user(NOW, &token), Err(Code::TokenRevoked));
+    assert!(elsewhere.user(NOW, &other).is_ok());
+}
+
+#[test]
+fn a_revoked_person_may_sign_in_again() {
+    let keyring = Keyring::generate();
+    let old = keyring.mint_user(NOW, &user());
+    let what = Revoked::User { user: user().user, before: NOW + Micros(500_000) };
+    keyring.verifier().revoke(NOW, Revocation { what, expires: user().expires }).expect("room for one");
+    assert_eq!(keyring.verifier().user(NOW, &old), Err(Code::TokenRevoked));
+    let later = NOW + Micros::from_secs(1);
+    let new = keyring.mint_user(later, &user());
+    assert!(keyring.verifier().user(later, &new).is_ok());
+    let somebody = keyring.mint_user(NOW, &UserToken { user: UserId::from_bits(8), ..user() });
+    assert!(keyring.verifier().user(NOW, &somebody).is_ok());
 }
 
 #[test]

@@ -1,14 +1,17 @@
 //! The three kinds of token, and their claims on the wire.
 
-use amphi_shared_wire::{AppId, MatchId, Micros, TokenId, UserId};
+use amphi_shared_wire::limits::SUBSCRIPTIONS_MAX;
+use amphi_shared_wire::{AppId, MatchId, Micros, TokenId, Topic, UserId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{Role, Scope};
 
-/// Says who a person is. `expires` is kept in whole seconds, rounded down.
+/// Says who a person is. `issued` and `expires` are kept in whole seconds, rounded down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserToken {
+    /// Names the token, for its revocation (`jti`).
+    pub id: TokenId,
     /// The person.
     pub user: UserId,
     /// The app the person signed in to.
@@ -17,6 +20,10 @@ pub struct UserToken {
     pub name: String,
     /// How far the person is trusted.
     pub role: Role,
+    /// Topics that a client without a protocol of its own reads at once; at most [`SUBSCRIPTIONS_MAX`].
+    pub subscribe: Vec<Topic>,
+    /// When the token was made.
+    pub issued: Micros,
     /// The token is refused from this moment on.
     pub expires: Micros,
 }
@@ -51,6 +58,13 @@ pub struct ServiceToken {
     pub expires: Micros,
 }
 
+/// When a token was made and when it ends.
+#[derive(Clone, Copy)]
+pub(crate) struct Life {
+    pub(crate) issued: Micros,
+    pub(crate) expires: Micros,
+}
+
 /// A kind of token: its audience and how it maps to JWT claims.
 pub(crate) trait Kind: Sized {
     /// Value of `aud`, which keeps the kinds apart.
@@ -61,15 +75,20 @@ pub(crate) trait Kind: Sized {
     fn claims(&self) -> Self::Claims;
     fn expires(&self) -> Micros;
     /// `None` when a claim cannot be read.
-    fn from_claims(claims: Self::Claims, expires: Micros) -> Option<Self>;
+    fn from_claims(claims: Self::Claims, life: Life) -> Option<Self>;
+    /// What a revocation may name: id, person, and the moment of issue. `None`: this kind cannot be revoked.
+    fn revocable(&self) -> Option<(TokenId, UserId, Micros)>;
 }
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct UserClaims {
+    jti: String,
     sub: String,
     app: String,
     name: String,
     role: Role,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    subscribe: Vec<String>,
 }
 
 impl Kind for UserToken {
@@ -77,16 +96,35 @@ impl Kind for UserToken {
     type Claims = UserClaims;
 
     fn claims(&self) -> UserClaims {
-        UserClaims { sub: self.user.to_string(), app: self.app.to_string(), name: self.name.clone(), role: self.role }
+        UserClaims {
+            jti: self.id.to_string(),
+            sub: self.user.to_string(),
+            app: self.app.to_string(),
+            name: self.name.clone(),
+            role: self.role,
+            subscribe: self.subscribe.iter().map(Topic::to_string).collect(),
+        }
     }
 
     fn expires(&self) -> Micros {
         self.expires
     }
 
-    fn from_claims(claims: UserClaims, expires: Micros) -> Option<Self> {
-        let (user, app) = (claims.sub.parse().ok()?, claims.app.parse().ok()?);
-        Some(Self { user, app, name: claims.name, role: claims.role, expires })
+    fn from_claims(claims: UserClaims, life: Life) -> Option<Self> {
+        Some(Self {
+            id: claims.jti.parse().ok()?,
+            user: claims.sub.parse().ok()?,
+            app: claims.app.parse().ok()?,
+            name: claims.name,
+            role: claims.role,
+            subscribe: topics(&claims.subscribe)?,
+            issued: life.issued,
+            expires: life.expires,
+        })
+    }
+
+    fn revocable(&self) -> Option<(TokenId, UserId, Micros)> {
+        Some((self.id, self.user, self.issued))
     }
 }
 
@@ -121,7 +159,11 @@ impl Kind for ConnectToken {
         self.expires
     }
 
-    fn from_claims(claims: ConnectClaims, expires: Micros) -> Option<Self> {
+    fn revocable(&self) -> Option<(TokenId, UserId, Micros)> {
+        None
+    }
+
+    fn from_claims(claims: ConnectClaims, life: Life) -> Option<Self> {
         Some(Self {
             id: claims.jti.parse().ok()?,
             match_id: claims.match_id.parse().ok()?,
@@ -129,7 +171,7 @@ impl Kind for ConnectToken {
             app: claims.app.parse().ok()?,
             name: claims.name,
             team: claims.team,
-            expires,
+            expires: life.expires,
         })
     }
 }
@@ -152,8 +194,12 @@ impl Kind for ServiceToken {
         self.expires
     }
 
-    fn from_claims(claims: ServiceClaims, expires: Micros) -> Option<Self> {
-        Some(Self { from: claims.sub, scope: claims.scope, expires })
+    fn from_claims(claims: ServiceClaims, life: Life) -> Option<Self> {
+        Some(Self { from: claims.sub, scope: claims.scope, expires: life.expires })
+    }
+
+    fn revocable(&self) -> Option<(TokenId, UserId, Micros)> {
+        None
     }
 }
 
@@ -171,3 +217,11 @@ pub(crate) struct Envelope<C> {
 
 /// Value of `iss` in every token of this deployment.
 pub(crate) const ISSUER: &str = "amphi";
+
+/// The topics of a `subscribe` claim; `None` when there are too many or one is no topic name.
+pub(crate) fn topics(names: &[String]) -> Option<Vec<Topic>> {
+    if names.len() > SUBSCRIPTIONS_MAX {
+        return None;
+    }
+    names.iter().map(|name| name.parse().ok()).collect()
+}

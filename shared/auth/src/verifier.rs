@@ -1,40 +1,48 @@
 //! Checking tokens with public keys only.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use amphi_shared_wire::limits::TOKEN_BYTES_MAX;
+use amphi_shared_wire::limits::{TOKEN_BYTES_MAX, TOKEN_KEYS_MAX, TOKEN_LIFE_S_MAX};
 use amphi_shared_wire::{Code, Micros};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
+use jsonwebtoken::{Algorithm, Validation};
+use serde::Deserialize;
+use serde_json::Value;
 
-use crate::token::{Envelope, ISSUER, Kind};
-use crate::{ConnectToken, ServiceToken, UserToken, provider};
+use crate::issuer::Issuer;
+use crate::keys::{self, JwksError, KeySet};
+use crate::revocation::{Revocation, Revocations};
+use crate::token::{Envelope, ISSUER, Kind, Life};
+use crate::{ConnectToken, IssuerConfig, IssuerError, ServiceToken, UserToken, provider};
 
-/// Keys of one set. Beyond: the set is refused.
-const KEYS_MAX: usize = 16;
-const ED25519_BYTES: usize = 32;
+/// How long a token may live.
+pub(crate) const LIFE_MAX: Micros = Micros::from_secs(TOKEN_LIFE_S_MAX);
 
-/// Why a text is not a set of public keys.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum JwksError {
-    /// Not the JSON of a key set.
-    #[error("not a JSON Web Key Set: {0}")]
-    Json(#[from] serde_json::Error),
-    /// No key in it can check a token of this program, or it has too many.
-    #[error("the key set must hold 1 to 16 Ed25519 keys with a `kid`")]
-    Keys,
-}
-
-/// Checks tokens with the public keys of a deployment. Cheap to clone.
+/// Checks tokens with the public keys of a deployment and of the issuers it trusts, and knows what was revoked. Cheap
+/// to clone; all clones know the same keys, issuers and revocations.
 #[derive(Clone)]
 pub struct Verifier {
-    keys: Arc<BTreeMap<String, DecodingKey>>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    own: RwLock<Arc<KeySet>>,
+    issuers: RwLock<Arc<[Arc<Issuer>]>>,
+    revocations: Revocations,
+    /// Somebody brings new keys of ours when they are missed.
+    followed: AtomicBool,
+    missed: AtomicBool,
+    missed_foreign: AtomicBool,
+}
+
+/// What a token says of itself before anything is verified.
+pub(crate) struct Header {
+    /// `None`: one that nothing here speaks, `none` among them.
+    pub(crate) algorithm: Option<Algorithm>,
+    pub(crate) kid: Option<String>,
 }
 
 impl Verifier {
@@ -43,116 +51,209 @@ impl Verifier {
     /// # Errors
     /// The text is no key set, or holds none of our keys or too many.
     pub fn from_jwks(text: &str) -> Result<Self, JwksError> {
-        let set: Jwks = serde_json::from_str(text)?;
-        let keys: Vec<(String, Vec<u8>)> = set.keys.iter().filter_map(Jwk::public).collect();
-        if keys.is_empty() || keys.len() > KEYS_MAX {
-            return Err(JwksError::Keys);
-        }
-        Ok(Self::from_public_keys(keys.iter().map(|(kid, public)| (kid.as_str(), public.as_slice()))))
+        Ok(Self::from_keys(keys::parse(text, &[Algorithm::EdDSA])?))
     }
 
-    /// The user token behind `token`.
+    /// Takes the newest public keys of the deployment. Keys that are not among them no longer count.
     ///
     /// # Errors
-    /// `TokenExpired` when everything but the time is right, else `TokenInvalid`.
+    /// As [`Verifier::from_jwks`]; then the keys stay as they were.
+    pub fn set_keys(&self, jwks: &str) -> Result<(), JwksError> {
+        self.replace_keys(keys::parse(jwks, &[Algorithm::EdDSA])?);
+        Ok(())
+    }
+
+    /// Says that somebody calls [`Self::set_keys`] soon after a key was missed: until then such tokens are refused with
+    /// `TokenKeyUnknown`, which means *try again*, not with `TokenInvalid`.
+    pub fn follow(&self) {
+        self.shared.followed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a token named a key of ours that is not known, since this was last asked.
+    pub fn take_missed(&self) -> bool {
+        self.shared.missed.swap(false, Ordering::Relaxed)
+    }
+
+    /// As [`Self::take_missed`], for the issuers.
+    pub fn take_missed_foreign(&self) -> bool {
+        self.shared.missed_foreign.swap(false, Ordering::Relaxed)
+    }
+
+    /// Trusts user tokens of other issuers. `salt` makes the ids of their people, and is a secret of the deployment.
+    ///
+    /// # Errors
+    /// See [`IssuerError`]; more than [`TOKEN_KEYS_MAX`] issuers, or two of one name, are an error of the name.
+    pub fn set_issuers(&self, configs: Vec<IssuerConfig>, salt: &[u8]) -> Result<(), IssuerError> {
+        let issuers: Vec<_> =
+            configs.into_iter().map(|config| Issuer::new(config, salt).map(Arc::new)).collect::<Result<_, _>>()?;
+        let twice = issuers.iter().enumerate().any(|(n, a)| issuers[..n].iter().any(|b| a.name() == b.name()));
+        if twice || issuers.len() > TOKEN_KEYS_MAX {
+            return Err(IssuerError::Name);
+        }
+        *self.shared.issuers.write().unwrap_or_else(PoisonError::into_inner) = issuers.into();
+        Ok(())
+    }
+
+    /// Takes the newest public keys of an issuer: RS256, ES256 and EdDSA keys of its JSON Web Key Set. An issuer that
+    /// is not trusted is left alone.
+    ///
+    /// # Errors
+    /// The text is no key set, or holds no usable key or too many; then the keys stay as they were.
+    pub fn set_issuer_keys(&self, issuer: &str, jwks: &str) -> Result<(), JwksError> {
+        match self.issuers().iter().find(|known| known.name() == issuer) {
+            Some(known) => known.set_keys(jwks),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends tokens before their time, for every clone of this verifier.
+    ///
+    /// # Errors
+    /// `Overloaded`: as many as may be remembered still count.
+    pub fn revoke(&self, now: Micros, revocation: Revocation) -> Result<(), Code> {
+        self.shared.revocations.insert(now, revocation)
+    }
+
+    /// The user token behind `token`, ours or that of an issuer.
+    ///
+    /// # Errors
+    /// `TokenExpired` or `TokenRevoked` when everything else is right, `TokenKeyUnknown` when its key may still come,
+    /// `TokenIssuer`, `TokenAudience` or `TokenAlgorithm` for a foreign one that is meant for somebody else, else
+    /// `TokenInvalid`.
     pub fn user(&self, now: Micros, token: &str) -> Result<UserToken, Code> {
-        self.check(now, token)
+        let (header, issuer) = open(token)?;
+        if issuer == ISSUER {
+            return self.check(now, &header, token);
+        }
+        let issuers = self.issuers();
+        let known = issuers.iter().find(|known| known.name() == issuer).ok_or(Code::TokenIssuer)?;
+        let user = known.user(now, &header, token).inspect_err(|code| {
+            if *code == Code::TokenKeyUnknown {
+                self.shared.missed_foreign.store(true, Ordering::Relaxed);
+            }
+        })?;
+        self.unrevoked(user)
     }
 
     /// The connect token behind `token`.
     ///
     /// # Errors
-    /// `TokenExpired` when everything but the time is right, else `TokenInvalid`.
+    /// `TokenExpired` when everything but the time is right, `TokenKeyUnknown` when its key may still come, else
+    /// `TokenInvalid`.
     pub fn connect(&self, now: Micros, token: &str) -> Result<ConnectToken, Code> {
-        self.check(now, token)
+        let (header, _) = open(token)?;
+        self.check(now, &header, token)
     }
 
     /// The service token behind `token`.
     ///
     /// # Errors
-    /// `TokenExpired` when everything but the time is right, else `TokenInvalid`.
+    /// As [`Self::connect`].
     pub fn service(&self, now: Micros, token: &str) -> Result<ServiceToken, Code> {
-        self.check(now, token)
+        let (header, _) = open(token)?;
+        self.check(now, &header, token)
     }
 
-    pub(crate) fn from_public_keys<'a>(keys: impl Iterator<Item = (&'a str, &'a [u8])>) -> Self {
+    pub(crate) fn from_keys(keys: KeySet) -> Self {
         provider::install();
-        let keys = keys.map(|(kid, public)| (kid.to_owned(), DecodingKey::from_ed_der(public))).collect();
-        Self { keys: Arc::new(keys) }
+        Self {
+            shared: Arc::new(Shared {
+                own: RwLock::new(Arc::new(keys)),
+                issuers: RwLock::new(Arc::from([])),
+                revocations: Revocations::default(),
+                followed: AtomicBool::new(false),
+                missed: AtomicBool::new(false),
+                missed_foreign: AtomicBool::new(false),
+            }),
+        }
     }
 
-    fn check<K: Kind>(&self, now: Micros, token: &str) -> Result<K, Code> {
-        if token.len() > TOKEN_BYTES_MAX {
-            return Err(Code::TokenInvalid);
+    pub(crate) fn replace_keys(&self, keys: KeySet) {
+        *self.shared.own.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+    }
+
+    fn own(&self) -> Arc<KeySet> {
+        Arc::clone(&self.shared.own.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn issuers(&self) -> Arc<[Arc<Issuer>]> {
+        Arc::clone(&self.shared.issuers.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn check<K: Kind>(&self, now: Micros, header: &Header, token: &str) -> Result<K, Code> {
+        let envelope = self.signed::<K>(header, token)?;
+        let life = Life { issued: seconds(envelope.iat), expires: seconds(envelope.exp) };
+        let token = K::from_claims(envelope.claims, life).ok_or(Code::TokenInvalid)?;
+        if now >= life.expires {
+            return Err(Code::TokenExpired);
         }
-        let envelope = self.signed::<K>(token).ok_or(Code::TokenInvalid)?;
-        let expires = Micros(envelope.exp.saturating_mul(1_000_000));
-        let token = K::from_claims(envelope.claims, expires).ok_or(Code::TokenInvalid)?;
-        if now >= expires { Err(Code::TokenExpired) } else { Ok(token) }
+        self.unrevoked(token)
     }
 
     /// The claims, when a key of ours signed them for this kind.
-    fn signed<K: Kind>(&self, token: &str) -> Option<Envelope<K::Claims>> {
-        let header = jsonwebtoken::decode_header(token).ok()?;
-        if header.alg != Algorithm::EdDSA || header.crit.is_some() {
-            return None;
+    fn signed<K: Kind>(&self, header: &Header, token: &str) -> Result<Envelope<K::Claims>, Code> {
+        if header.algorithm != Some(Algorithm::EdDSA) {
+            return Err(Code::TokenInvalid);
         }
-        let key = self.keys.get(header.kid.as_deref()?)?;
+        let keys = self.own();
+        let kid = header.kid.as_deref().ok_or(Code::TokenInvalid)?;
+        let Some(key) = keys.get(kid) else {
+            self.shared.missed.store(true, Ordering::Relaxed);
+            let followed = self.shared.followed.load(Ordering::Relaxed);
+            return Err(if followed { Code::TokenKeyUnknown } else { Code::TokenInvalid });
+        };
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_audience(&[K::AUDIENCE]);
         validation.set_issuer(&[ISSUER]);
         validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
         // The clock is handed in, so the caller checks the time.
         validation.validate_exp = false;
-        jsonwebtoken::decode(token, key, &validation).ok().map(|data| data.claims)
+        jsonwebtoken::decode(token, &key.key, &validation).map(|data| data.claims).map_err(|_| Code::TokenInvalid)
+    }
+
+    fn unrevoked<K: Kind>(&self, token: K) -> Result<K, Code> {
+        match token.revocable() {
+            Some((id, user, issued)) if self.shared.revocations.contains(id, user, issued) => Err(Code::TokenRevoked),
+            Some(_) | None => Ok(token),
+        }
     }
 }
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.keys.keys()).finish()
+        f.debug_list().entries(self.own().keys()).finish()
     }
 }
 
-/// A JSON Web Key Set, as far as we read and write it.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Jwks {
-    pub(crate) keys: Vec<Jwk>,
+fn seconds(seconds: u64) -> Micros {
+    Micros(seconds.saturating_mul(1_000_000))
 }
 
-/// One public key (RFC 8037 section 2). Members of other key types are ignored.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Jwk {
-    kty: String,
-    #[serde(default)]
-    crv: String,
-    #[serde(default)]
-    kid: String,
-    #[serde(default)]
-    x: String,
-    #[serde(default, rename = "use")]
-    purpose: String,
-    #[serde(default)]
-    alg: String,
-}
-
-impl Jwk {
-    pub(crate) fn ed25519(kid: &str, public: &[u8]) -> Self {
-        Self {
-            kty: "OKP".to_owned(),
-            crv: "Ed25519".to_owned(),
-            kid: kid.to_owned(),
-            x: URL_SAFE_NO_PAD.encode(public),
-            purpose: "sig".to_owned(),
-            alg: "EdDSA".to_owned(),
-        }
+/// What a token says of its key and its issuer. Nothing of it is proven yet: it only chooses by what the token is
+/// measured.
+fn open(token: &str) -> Result<(Header, String), Code> {
+    #[derive(Deserialize)]
+    struct RawHeader {
+        alg: String,
+        kid: Option<String>,
+        crit: Option<Value>,
     }
-
-    fn public(&self) -> Option<(String, Vec<u8>)> {
-        if self.kty != "OKP" || self.crv != "Ed25519" || self.kid.is_empty() {
-            return None;
-        }
-        let public = URL_SAFE_NO_PAD.decode(&self.x).ok()?;
-        (public.len() == ED25519_BYTES).then(|| (self.kid.clone(), public))
+    #[derive(Deserialize)]
+    struct RawClaims {
+        iss: String,
     }
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err(Code::TokenInvalid);
+    }
+    let mut parts = token.split('.').map(|part| URL_SAFE_NO_PAD.decode(part));
+    let (Some(Ok(header)), Some(Ok(claims))) = (parts.next(), parts.next()) else {
+        return Err(Code::TokenInvalid);
+    };
+    let header: RawHeader = serde_json::from_slice(&header).map_err(|_| Code::TokenInvalid)?;
+    let claims: RawClaims = serde_json::from_slice(&claims).map_err(|_| Code::TokenInvalid)?;
+    // RFC 7515 section 4.1.11: an extension that must be understood, and is not.
+    if header.crit.is_some() {
+        return Err(Code::TokenInvalid);
+    }
+    Ok((Header { algorithm: header.alg.parse().ok(), kid: header.kid }, claims.iss))
 }

@@ -42,6 +42,8 @@ pub enum CertificateError {
 pub struct Certificate {
     cert_der: Vec<u8>,
     key_der: Vec<u8>,
+    /// When it ends; not known of one that someone else made.
+    until: Option<Micros>,
 }
 
 impl std::fmt::Debug for Certificate {
@@ -78,12 +80,13 @@ impl Certificate {
         params.not_before = date_time_ymd(1970, 1, 1) + Duration::from_secs(good_from_s(now));
         params.not_after = params.not_before + Duration::from_secs(LIFE_S);
         let certificate = params.self_signed(&key)?;
-        Ok(Self { cert_der: certificate.der().to_vec(), key_der: key.serialize_der() })
+        let until = Some(Micros::from_secs(good_from_s(now) + LIFE_S));
+        Ok(Self { cert_der: certificate.der().to_vec(), key_der: key.serialize_der(), until })
     }
 
     /// A certificate that someone else made; the listener refuses it when key and certificate do not fit.
     pub fn from_der(cert_der: Vec<u8>, key_der: Vec<u8>) -> Self {
-        Self { cert_der, key_der }
+        Self { cert_der, key_der, until: None }
     }
 
     /// The X.509 certificate.
@@ -94,6 +97,16 @@ impl Certificate {
     /// The PKCS #8 private key.
     pub fn key_der(&self) -> &[u8] {
         &self.key_der
+    }
+
+    /// When it ends; not known of one that someone else made.
+    pub fn until(&self) -> Option<Micros> {
+        self.until
+    }
+
+    /// When [`Certificate::load_or_create`] makes another one: half of its life is over.
+    pub fn renew_at(&self) -> Option<Micros> {
+        self.until.map(|until| until - Micros::from_secs(LIFE_S / 2 - 1))
     }
 
     /// SHA-256 of the certificate: what clients pin.
@@ -112,7 +125,8 @@ impl Certificate {
         };
         let until_s = String::from_utf8_lossy(&until).trim().parse::<u64>().unwrap_or(0);
         let left_s = until_s.saturating_sub(now.0 / 1_000_000);
-        Ok((LIFE_S / 2..=LIFE_S).contains(&left_s).then_some(Self { cert_der, key_der }))
+        let until = Some(Micros::from_secs(until_s));
+        Ok((LIFE_S / 2..=LIFE_S).contains(&left_s).then_some(Self { cert_der, key_der, until }))
     }
 }
 
@@ -153,9 +167,11 @@ mod tests {
         let again = |after_s: u64| Certificate::load_or_create(dir.path(), start + Micros::from_secs(after_s)).unwrap();
         assert_eq!(again(60).sha256(), first.sha256());
         assert_eq!(again(6 * 24 * 3_600).sha256(), first.sha256());
-        let renewed = again(7 * 24 * 3_600);
+        let due = first.renew_at().unwrap();
+        assert_eq!(Certificate::load_or_create(dir.path(), due - Micros(1)).unwrap().sha256(), first.sha256());
+        let renewed = Certificate::load_or_create(dir.path(), due).unwrap();
         assert_ne!(renewed.sha256(), first.sha256());
-        assert_eq!(again(7 * 24 * 3_600 + 1).sha256(), renewed.sha256());
+        assert_eq!(again(7 * 24 * 3_600).sha256(), renewed.sha256());
     }
 
     #[test]

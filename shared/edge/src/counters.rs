@@ -14,7 +14,7 @@ pub enum Refused {
     UdpNoise,
     /// A TLS client that speaks none of our protocols (ALPN).
     Alpn,
-    /// A QUIC or WebTransport handshake that failed otherwise.
+    /// A TLS, QUIC or WebTransport handshake that failed otherwise.
     Handshake,
     /// No Hello in time.
     HandshakeTimeout,
@@ -28,6 +28,8 @@ pub enum Refused {
     ByNode,
     /// A limit on connections or handshakes was reached.
     Overloaded,
+    /// Too many new connections of one address.
+    Address,
     /// A frame that could not be read, or of a lane that does not exist.
     Frame,
     /// A frame longer than the limit.
@@ -40,15 +42,17 @@ pub enum Refused {
     MailboxFull,
     /// Datagrams dropped on the way out: too large for the path, or the pipe is full.
     DatagramOut,
-    /// A client that does not read.
+    /// A client that does not read: too many messages or bytes waited for it.
     SlowReader,
+    /// A client that does not read: a message waited for it too long.
+    SlowReaderAge,
     /// A connection from which nothing was heard for too long.
     Silent,
 }
 
 impl Refused {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::UdpNoise,
         Self::Alpn,
         Self::Handshake,
@@ -58,6 +62,7 @@ impl Refused {
         Self::Origin,
         Self::ByNode,
         Self::Overloaded,
+        Self::Address,
         Self::Frame,
         Self::Oversize,
         Self::Messages,
@@ -65,6 +70,7 @@ impl Refused {
         Self::MailboxFull,
         Self::DatagramOut,
         Self::SlowReader,
+        Self::SlowReaderAge,
         Self::Silent,
     ];
 
@@ -95,6 +101,7 @@ impl Refused {
             Self::Origin => "origin",
             Self::ByNode => "by_node",
             Self::Overloaded => "overloaded",
+            Self::Address => "address",
             Self::Frame => "frame",
             Self::Oversize => "oversize",
             Self::Messages => "messages",
@@ -102,6 +109,7 @@ impl Refused {
             Self::MailboxFull => "mailbox_full",
             Self::DatagramOut => "datagram_out",
             Self::SlowReader => "slow_reader",
+            Self::SlowReaderAge => "slow_reader_age",
             Self::Silent => "silent",
         }
     }

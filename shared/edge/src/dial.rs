@@ -1,31 +1,24 @@
 //! Connections that this process makes: the client's side of QUIC and WebTransport, for relays, load and tests.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
 
 use amphi_shared_session::{PipeId, PipeInfo, PipeKind};
-use amphi_shared_wire::limits::{HANDSHAKE_MS_MAX, IDLE_MS_MAX, PING_EVERY_MS};
-use amphi_shared_wire::{ALPN_AMPHI, Lane, StreamDecoder};
-use quinn::crypto::rustls::QuicClientConfig;
+use amphi_shared_wire::{ALPN_AMPHI, Lane};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use url::Url;
-use web_transport_quinn::Session;
 
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::endpoint::{Endpoint, from_hex};
-use crate::inbound::Inbound;
-use crate::session::{Datagrams, Outbox, PipeEvent, PipeHandle};
-use crate::streams::{self, LaneStream, Streams};
-
-const ALPN_H3: &[u8] = b"h3";
+use crate::network::quic::{self, Dial, QuicThread, Side};
+use crate::session::{PipeEvent, PipeHandle};
 
 /// Why there is no connection.
 #[derive(Debug, Error)]
@@ -51,22 +44,27 @@ pub struct Dialled {
     pub info: PipeInfo,
 }
 
-/// Makes connections from one UDP socket. Cheap to clone.
-#[derive(Clone, Debug)]
+/// Makes connections from one UDP socket. Cheap to clone; when the last clone is dropped, its connections close.
+#[derive(Clone)]
 pub struct Dialer {
-    endpoint: quinn::Endpoint,
-    clock: Clock,
-    counters: Counters,
+    quic: Arc<QuicThread>,
+}
+
+impl std::fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Dialer")
+    }
 }
 
 impl Dialer {
-    /// A dialer on any free port. Call it inside a tokio runtime.
+    /// A dialer on any free port, with a network thread of its own.
     ///
     /// # Errors
     /// There is no socket.
     pub fn new(clock: Clock) -> Result<Self, DialError> {
-        let endpoint = quinn::Endpoint::client(SocketAddr::from(([0, 0, 0, 0], 0)))?;
-        Ok(Self { endpoint, clock, counters: Counters::new() })
+        let socket = UdpSocket::bind(SocketAddr::from(([0, 0, 0, 0], 0)))?;
+        let quic = QuicThread::start(clock, socket, Side::Client(Counters::new()))?;
+        Ok(Self { quic: Arc::new(quic) })
     }
 
     /// Connects to an endpoint whose certificate is pinned and opens `lanes`, lane 0 among them. What arrives goes
@@ -81,79 +79,50 @@ impl Dialer {
         pipe: PipeId,
         mailbox: mpsc::Sender<PipeEvent>,
     ) -> Result<Dialled, DialError> {
-        let open = async {
-            let session = self.connect(endpoint).await?;
-            let opened = open_lanes(&session, lanes).await;
-            let opened = opened.map_err(|error| DialError::Connection(endpoint.url.clone(), error.to_string()))?;
-            Ok((session, opened))
-        };
-        let opened = tokio::time::timeout(Duration::from_millis(HANDSHAKE_MS_MAX), open).await;
-        let (session, lanes) =
-            opened.unwrap_or_else(|_| Err(DialError::Connection(endpoint.url.clone(), "no answer".to_owned())))?;
-        let datagrams = Datagrams::native(session.clone());
-        let outbox = Outbox::new(datagrams, self.counters.clone());
-        let info = PipeInfo { id: pipe, kind: PipeKind::Streams, max_datagram: outbox.max_datagram() };
-        let inbound = Inbound::dialled((self.clock, self.counters.clone()), (pipe, mailbox));
-        let streams = Streams { lanes, ..Streams::default() };
-        tokio::spawn(streams::carry(session, streams, Arc::new(inbound), Arc::clone(&outbox)));
-        Ok(Dialled { handle: PipeHandle::new(outbox), info })
-    }
-
-    async fn connect(&self, endpoint: &Endpoint) -> Result<Session, DialError> {
-        let bad = |what| DialError::Endpoint(endpoint.url.clone(), what);
         let failed = |error: String| DialError::Connection(endpoint.url.clone(), error);
-        let url: Url = endpoint.url.parse().map_err(|_| bad("no URL"))?;
-        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
-            return Err(bad("no host and port"));
+        let Target { url, host, address, alpn } = target(endpoint).await?;
+        let (answer, answered) = oneshot::channel();
+        let dial = Dial {
+            address,
+            name: host,
+            config: quic::client_config(alpn, Arc::new(Pinned::new(endpoint)?)).map_err(|e| failed(e.to_string()))?,
+            web_transport: (alpn == quic::ALPN_H3).then_some(url),
+            lanes: lanes.to_vec(),
+            pipe,
+            mailbox,
+            answer,
         };
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let alpn = match endpoint.transport.as_str() {
-            "quic" => ALPN_AMPHI,
-            "webtransport" => ALPN_H3,
-            _ => return Err(bad("not quic or webtransport")),
-        };
-        let pinned: Vec<Vec<u8>> = endpoint.cert_sha256.iter().filter_map(|hash| from_hex(hash)).collect();
-        if pinned.is_empty() {
-            return Err(bad("no certificate hash"));
-        }
-        let mut found = tokio::net::lookup_host((host, port)).await.map_err(|error| failed(error.to_string()))?;
-        let address = found.next().ok_or_else(|| bad("no such host"))?;
-        let config = config(alpn, pinned).map_err(|error| failed(error.to_string()))?;
-        let connecting =
-            self.endpoint.connect_with(config, address, host).map_err(|error| failed(error.to_string()))?;
-        let connection = connecting.await.map_err(|error| failed(error.to_string()))?;
-        if alpn == ALPN_AMPHI {
-            return Ok(Session::raw(connection));
-        }
-        Session::connect(connection, url.clone()).await.map_err(|error| failed(error.to_string()))
+        self.quic.dial(dial);
+        let outlet = answered.await.unwrap_or_else(|_| Err("the connection broke".to_owned())).map_err(failed)?;
+        let info = PipeInfo { id: pipe, kind: PipeKind::Streams, max_datagram: outlet.max_datagram(), early: false };
+        Ok(Dialled { handle: PipeHandle::new(outlet), info })
     }
 }
 
-async fn open_lanes(session: &Session, lanes: &[Lane]) -> Result<Vec<LaneStream>, Box<dyn std::error::Error>> {
-    let mut streams = Vec::with_capacity(lanes.len());
-    for lane in lanes {
-        let (mut send, recv) = session.open_bi().await?;
-        send.write_all(&[*lane]).await?;
-        streams.push(LaneStream { lane: *lane, send, recv, decoder: StreamDecoder::new() });
-    }
-    Ok(streams)
+/// Where an endpoint leads.
+struct Target {
+    url: Url,
+    host: String,
+    address: SocketAddr,
+    alpn: &'static [u8],
 }
 
-fn config(alpn: &[u8], pinned: Vec<Vec<u8>>) -> Result<quinn::ClientConfig, Box<dyn std::error::Error + Send + Sync>> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut tls = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Pinned { hashes: pinned, provider }))
-        .with_no_client_auth();
-    tls.alpn_protocols = vec![alpn.to_vec()];
-    let mut transport = quinn::TransportConfig::default();
-    transport
-        .max_idle_timeout(Some(Duration::from_millis(IDLE_MS_MAX).try_into()?))
-        .keep_alive_interval(Some(Duration::from_millis(PING_EVERY_MS)));
-    let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
-    config.transport_config(Arc::new(transport));
-    Ok(config)
+async fn target(endpoint: &Endpoint) -> Result<Target, DialError> {
+    let bad = |what| DialError::Endpoint(endpoint.url.clone(), what);
+    let url: Url = endpoint.url.parse().map_err(|_| bad("no URL"))?;
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+        return Err(bad("no host and port"));
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let alpn = match endpoint.transport.as_str() {
+        "quic" => ALPN_AMPHI,
+        "webtransport" => quic::ALPN_H3,
+        _ => return Err(bad("not quic or webtransport")),
+    };
+    let found = tokio::net::lookup_host((host.as_str(), port)).await.map(|mut found| found.next());
+    let found = found.map_err(|error| DialError::Connection(endpoint.url.clone(), error.to_string()))?;
+    let address = found.ok_or_else(|| bad("no such host"))?;
+    Ok(Target { url, host, address, alpn })
 }
 
 /// Accepts the certificates of an endpoint's list, by hash, and no other.
@@ -161,6 +130,16 @@ fn config(alpn: &[u8], pinned: Vec<Vec<u8>>) -> Result<quinn::ClientConfig, Box<
 struct Pinned {
     hashes: Vec<Vec<u8>>,
     provider: Arc<CryptoProvider>,
+}
+
+impl Pinned {
+    fn new(endpoint: &Endpoint) -> Result<Self, DialError> {
+        let hashes: Vec<_> = endpoint.cert_sha256.iter().filter_map(|hash| from_hex(hash)).collect();
+        if hashes.is_empty() {
+            return Err(DialError::Endpoint(endpoint.url.clone(), "no certificate hash"));
+        }
+        Ok(Self { hashes, provider: Arc::new(rustls::crypto::ring::default_provider()) })
+    }
 }
 
 impl ServerCertVerifier for Pinned {

@@ -5,6 +5,7 @@
 
 mod access;
 mod asset;
+mod events;
 mod problem;
 mod request;
 mod response;
@@ -13,6 +14,7 @@ mod routes;
 
 pub use access::Access;
 pub use asset::asset;
+pub use events::{Event, Events, EventsError};
 pub use problem::Problem;
 pub use request::{Method, Request};
 pub use response::Response;

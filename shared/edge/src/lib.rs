@@ -8,7 +8,6 @@
 //! [`session::PipeHandle`] that never blocks.
 
 #![forbid(unsafe_code)]
-#![allow(dead_code, unused_imports, reason = "the transports move onto network threads one after the other")]
 
 pub mod certificate;
 pub mod clock;
@@ -17,14 +16,15 @@ pub mod dial;
 pub mod endpoint;
 pub mod host;
 pub mod http;
-mod inbound;
+pub mod keys;
 mod listener;
 mod network;
 pub mod service;
 pub mod session;
 pub mod shutdown;
-mod streams;
 pub mod telemetry;
 
 pub use counters::{Counters, Refused};
-pub use listener::{BindError, ListenConfig, Listener, Listening, Origins, Sessions};
+pub use listener::{BindError, ListenConfig, Listener, Listening, Origins, Sessions, TlsError, TlsFiles};
+#[doc(hidden)]
+pub use network::ws::fuzz as fuzz_websocket;

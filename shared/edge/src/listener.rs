@@ -1,11 +1,11 @@
 //! One port, TCP and UDP: HTTP and WebSocket on the one, QUIC and WebTransport on the other.
 
+mod addresses;
 mod admission;
 mod bind;
-mod greet;
-mod quic;
+mod stream;
 mod tcp;
-mod udp;
+mod tls;
 mod ws;
 
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amphi_shared_auth::Verifier;
-use amphi_shared_wire::{Code, proto};
+use amphi_shared_wire::proto;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -21,14 +21,20 @@ use crate::certificate::Certificate;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::http::{self, Routes};
+use crate::network::quic::{self, Certificates, QuicThread};
+use crate::network::ws::WsThread;
 use crate::session::{Incoming, Transport};
-use admission::Shared;
+pub(crate) use addresses::Addresses;
+pub(crate) use admission::{OVERLOADED_RETRY_MS, Place, Shared};
 pub use bind::BindError;
+use tcp::Tcp;
+use tls::Tls;
+pub use tls::{TlsError, TlsFiles};
 
 /// Connections that may wait for the node's decision. Beyond: refuse with `Overloaded`.
 const INCOMING_MAX: usize = 256;
 /// The path of sessions over WebSocket and WebTransport.
-const SESSION_PATH: &str = "/session";
+pub(crate) const SESSION_PATH: &str = "/session";
 
 /// Which browser pages may open sessions. Sessions prove themselves by token, never by cookie, so this keeps other
 /// people's pages from using the service, not from stealing a session.
@@ -61,6 +67,8 @@ pub struct ListenConfig {
     pub verifier: Verifier,
     /// The process's clock.
     pub clock: Clock,
+    /// Certificate of the TCP port: its first byte then tells HTTPS and WSS from plain HTTP, which stays.
+    pub tls: Option<TlsFiles>,
     /// Takes sessions too; without it there is only HTTP and no UDP socket.
     pub sessions: Option<Sessions>,
 }
@@ -82,21 +90,33 @@ impl Listener {
         let counters = Counters::new();
         let origins = config.sessions.as_ref().map(|sessions| sessions.origins.clone()).unwrap_or_default();
         let shared = Arc::new(Shared::new(config.clock, counters.clone(), origins, incoming));
-        let cert_sha256 = config.sessions.as_ref().map(|sessions| sessions.certificate.sha256());
+        let tls =
+            config.tls.map(Tls::new).transpose().map_err(|error| BindError::other(local_addr, error))?.map(Arc::new);
         let mut tasks = JoinSet::new();
-        let mut endpoint = None;
+        let (mut certificates, mut quic) = (None, None);
         if let (Some(sessions), Some(udp)) = (&config.sessions, sockets.udp) {
-            let bound = quic::endpoint(udp, &sessions.certificate, &counters)
-                .map_err(|error| BindError::other(local_addr, error))?;
-            tasks.spawn(quic::accept(bound.clone(), Arc::clone(&shared)));
-            endpoint = Some(bound);
+            let failed = |error: Box<dyn std::error::Error + Send + Sync>| BindError::other(local_addr, error);
+            let served = Arc::new(Certificates::new(sessions.certificate.clone()).map_err(|e| failed(e.into()))?);
+            let server = quic::server_config(Arc::clone(&served)).map_err(failed)?;
+            certificates = Some(served);
+            let side = quic::Side::Server(Arc::clone(&shared), server);
+            quic = Some(QuicThread::start(config.clock, udp, side).map_err(|e| failed(e.into()))?);
         }
         let context = Arc::new(http::Context::new(config.verifier, config.clock));
-        let upgrade = config.sessions.map(|_| (SESSION_PATH, ws::route(Arc::clone(&shared), Arc::clone(&context))));
+        let mut web_sockets = None;
+        let mut upgrade = None;
+        if config.sessions.is_some() {
+            let thread = WsThread::start(Arc::clone(&shared)).map_err(|error| BindError::other(local_addr, error))?;
+            upgrade = Some((SESSION_PATH, ws::route(Arc::clone(&shared), Arc::clone(&context), thread.mailbox())));
+            web_sockets = Some(thread);
+        }
         let router = http::build(config.routes, context, upgrade);
         let tcp = tokio::net::TcpListener::from_std(sockets.tcp).map_err(|e| BindError::other(local_addr, e))?;
-        tasks.spawn(tcp::accept(tcp, router, counters.clone()));
-        Ok(Listening { local_addr, cert_sha256, incoming: receiver, counters, shared, endpoint, tasks })
+        tasks.spawn(Tcp { router, clock: config.clock, counters: counters.clone(), tls: tls.clone() }.accept(tcp));
+        if let Some(tls) = &tls {
+            tasks.spawn(Arc::clone(tls).watch());
+        }
+        Ok(Listening { local_addr, certificates, incoming: receiver, counters, shared, quic, web_sockets, tls, tasks })
     }
 }
 
@@ -104,53 +124,84 @@ impl Listener {
 pub struct Listening {
     /// Address and port, the same number for TCP and UDP.
     pub local_addr: SocketAddr,
-    /// SHA-256 of the certificate, when there are sessions.
-    pub cert_sha256: Option<[u8; 32]>,
     /// Connections to decide on.
     pub incoming: mpsc::Receiver<Incoming>,
     /// What was taken and refused.
     pub counters: Counters,
     shared: Arc<Shared>,
-    endpoint: Option<quinn::Endpoint>,
+    /// When there are sessions.
+    certificates: Option<Arc<Certificates>>,
+    quic: Option<QuicThread>,
+    web_sockets: Option<WsThread>,
+    tls: Option<Arc<Tls>>,
     tasks: JoinSet<()>,
 }
 
 impl Listening {
-    /// The ways to open a session here for clients that know this machine as `host`, best first.
+    /// The ways to open a session here for clients that know this machine as `host`, best first. `wss` takes the place of
+    /// `ws` when there is a certificate that a CA has signed; it must hold that name.
     pub fn endpoints(&self, host: &str, region: &str) -> Vec<proto::Endpoint> {
-        let Some(hash) = self.cert_sha256 else {
+        let Some(certificates) = &self.certificates else {
             return Vec::new();
         };
+        let hashes: Vec<_> =
+            certificates.sha256(self.shared.clock.now()).iter().map(|hash| hash.to_vec().into()).collect();
         let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
         let port = self.local_addr.port();
+        let ws = if self.tls.is_some() { "wss" } else { "ws" };
         let endpoint = |transport: Transport, url: String, hashed: bool| proto::Endpoint {
             transport: transport.as_str().to_owned(),
             url,
-            cert_sha256: if hashed { vec![hash.to_vec().into()] } else { Vec::new() },
+            cert_sha256: if hashed { hashes.clone() } else { Vec::new() },
             region: region.to_owned(),
         };
         vec![
             endpoint(Transport::Quic, format!("quic://{host}:{port}"), true),
             endpoint(Transport::WebTransport, format!("https://{host}:{port}{SESSION_PATH}"), true),
-            endpoint(Transport::WebSocket, format!("ws://{host}:{port}{SESSION_PATH}"), false),
+            endpoint(Transport::WebSocket, format!("{ws}://{host}:{port}{SESSION_PATH}"), false),
         ]
+    }
+
+    /// Replaces the certificate of QUIC and WebTransport: new handshakes get this one. Until the one before it ends,
+    /// [`Listening::endpoints`] names both.
+    ///
+    /// # Errors
+    /// The key does not fit the certificate.
+    pub fn renew(&self, certificate: Certificate) -> Result<(), BindError> {
+        let Some(certificates) = &self.certificates else {
+            return Ok(());
+        };
+        certificates.renew(certificate).map_err(|error| BindError::other(self.local_addr, error))
+    }
+
+    /// Reads the certificate files of the TCP port again, as happens within 10 s after they changed.
+    ///
+    /// # Errors
+    /// They are not right, or there are none; the old certificate stays in use.
+    pub fn reload_tls(&self) -> Result<(), TlsError> {
+        self.tls.as_ref().ok_or(TlsError::Absent)?.reload()
     }
 
     /// Closes the port. Connections that are still open are closed with `Draining`; their packets get up to `grace`
     /// to leave.
     pub async fn shutdown(mut self, grace: Duration) {
         self.close();
-        if let Some(endpoint) = self.endpoint.take() {
-            let _ = tokio::time::timeout(grace, endpoint.wait_idle()).await;
-        }
+        let (quic, web_sockets) = (self.quic.take(), self.web_sockets.take());
+        let left = async {
+            if let Some(mut thread) = web_sockets {
+                thread.shutdown();
+                thread.ended().await;
+            }
+            if let Some(mut thread) = quic {
+                thread.shutdown();
+                thread.ended().await;
+            }
+        };
+        let _ = tokio::time::timeout(grace, left).await;
     }
 
     fn close(&mut self) {
         self.tasks.abort_all();
-        self.shared.close();
-        if let Some(endpoint) = &self.endpoint {
-            endpoint.close(Code::Draining.number().into(), Code::Draining.name().as_bytes());
-        }
     }
 }
 

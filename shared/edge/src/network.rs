@@ -7,9 +7,22 @@
 mod intake;
 mod mailbox;
 mod outlet;
+pub(crate) mod quic;
 mod wheel;
+pub(crate) mod ws;
 
 pub(crate) use intake::{Intake, Taken};
-pub(crate) use mailbox::{ConnId, Job, Mailbox, Order};
-pub(crate) use outlet::{Outlet, Path};
+pub(crate) use mailbox::{Broadcast, ConnId, Job, Mailbox, Order};
+pub(crate) use outlet::Outlet;
 pub(crate) use wheel::Wheel;
+
+use amphi_shared_wire::{Code, FrameError};
+
+/// The code that a client hears for bytes that are no frame.
+pub(crate) fn code_of(error: FrameError) -> Code {
+    match error {
+        FrameError::TooLarge => Code::FrameTooLarge,
+        FrameError::Header => Code::FrameInvalid,
+        FrameError::Lane(_) => Code::LaneInvalid,
+    }
+}

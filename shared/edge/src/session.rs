@@ -1,10 +1,11 @@
 //! Connections as the nodes see them: a Hello to decide on, events in a mailbox, a handle to answer through.
 
+mod broadcast;
 mod incoming;
-mod outbox;
+mod pipe;
 
 pub use amphi_shared_session::{ClientHello, PipeId, PipeKind, Refusal};
-pub(crate) use incoming::{Decision, From, Offer};
+pub use broadcast::Broadcast;
+pub(crate) use incoming::{Decision, From};
 pub use incoming::{Incoming, PipeEvent, PipeEventKind, Transport};
-pub(crate) use outbox::{Datagrams, Next, Outbox};
-pub use outbox::{Overflow, PipeHandle};
+pub use pipe::{Overflow, PipeHandle};

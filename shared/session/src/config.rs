@@ -11,6 +11,9 @@ pub struct Config {
     pub retained_bytes_max: usize,
     /// Unacknowledged messages kept for resume, per lane. Beyond: `send` answers `Full`.
     pub retained_messages_max: usize,
+    /// A pipe on which a message waits for its acknowledgement this long has a reader that is too slow: it is closed
+    /// with `SlowReader`, and the session can resume.
+    pub retained_age_max: Micros,
     /// An ack leaves after this many received messages …
     pub ack_after_messages: u64,
     /// … or this many received bytes …
@@ -34,22 +37,37 @@ pub struct Config {
     pub clock_drift_ppm: u32,
 }
 
+impl Config {
+    /// For home sessions: nothing flows on most of them, so their pings are what an idle audience costs.
+    pub fn home() -> Self {
+        Self::default().with_ping_every(limits::HOME_PING_EVERY_MS)
+    }
+
+    /// Pings each `ms`, and waits twice that and some more before a silent pipe counts as dead.
+    fn with_ping_every(self, ms: u64) -> Self {
+        let silent_after = Micros::from_millis(limits::silence_ms_max(ms));
+        Self { ping_every: Micros::from_millis(ms), silent_after, ..self }
+    }
+}
+
+/// For match sessions.
 impl Default for Config {
     fn default() -> Self {
         Self {
             resume_window: Micros::from_millis(limits::RESUME_WINDOW_MS),
             retained_bytes_max: limits::RESUME_BYTES_MAX,
             retained_messages_max: limits::RESUME_MESSAGES_MAX,
+            retained_age_max: Micros::from_millis(limits::RESUME_AGE_MS_MAX),
             ack_after_messages: limits::ACK_AFTER_MESSAGES,
             ack_after_bytes: limits::ACK_AFTER_BYTES,
             ack_after: Micros::from_millis(limits::ACK_AFTER_MS),
             datagram_ack_after: Micros::from_millis(20),
             ping_every: Micros::from_millis(limits::PING_EVERY_MS),
-            silent_after: Micros::from_millis(limits::IDLE_MS_MAX),
+            silent_after: Micros::from_millis(limits::silence_ms_max(limits::PING_EVERY_MS)),
             path_silent_after: None,
             handshake_timeout: Micros::from_millis(limits::HANDSHAKE_MS_MAX),
             close_linger: Micros::from_secs(1),
-            clock_drift_ppm: 200,
+            clock_drift_ppm: limits::CLOCK_DRIFT_PPM,
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use amphi_shared_wire::limits::{DATAGRAM_SENT_MAX, LATEST_IN_FLIGHT_MAX};
+use amphi_shared_wire::limits::{DATAGRAM_SENT_MAX, LATEST_IN_FLIGHT_MAX, UNORDERED_WAITING_MAX};
 use amphi_shared_wire::{Datagram, DatagramHeader, LANE_CONTROL, LANE_SNAPSHOT, Lane, LaneKind, Micros};
 use bytes::Bytes;
 
-use crate::PipeKind;
+use crate::{DatagramStats, PipeKind};
 
 /// Newer datagrams that must have arrived before one counts as lost (RFC 9002 section 6.1.1).
 const REORDERING: u8 = 3;
@@ -24,7 +24,6 @@ pub(crate) enum Fate {
 pub(crate) struct Acks {
     pub(crate) fates: Vec<Fate>,
     pub(crate) rtt: Option<Micros>,
-    pub(crate) late: u64,
 }
 
 /// Both directions of one session's datagrams, over all its pipes.
@@ -33,10 +32,11 @@ pub(crate) struct Datagrams {
     next_seq: u16,
     sent: VecDeque<Sent>,
     given_up: VecDeque<u16>,
-    /// Ordered pipes: the newest datagram per lane that does not fit into flight.
+    /// Ordered pipes: datagrams that do not fit into flight, the oldest of each lane first.
     waiting: Vec<Waiting>,
     received: Received,
     pub(crate) ack_due: Option<Micros>,
+    pub(crate) stats: DatagramStats,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +72,7 @@ impl Datagrams {
             waiting: Vec::new(),
             received: Received::default(),
             ack_due: None,
+            stats: DatagramStats::default(),
         }
     }
 
@@ -90,16 +91,19 @@ impl Datagrams {
         }
     }
 
-    /// Keeps the newest datagram of a lane until there is room; says which one it replaced.
+    /// Keeps a datagram until there is room, the newest of a latest lane and the newest few of the unordered one; says
+    /// which one was dropped for it.
     pub(crate) fn wait(&mut self, seq: u16, lane: Lane, payload: Bytes) -> Option<u16> {
-        let fresh = Waiting { seq, lane, payload };
-        match self.waiting.iter_mut().find(|w| w.lane == lane) {
-            Some(old) => Some(std::mem::replace(old, fresh).seq),
-            None => {
-                self.waiting.push(fresh);
-                None
-            }
+        let room = if LaneKind::of(lane) == Some(LaneKind::Latest) { 1 } else { UNORDERED_WAITING_MAX };
+        let mut of_lane = (0..self.waiting.len()).filter(|at| self.waiting[*at].lane == lane);
+        let oldest = of_lane.next().filter(|_| of_lane.count() + 1 >= room);
+        let dropped = oldest.map(|at| self.waiting.remove(at).seq);
+        self.waiting.push(Waiting { seq, lane, payload });
+        if dropped.is_some() {
+            self.stats.lost += 1;
+            *(if room == 1 { &mut self.stats.replaced } else { &mut self.stats.overflowed }) += 1;
         }
+        dropped
     }
 
     /// The oldest waiting datagram, as it leaves, when there is room on an ordered pipe.
@@ -182,10 +186,11 @@ impl Datagrams {
             }
             !arrived
         });
+        self.stats.acked += newly.len() as u64;
         acks.fates.extend(newly.iter().map(|seq| Fate::Acked(*seq)));
         let before = self.given_up.len();
         self.given_up.retain(|seq| !covers(header, *seq));
-        acks.late = (before - self.given_up.len()) as u64;
+        self.stats.late += (before - self.given_up.len()) as u64;
         if kind == PipeKind::Streams {
             self.count_newer(&newly, &mut acks.fates);
         }
@@ -245,6 +250,7 @@ impl Datagrams {
 
     /// Remembers for the statistics that this one was given up.
     fn give_up(&mut self, seq: u16) {
+        self.stats.lost += 1;
         if self.given_up.len() == DATAGRAM_SENT_MAX {
             self.given_up.pop_front();
         }

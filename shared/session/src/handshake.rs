@@ -1,6 +1,8 @@
 //! The handshake as types: Hello read, refusals, what each side brings.
 
-use amphi_shared_wire::limits::{HELLO_BYTES_MAX, HELLO_ENTRIES_MAX, TOKEN_BYTES_MAX};
+use amphi_shared_wire::limits::{
+    HELLO_BYTES_MAX, HELLO_ENTRIES_MAX, SUBSCRIPTIONS_MAX, TOKEN_BYTES_MAX, TOPIC_BYTES_MAX,
+};
 use amphi_shared_wire::proto::{self, link};
 use amphi_shared_wire::{AppId, Code, Lane, LaneKind, PROTOCOL_MAX, PROTOCOL_MIN, SessionId, TickClock};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -51,6 +53,17 @@ pub struct ResumeRequest {
     pub welcomed: u32,
     /// The client's lanes that start anew.
     pub lost: Vec<(Lane, Code)>,
+    /// Home session: topics that the client reads, to be subscribed at once.
+    pub topics: Vec<TopicPosition>,
+}
+
+/// A subscription and how far its reader has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicPosition {
+    /// The topic's name; not checked beyond its length.
+    pub topic: String,
+    /// Epoch and offset of the newest publication that was read; `None` before the first answer.
+    pub since: Option<(u64, u64)>,
 }
 
 /// An answer to a Hello: there will be no session on this connection.
@@ -98,6 +111,8 @@ pub struct ConnectRequest {
     pub capabilities: Vec<String>,
     /// A session of an earlier life of this client. Its lanes start anew: what they held is lost.
     pub resume: Option<Saved>,
+    /// Home session: what [`Session::restore`](crate::Session::restore) has set.
+    pub topics: Vec<TopicPosition>,
 }
 
 /// What a client keeps to find its session again after it lost its memory (a page that was reloaded).
@@ -259,7 +274,34 @@ fn parse_resume(resume: proto::Resume) -> Result<ResumeRequest, Refusal> {
         received: decode_positions(&resume.received).ok_or_else(|| invalid("`received` names no resumable lane"))?,
         welcomed: resume.welcomed,
         lost: decode_lost(&resume.lost).ok_or_else(|| invalid("`lost` names no resumable lane"))?,
+        topics: decode_topics(resume.topics).ok_or_else(|| invalid("`topics` has too many or too long names"))?,
     })
+}
+
+fn decode_topics(topics: Vec<proto::TopicPosition>) -> Option<Vec<TopicPosition>> {
+    let fit = topics.len() <= SUBSCRIPTIONS_MAX && topics.iter().all(|t| t.topic.len() <= TOPIC_BYTES_MAX);
+    let read = |t: proto::TopicPosition| TopicPosition {
+        topic: t.topic,
+        since: (t.epoch != 0).then_some((t.epoch, t.offset)),
+    };
+    fit.then(|| topics.into_iter().map(read).collect())
+}
+
+/// Topics as they travel, those that fit into `room` bytes of the Hello.
+pub(crate) fn encode_topics(topics: &[TopicPosition], room: usize) -> Vec<proto::TopicPosition> {
+    // A field's tag and the length of the message in it.
+    const FRAMING: usize = 3;
+    let mut left = room;
+    let fits = |topic: &proto::TopicPosition| {
+        let bytes = topic.encoded_len() + FRAMING;
+        left = left.saturating_sub(bytes);
+        left > 0
+    };
+    let encode = |t: &TopicPosition| {
+        let (epoch, offset) = t.since.unwrap_or_default();
+        proto::TopicPosition { topic: t.topic.clone(), epoch, offset }
+    };
+    topics.iter().take(SUBSCRIPTIONS_MAX).map(encode).take_while(fits).collect()
 }
 
 fn invalid(message: &str) -> Refusal {

@@ -14,19 +14,25 @@ mod clock;
 mod config;
 mod datagram;
 mod handshake;
+mod input_lead;
 mod lane;
 mod output;
 mod pipe;
 mod rate;
+mod reference;
 mod rtt;
 mod session;
 mod stats;
 
 pub use clock::Clock;
 pub use config::Config;
-pub use handshake::{ClientHello, ConnectRequest, Refusal, ResumeRequest, Saved, ServerParams, parse_hello};
+pub use handshake::{
+    ClientHello, ConnectRequest, Refusal, ResumeRequest, Saved, ServerParams, TopicPosition, parse_hello,
+};
+pub use input_lead::InputLead;
 pub use output::{Event, Output, SendError};
 pub use pipe::{PipeId, PipeInfo, PipeKind};
-pub use rate::RateLimit;
+pub use rate::{RateLimit, RateTable};
+pub use reference::{ReferenceClock, Slew};
 pub use session::Session;
-pub use stats::Stats;
+pub use stats::{DatagramStats, Stats};

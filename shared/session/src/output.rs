@@ -1,10 +1,12 @@
 //! What leaves the engine.
 
+use std::collections::VecDeque;
+
 use amphi_shared_wire::{Code, Lane};
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::{PipeId, Refusal};
+use crate::{PipeId, Refusal, TopicPosition};
 
 /// What the driver must do or tell, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub enum Event {
         resumed: bool,
         /// Number of this attach.
         generation: u32,
+        /// Server, home session: topics that the client reads, to be subscribed now. At most 64.
+        topics: Vec<TopicPosition>,
     },
     /// The session has no pipe any more; it waits for a resume.
     Detached,
@@ -100,6 +104,38 @@ pub enum Event {
         /// In words, for people.
         message: String,
     },
+}
+
+/// Outputs that wait to be taken. One has a place without a queue: a ping or its answer costs no memory.
+#[derive(Debug, Default)]
+pub(crate) struct Outputs {
+    first: Option<Output>,
+    later: VecDeque<Output>,
+}
+
+impl Outputs {
+    pub(crate) fn push(&mut self, output: Output) {
+        if self.is_empty() {
+            self.first = Some(output);
+        } else {
+            self.later.push_back(output);
+        }
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Output> {
+        self.first.take().or_else(|| self.later.pop_front())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none() && self.later.is_empty()
+    }
+
+    /// Gives back the memory of an empty queue.
+    pub(crate) fn rest(&mut self) {
+        if self.later.is_empty() {
+            self.later = VecDeque::new();
+        }
+    }
 }
 
 /// Why a message was not taken.

@@ -22,4 +22,7 @@ pub struct PipeInfo {
     pub kind: PipeKind,
     /// Largest datagram it takes, bytes, session header and lane byte included.
     pub max_datagram: usize,
+    /// Its Hello came in early data (0-RTT) and may be a replay, until
+    /// [`Session::handle_pipe_confirmed`](crate::Session::handle_pipe_confirmed).
+    pub early: bool,
 }

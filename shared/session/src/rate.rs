@@ -2,6 +2,10 @@
 
 use amphi_shared_wire::Micros;
 
+mod table;
+
+pub use table::RateTable;
+
 /// A token bucket as one number: the theoretical arrival time of the generic cell rate algorithm (ITU-T I.371).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {

@@ -3,56 +3,67 @@
 mod attach;
 mod datagrams;
 mod dial;
+mod early;
 mod link;
 mod timer;
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 
 use amphi_shared_wire::limits::{BULK_CHUNK_BYTES_MAX, FRAME_BYTES_MAX};
-use amphi_shared_wire::{Code, LANE_BULK, LANE_CONTROL, Lane, LaneKind, Micros, ORDERED_LANES, SessionId, TickClock};
+use amphi_shared_wire::{Code, LANE_BULK, LANE_CONTROL, Lane, LaneKind, Micros, SessionId, TickClock};
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::datagram::Datagrams;
 use crate::handshake::KIND_CONTROL;
-use crate::lane::{Loss, ReceiveLane, SendLanes, resumable_lanes};
+use crate::lane::{Lanes, Loss, resumable_lanes};
+use crate::output::Outputs;
 use crate::rtt::Rtt;
-use crate::{Clock, Config, ConnectRequest, Event, Output, PipeId, PipeInfo, Saved, SendError, ServerParams, Stats};
+use crate::{Clock, Config, ConnectRequest, Event, Output, PipeId, PipeInfo, ResumeRequest, Saved, SendError, Stats};
 use dial::Dialing;
+use early::Early;
+use timer::Probes;
 
 /// One side of a session, over any number of pipes.
 ///
 /// Call one method that takes `now`, drain [`Session::poll_output`] to the end, and repeat; call
 /// [`Session::handle_timeout`] when [`Session::poll_timeout`] says so. `now` never goes back.
+///
+/// Most sessions of a node are home sessions at rest: what only a match session, a client or a moment needs is
+/// allocated when it is needed, and `tests/it/memory.rs` holds the sum.
 #[derive(Debug)]
 pub struct Session {
-    config: Config,
+    config: Arc<Config>,
     role: Role,
     identity: Option<Identity>,
     /// Newest attach (server) or dial (client).
     generation: u32,
     /// Generation of the attach in use.
     welcomed: u32,
-    capabilities: Vec<String>,
-    tick: Option<TickClock>,
+    capabilities: Box<[String]>,
+    /// Match sessions.
+    tick: Option<Box<TickClock>>,
+    resume_window: Micros,
     life: Life,
     attached: Option<Attached>,
-    dialing: Option<Dialing>,
+    dialing: Option<Box<Dialing>>,
+    /// Server: attaches that become binding when their pipe is confirmed.
+    early: Vec<Early>,
     detached_since: Option<Micros>,
-    outbound: SendLanes,
-    inbound: [ReceiveLane; ORDERED_LANES],
+    lanes: Lanes,
     unacked: Unacked,
-    datagrams: Datagrams,
+    /// From the first datagram on.
+    datagrams: Option<Box<Datagrams>>,
     rtt: Rtt,
     clock: Clock,
     probes: Probes,
-    outputs: VecDeque<Output>,
+    outputs: Outputs,
     stats: Stats,
 }
 
 #[derive(Debug)]
 enum Role {
-    Server(ServerParams),
-    Client(ConnectRequest),
+    Server { clock_id: u64, capabilities: Box<[String]> },
+    Client(Box<ConnectRequest>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,17 +77,21 @@ struct Identity {
 struct End {
     code: Code,
     message: String,
+    /// When the other side may come back, ms; 0 says nothing about it.
+    retry_after_ms: u32,
     /// When the pipe is closed whatever happens.
     until: Micros,
+    /// Of a Close that the peer said: what it has sent per lane.
+    sent: Vec<(Lane, u64)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Life {
     Open,
     /// We said Close and wait for the peer to close the pipe.
-    Closing(End),
-    /// The peer said Close and these messages are still on their way.
-    Ending(End, Vec<(Lane, u64)>),
+    Closing(Box<End>),
+    /// The peer said Close and its last messages are still on their way.
+    Ending(Box<End>),
     Closed,
 }
 
@@ -84,6 +99,7 @@ enum Life {
 #[derive(Clone, Copy, Debug)]
 struct Attached {
     pipe: PipeInfo,
+    since: Micros,
     heard: Micros,
     /// Its silence is told again from this moment on.
     silence_again: Micros,
@@ -92,43 +108,34 @@ struct Attached {
 /// Received messages that the peer does not know to be received.
 #[derive(Clone, Copy, Debug, Default)]
 struct Unacked {
-    messages: u64,
-    bytes: usize,
+    messages: u32,
+    bytes: u32,
     due: Option<Micros>,
 }
 
-/// Our clock probes.
-#[derive(Clone, Debug, Default)]
-struct Probes {
-    unanswered: VecDeque<Micros>,
-    next: Micros,
-    /// Probes left in the burst after an attach.
-    burst: u8,
-}
-
 impl Session {
-    fn new(config: Config, role: Role) -> Self {
-        let clock = Clock::new(config.clock_drift_ppm);
+    fn new(config: Arc<Config>, role: Role) -> Self {
         Self {
+            resume_window: config.resume_window,
             config,
             role,
             identity: None,
             generation: 0,
             welcomed: 0,
-            capabilities: Vec::new(),
+            capabilities: Box::default(),
             tick: None,
             life: Life::Open,
             attached: None,
             dialing: None,
+            early: Vec::new(),
             detached_since: None,
-            outbound: SendLanes::default(),
-            inbound: [ReceiveLane::default(); ORDERED_LANES],
+            lanes: Lanes::default(),
             unacked: Unacked::default(),
-            datagrams: Datagrams::new(),
+            datagrams: None,
             rtt: Rtt::default(),
-            clock,
+            clock: Clock::default(),
             probes: Probes::default(),
-            outputs: VecDeque::new(),
+            outputs: Outputs::default(),
             stats: Stats::default(),
         }
     }
@@ -145,6 +152,9 @@ impl Session {
         } else if self.hear(now, pipe) {
             self.confirm_losses();
             self.take_frame(now, lane, payload);
+        } else if let Some(at) = self.early.iter().position(|early| early.pipe.id == pipe) {
+            // Only a Hello may come in early data.
+            self.leave_early(at, Some(Code::HandshakeInvalid));
         } else {
             self.stats.stale_in += 1;
         }
@@ -157,6 +167,9 @@ impl Session {
         if self.dialing.as_ref().is_some_and(|d| d.pipe.id == pipe) {
             self.dialing = None;
             return self.finish_without_pipe();
+        }
+        if let Some(at) = self.early.iter().position(|early| early.pipe.id == pipe) {
+            return self.leave_early(at, None);
         }
         if self.attached.is_none_or(|a| a.pipe.id != pipe) {
             return;
@@ -173,7 +186,7 @@ impl Session {
                 self.attached = None;
                 self.finish_without_pipe();
             }
-            Life::Ending(end, _) => {
+            Life::Ending(end) => {
                 let end = end.clone();
                 self.attached = None;
                 self.finish(end.code, end.message);
@@ -184,7 +197,7 @@ impl Session {
 
     /// Sends a message on a reliable lane (0 to 8) and says its number; on lane 0 the payload is a `Control` message.
     /// Without a pipe, messages of resumable lanes wait for the next attach; those of lane 1 are dropped.
-    pub fn send(&mut self, _now: Micros, lane: Lane, payload: Bytes) -> Result<u64, SendError> {
+    pub fn send(&mut self, now: Micros, lane: Lane, payload: Bytes) -> Result<u64, SendError> {
         if self.is_closed() {
             return Err(SendError::Closed);
         }
@@ -195,16 +208,15 @@ impl Session {
         }
         match kind {
             LaneKind::Resumed => {
-                let Some(seq) = self.outbound.push(&self.config, lane, payload.clone()) else {
+                let Some(seq) = self.lanes.push(now, &self.config, lane, payload.clone()) else {
                     self.stats.sends_full += 1;
                     return Err(SendError::Full);
                 };
-                self.count_retained();
-                self.write_attached(lane, payload);
+                self.write_lane(lane, payload);
                 Ok(seq)
             }
             LaneKind::Ordered => {
-                if !self.write_attached(lane, payload) {
+                if !self.write_topic(lane, payload) {
                     self.stats.topics_dropped += 1;
                 }
                 Ok(0)
@@ -213,23 +225,46 @@ impl Session {
         }
     }
 
+    /// Counts a message of lane 1 that goes to many sessions, and names the pipe to which the caller writes it, behind
+    /// everything that [`Session::poll_output`] has said. `None`: nothing carries the session, and it is dropped.
+    pub fn broadcast(&mut self, bytes: usize) -> Option<PipeId> {
+        debug_assert!(self.outputs.is_empty(), "outputs are drained first");
+        if self.is_closed() {
+            return None;
+        }
+        let Some(pipe) = self.topics_pipe() else {
+            self.stats.topics_dropped += 1;
+            return None;
+        };
+        self.stats.frames_out += 1;
+        self.stats.frame_bytes_out += bytes as u64;
+        Some(pipe)
+    }
+
     /// Drops what a resumable lane keeps while there is no pipe: the lane starts anew, and the peer hears
     /// [`Event::LaneLost`] with `code` at the next attach. False: attached or dialing, so nothing was done.
     pub fn give_up(&mut self, lane: Lane, code: Code) -> bool {
-        let idle = self.attached.is_none() && self.dialing.is_none() && self.life == Life::Open;
-        if !idle || LaneKind::of(lane) != Some(LaneKind::Resumed) {
+        let idle = self.attached.is_none() && self.dialing.is_none() && self.early.is_empty();
+        if !idle || self.life != Life::Open || LaneKind::of(lane) != Some(LaneKind::Resumed) {
             return false;
         }
-        self.outbound.start_anew(lane, Some(Loss { code, told: None }));
+        self.lanes.start_anew(lane, Some(Loss { code, told: None }));
         self.stats.lanes_lost += 1;
-        self.count_retained();
         self.report_writable();
         true
     }
 
+    /// Leaves a pipe whose reader is too slow: it is closed with `SlowReader`, and the session waits for a resume.
+    pub fn leave_slow_reader(&mut self, now: Micros) {
+        if self.attached.is_some() {
+            self.stats.slow_readers += 1;
+            self.leave_pipe(now, Code::SlowReader);
+        }
+    }
+
     /// The next output; `None` when all are taken.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.outputs.pop()
     }
 
     /// The session's id; `None` on a client before its first Welcome.
@@ -247,9 +282,14 @@ impl Session {
         self.generation
     }
 
-    /// True while a pipe carries the session.
+    /// True while a pipe carries the session, if only an early one.
     pub fn is_attached(&self) -> bool {
-        self.attached.is_some()
+        self.attached.is_some() || self.early.iter().any(Early::is_announced)
+    }
+
+    /// Server: true once the client has shown that it read a Welcome. Until then it does not know its session.
+    pub fn is_heard(&self) -> bool {
+        self.stats.frames_in > 0 || self.stats.attaches > 1 || self.datagram_stats().received > 0
     }
 
     /// Client: true while a Hello waits for its answer.
@@ -269,7 +309,7 @@ impl Session {
 
     /// Ticks of the match, as the Welcome says; `None` on a home session or before the Welcome.
     pub fn tick_clock(&self) -> Option<TickClock> {
-        self.tick
+        self.tick.as_deref().copied()
     }
 
     /// The peer's clock.
@@ -282,7 +322,22 @@ impl Session {
         self.rtt.is_known().then(|| self.rtt.smoothed())
     }
 
-    /// Counters.
+    /// Number of messages that are kept until the peer has confirmed them.
+    pub fn retained_messages(&self) -> usize {
+        self.lanes.messages()
+    }
+
+    /// Their bytes.
+    pub fn retained_bytes(&self) -> usize {
+        self.lanes.bytes()
+    }
+
+    /// How long the oldest of them has waited; 0 without one.
+    pub fn retained_age(&self, now: Micros) -> Micros {
+        self.lanes.oldest().map_or(Micros(0), |sent| now.since(sent))
+    }
+
+    /// Counters; those of datagrams are [`Session::datagram_stats`].
     pub fn stats(&self) -> &Stats {
         &self.stats
     }
@@ -331,27 +386,28 @@ impl Session {
         if self.is_closing() {
             return;
         }
-        if !self.inbound[usize::from(lane)].take() {
+        if !self.lanes.received_mut(lane).take() {
             self.stats.messages_repeated += 1;
             return;
         }
         self.stats.messages_in += 1;
         self.unacked.messages += 1;
-        self.unacked.bytes += payload.len();
+        self.unacked.bytes = self.unacked.bytes.saturating_add(payload.len() as u32);
         let due = now + self.config.ack_after;
         self.unacked.due = Some(self.unacked.due.map_or(due, |first| first.min(due)));
         self.event(Event::Message { lane, payload });
-        let many = self.unacked.messages >= self.config.ack_after_messages;
-        if many || self.unacked.bytes >= self.config.ack_after_bytes {
+        let many = u64::from(self.unacked.messages) >= self.config.ack_after_messages;
+        if many || self.unacked.bytes as usize >= self.config.ack_after_bytes {
             self.send_ack();
         }
         self.end_when_complete();
     }
 
-    fn sample_rtt(&mut self, rtt: Micros) {
-        self.rtt.sample(rtt);
-        self.stats.rtt_us = self.rtt.smoothed().0;
-        self.stats.rtt_var_us = self.rtt.deviation().0;
+    /// What arrived since an attach told it is acknowledged in time.
+    fn ack_later(&mut self, now: Micros) {
+        if self.lanes.used_mut().any(|(_, received)| received.next > received.told) {
+            self.unacked.due = Some(now + self.config.ack_after);
+        }
     }
 
     /// The pipe is gone; the session waits for a resume.
@@ -359,34 +415,31 @@ impl Session {
         self.attached = None;
         self.detached_since = Some(now);
         self.unacked.due = None;
-        self.probes.unanswered.clear();
+        self.probes.forget();
         self.stats.detaches += 1;
-        let fates = self.datagrams.abandon();
-        self.report(fates);
+        self.lose_datagrams();
         self.event(Event::Detached);
+        self.announce_early();
     }
 
-    /// Lane messages kept for the peer leave again, in lane order.
-    fn replay(&mut self, pipe: PipeId) {
+    /// Lane messages kept for the peer leave again, in lane order: all, or those that `resume` does not have.
+    fn replay(&mut self, pipe: PipeId, resume: Option<&ResumeRequest>) {
         for lane in resumable_lanes() {
-            let kept: Vec<Bytes> = self.outbound.lane(lane).kept().cloned().collect();
+            let sent = self.lanes.sent(lane);
+            let known = resume.map_or(0, |resume| resume.position(lane).saturating_sub(sent.base()) as usize);
+            let kept: Vec<Bytes> = sent.kept().skip(known).cloned().collect();
             self.stats.messages_resent += kept.len() as u64;
             kept.into_iter().for_each(|payload| self.write_frame(pipe, lane, payload));
         }
     }
 
     fn report_writable(&mut self) {
-        for lane in self.outbound.take_writable(&self.config) {
+        for lane in self.lanes.take_writable(&self.config) {
             self.event(Event::LaneWritable { lane });
         }
     }
 
-    fn count_retained(&mut self) {
-        self.stats.retained_messages = self.outbound.messages() as u64;
-        self.stats.retained_bytes = self.outbound.bytes() as u64;
-    }
-
-    /// Writes a frame on the attached pipe; false without one.
+    /// Writes a frame on the pipe in use; false without one.
     fn write_attached(&mut self, lane: Lane, payload: Bytes) -> bool {
         let Some(attached) = self.attached else {
             return false;
@@ -395,14 +448,40 @@ impl Session {
         true
     }
 
+    /// Writes a frame on every pipe that carries the session or may do so soon.
+    fn write_lane(&mut self, lane: Lane, payload: Bytes) {
+        for at in 0..self.early.len() {
+            if self.early[at].is_answered() {
+                self.write_frame(self.early[at].pipe.id, lane, payload.clone());
+            }
+        }
+        self.write_attached(lane, payload);
+    }
+
+    /// Writes a frame that is not kept: on the pipe that the owner knows of, since it says what that pipe needs when it
+    /// hears of it. False without one.
+    fn write_topic(&mut self, lane: Lane, payload: Bytes) -> bool {
+        let Some(pipe) = self.topics_pipe() else {
+            return false;
+        };
+        self.write_frame(pipe, lane, payload);
+        true
+    }
+
+    /// The pipe that carries lane 1: the attached one, else an early one whose owner knows of it.
+    fn topics_pipe(&self) -> Option<PipeId> {
+        let early = self.early.iter().find(|early| early.is_announced()).map(|early| early.pipe.id);
+        self.attached.map(|attached| attached.pipe.id).or(early)
+    }
+
     fn write_frame(&mut self, pipe: PipeId, lane: Lane, payload: Bytes) {
         self.stats.frames_out += 1;
         self.stats.frame_bytes_out += payload.len() as u64;
-        self.outputs.push_back(Output::Frame { pipe, lane, payload });
+        self.outputs.push(Output::Frame { pipe, lane, payload });
     }
 
     fn event(&mut self, event: Event) {
-        self.outputs.push_back(Output::Event(event));
+        self.outputs.push(Output::Event(event));
     }
 }
 

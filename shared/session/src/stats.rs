@@ -25,36 +25,37 @@ pub struct Stats {
     pub topics_dropped: u64,
     /// Times `send` answered `Full`.
     pub sends_full: u64,
-    /// Unacknowledged messages kept now.
-    pub retained_messages: u64,
-    /// Their bytes.
-    pub retained_bytes: u64,
+    /// Pipes that were closed because their reader was too slow.
+    pub slow_readers: u64,
     /// Lanes that were lost.
     pub lanes_lost: u64,
     /// Frames and datagrams of a pipe that no longer carries the session.
     pub stale_in: u64,
-    /// Datagrams handed to pipes.
-    pub datagrams_out: u64,
-    /// Their bytes.
-    pub datagram_bytes_out: u64,
-    /// Datagrams that arrived, empty acknowledgements included.
-    pub datagrams_in: u64,
-    /// Their bytes.
-    pub datagram_bytes_in: u64,
-    /// Datagrams that arrived twice, too late, or unreadable, and were dropped.
-    pub datagrams_dropped: u64,
-    /// Sent datagrams that arrived.
-    pub datagrams_acked: u64,
-    /// Sent datagrams that were given up.
-    pub datagrams_lost: u64,
-    /// Datagrams replaced by a newer one before they left (counted as lost too).
-    pub datagrams_replaced: u64,
-    /// Datagrams that were given up and arrived after all.
-    pub datagrams_late: u64,
     /// Clock probes answered by the peer.
     pub pongs_in: u64,
-    /// Smoothed round-trip time, µs; 0 before the first sample.
-    pub rtt_us: u64,
-    /// Its mean deviation, µs.
-    pub rtt_var_us: u64,
+}
+
+/// Counters of one session's datagrams, over all its pipes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DatagramStats {
+    /// Datagrams handed to pipes.
+    pub out: u64,
+    /// Their bytes.
+    pub bytes_out: u64,
+    /// Datagrams that arrived, empty acknowledgements included.
+    pub received: u64,
+    /// Their bytes.
+    pub bytes_in: u64,
+    /// Datagrams that arrived twice, too late, or unreadable, and were dropped.
+    pub dropped: u64,
+    /// Sent datagrams that arrived.
+    pub acked: u64,
+    /// Sent datagrams that were given up.
+    pub lost: u64,
+    /// Datagrams of a latest lane replaced by a newer one before they left (counted as lost too).
+    pub replaced: u64,
+    /// Unordered datagrams dropped because too many waited (counted as lost too).
+    pub overflowed: u64,
+    /// Datagrams that were given up and arrived after all.
+    pub late: u64,
 }

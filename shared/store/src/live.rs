@@ -1,13 +1,13 @@
-//! The live role's database: people and the codes that sign them in.
+//! The live role's database: people, the codes that sign them in, and the tokens that were revoked.
 
-use amphi_shared_wire::{AppId, Micros, UserId};
+use amphi_shared_wire::{AppId, Micros, TokenId, UserId};
 
 use crate::database::Db;
 use crate::migrations::Owner;
 use crate::sql::{Row, args};
 use crate::{Location, OpenError, StoreError};
 
-/// The live role's database: people and the codes that sign them in.
+/// The live role's database: people, the codes that sign them in, and the tokens that were revoked.
 #[derive(Clone)]
 pub struct LiveStore {
     db: Db,
@@ -28,6 +28,27 @@ pub struct StoredUser {
     pub created: Micros,
     /// When the person last signed in.
     pub seen: Micros,
+}
+
+/// Tokens that ended before their time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoredRevocation {
+    /// One token.
+    Token {
+        /// Which.
+        id: TokenId,
+        /// When no such token is valid any more.
+        expires: Micros,
+    },
+    /// What a person got up to a moment.
+    User {
+        /// The person.
+        user: UserId,
+        /// The moment.
+        before: Micros,
+        /// When no such token is valid any more.
+        expires: Micros,
+    },
 }
 
 impl LiveStore {
@@ -123,6 +144,42 @@ impl LiveStore {
         Ok(user)
     }
 
+    /// Remembers a revocation; of two for the same person or token the later moments count.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn revoke(&self, revocation: StoredRevocation) -> Result<(), StoreError> {
+        let (kind, id, before, expires) = match revocation {
+            StoredRevocation::Token { id, expires } => (TOKEN, id.to_string(), Micros(0), expires),
+            StoredRevocation::User { user, before, expires } => (USER, user.to_string(), before, expires),
+        };
+        let sql = "INSERT INTO revocations (kind, id, before_us, expires_us) VALUES ($1, $2, $3, $4) \
+                   ON CONFLICT (kind, id) DO UPDATE SET \
+                   before_us = CASE WHEN excluded.before_us > revocations.before_us \
+                   THEN excluded.before_us ELSE revocations.before_us END, \
+                   expires_us = CASE WHEN excluded.expires_us > revocations.expires_us \
+                   THEN excluded.expires_us ELSE revocations.expires_us END";
+        self.db.execute(sql, args![kind, id, before, expires]).await?;
+        Ok(())
+    }
+
+    /// The revocations that still count at `now`.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn revocations(&self, now: Micros) -> Result<Vec<StoredRevocation>, StoreError> {
+        let sql = "SELECT kind, id, before_us, expires_us FROM revocations WHERE expires_us > $1 ORDER BY kind, id";
+        self.db.rows(sql, args![now]).await?.iter().map(read_revocation).collect()
+    }
+
+    /// Removes revocations that count no more.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn purge_revocations(&self, now: Micros) -> Result<u64, StoreError> {
+        self.db.execute("DELETE FROM revocations WHERE expires_us <= $1", args![now]).await
+    }
+
     /// Removes guests who were not seen since `before`, and codes that expired before it. The number of guests removed.
     ///
     /// # Errors
@@ -136,6 +193,8 @@ impl LiveStore {
     }
 }
 
+const TOKEN: &str = "token";
+const USER: &str = "user";
 const ADD_USER: &str = "INSERT INTO users (user_id, app, name, role, created_us, seen_us) \
                         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
 const ADD_CODE: &str = "INSERT INTO sign_in_codes (code_hash, user_id, created_us, expires_us) VALUES ($1, $2, $3, $4)";
@@ -149,4 +208,13 @@ fn read_user(row: &Row) -> Result<StoredUser, StoreError> {
         created: row.micros("created_us")?,
         seen: row.micros("seen_us")?,
     })
+}
+
+fn read_revocation(row: &Row) -> Result<StoredRevocation, StoreError> {
+    let expires = row.micros("expires_us")?;
+    match row.text("kind")?.as_str() {
+        TOKEN => Ok(StoredRevocation::Token { id: row.parsed("id")?, expires }),
+        USER => Ok(StoredRevocation::User { user: row.parsed("id")?, before: row.micros("before_us")?, expires }),
+        _ => Err(StoreError::Corrupt { column: "kind" }),
+    }
 }

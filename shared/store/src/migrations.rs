@@ -34,7 +34,10 @@ impl Owner {
 
     pub(crate) fn sqlite(self) -> Migrator {
         migrator(match self {
-            Self::Live => &[("people", include_str!("../migrations/sqlite/live/0001_people.sql"))],
+            Self::Live => &[
+                ("people", include_str!("../migrations/sqlite/live/0001_people.sql")),
+                ("revocations", include_str!("../migrations/sqlite/live/0002_revocations.sql")),
+            ],
             Self::Fleet => {
                 &[("hosts and matches", include_str!("../migrations/sqlite/fleet/0001_hosts_and_matches.sql"))]
             }
@@ -46,7 +49,10 @@ impl Owner {
 
     pub(crate) fn postgres(self) -> Migrator {
         migrator(match self {
-            Self::Live => &[("people", include_str!("../migrations/postgres/live/0001_people.sql"))],
+            Self::Live => &[
+                ("people", include_str!("../migrations/postgres/live/0001_people.sql")),
+                ("revocations", include_str!("../migrations/postgres/live/0002_revocations.sql")),
+            ],
             Self::Fleet => {
                 &[("hosts and matches", include_str!("../migrations/postgres/fleet/0001_hosts_and_matches.sql"))]
             }

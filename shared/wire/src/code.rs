@@ -110,6 +110,11 @@ codes! {
     MatchFull = 209, Retry, "Every seat is taken by a person.";
     MatchEnded = 210, Stop, "The match has ended.";
     SignInUsed = 211, Stop, "This sign-in link was already used or never existed.";
+    TokenRevoked = 212, Stop, "The token was revoked; sign in again if you may.";
+    TokenIssuer = 213, Stop, "The issuer of the token is not known here.";
+    TokenAudience = 214, Stop, "The token is meant for another audience.";
+    TokenAlgorithm = 215, Stop, "The token is signed with another algorithm than its key is for.";
+    TokenKeyUnknown = 216, Retry, "The key that signed the token is not known yet; try again after the stated time.";
 
     TopicInvalid = 300, Stop, "A topic name has 1 to 128 bytes: parts of a-z, 0-9, `_` and `-`, joined by `:`.";
     TopicUnknown = 301, Stop, "There is no such topic.";

@@ -135,6 +135,11 @@ impl StreamDecoder {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Bytes that are no whole message yet, or that [`StreamDecoder::poll`] has not handed out.
+    pub fn buffered(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// The next whole message; `None` when more bytes are needed.
     pub fn poll(&mut self) -> Result<Option<Bytes>, FrameError> {
         let Some((length, header)) = decode_varint(&self.buffer)? else {

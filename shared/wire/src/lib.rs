@@ -40,3 +40,5 @@ pub const PROTOCOL_MAX: u32 = 1;
 pub const ALPN_AMPHI: &[u8] = b"amphi/1";
 /// WebSocket subprotocol with binary frames.
 pub const WS_BINARY: &str = "amphi.v1";
+/// WebSocket subprotocol of text messages: topics only, as JSON.
+pub const WS_JSON: &str = "amphi.v1+json";

@@ -18,6 +18,9 @@ pub const DATAGRAM_HEADER_BYTES: usize = 8;
 pub const RESUME_BYTES_MAX: usize = 256 * 1024;
 /// Unacked messages kept for resume, count per lane. Beyond: `send` answers `Full`.
 pub const RESUME_MESSAGES_MAX: usize = 4_096;
+/// Age of the oldest unacked message on a live connection, ms. Beyond: close with `SlowReader`; the session can resume.
+/// A dial on a second path holds acks back for as long as a handshake may take.
+pub const RESUME_AGE_MS_MAX: u64 = 2 * HANDSHAKE_MS_MAX;
 /// How long a session without a connection is kept, ms. Beyond: it ends, a resume is answered with `SessionUnknown`.
 pub const RESUME_WINDOW_MS: u64 = 60_000;
 /// An ack is sent after this many received messages …
@@ -28,6 +31,8 @@ pub const ACK_AFTER_BYTES: usize = 32 * 1024;
 pub const ACK_AFTER_MS: u64 = 200;
 /// Unacked `latest` frames in flight on a transport without datagrams. Beyond: coalesce, the newest waits.
 pub const LATEST_IN_FLIGHT_MAX: usize = 2;
+/// Unacked `unordered` datagrams that wait on a transport without datagrams. Beyond: drop oldest.
+pub const UNORDERED_WAITING_MAX: usize = 8;
 /// Datagrams whose fate is remembered, per session. Beyond: the oldest counts as lost.
 pub const DATAGRAM_SENT_MAX: usize = 256;
 /// Time from accepting a connection to a valid Hello, ms. Beyond: close with `HandshakeTimeout`.
@@ -40,20 +45,56 @@ pub const TOKEN_BYTES_MAX: usize = 4 * 1024;
 pub const HELLO_ENTRIES_MAX: usize = 64;
 /// Connections waiting for or inside their handshake, per listener. Beyond: refuse with `Overloaded`.
 pub const HANDSHAKES_PENDING_MAX: usize = 1_024;
+/// New connections of one address per second, each over QUIC and over TCP …
+pub const CONNECTS_PER_S_MAX: u32 = 32;
+/// … and at once. Beyond: QUIC makes the client prove its address, then refuses; TCP closes. Counted.
+pub const CONNECTS_BURST_MAX: u32 = 256;
+/// Addresses whose new connections are counted, per transport. Beyond: all start anew.
+pub const ADDRESSES_MAX: usize = 4_096;
+/// TLS handshakes on the TCP port of one listener that go on at a time. Beyond: the client waits, for at most
+/// [`HANDSHAKE_MS_MAX`].
+pub const TLS_HANDSHAKES_MAX: usize = 1_024;
 /// Attached connections of one listener. Beyond: refuse with `Overloaded`.
 pub const CONNECTIONS_MAX: usize = 16_384;
 /// Frames between a network task and the owner of its session, each way. Beyond: close with `SlowReader` or `RateLimited`.
 pub const RING_FRAMES_MAX: usize = 1_024;
 /// Bytes queued towards one connection. Beyond: close with `SlowReader`; the session can resume.
 pub const SEND_QUEUE_BYTES_MAX: usize = 1024 * 1024;
+/// Age of the oldest message that waits for a client, ms. Beyond: close with `SlowReader`; the session can resume.
+pub const SEND_QUEUE_AGE_MS_MAX: u64 = 5_000;
 /// Reliable messages of one client per second (token bucket; the burst is the same). Beyond: close with `RateLimited`.
 pub const MESSAGES_PER_S_MAX: u32 = 256;
 /// Datagrams of one client per second (token bucket; the burst is the same). Beyond: dropped and counted.
 pub const DATAGRAMS_PER_S_MAX: u32 = 512;
-/// A connection that is silent this long is dead, ms.
+/// A connection that is silent this long is dead, ms; a session's may be given longer (`silence_ms_max`).
 pub const IDLE_MS_MAX: u64 = 30_000;
-/// Interval of keep-alive pings, ms.
+/// Interval of the pings of a match session, ms.
 pub const PING_EVERY_MS: u64 = 5_000;
+/// Interval of the pings of a home session, ms.
+pub const HOME_PING_EVERY_MS: u64 = 25_000;
+/// Answers to clock probes that are compared. Beyond: drop oldest.
+pub const CLOCK_SAMPLES_MAX: usize = 32;
+/// Largest difference of two nodes' clock speeds, parts per million, the slew of one that is led included.
+pub const CLOCK_DRIFT_PPM: u32 = 200;
+/// How fast a node's clock is led to the reference, parts per million.
+pub const CLOCK_SLEW_PPM: u32 = 100;
+/// Attaches of one session that came in early data and wait for their confirmation. Beyond: the oldest is closed with
+/// `Overloaded`.
+pub const EARLY_ATTACHES_MAX: usize = 2;
+
+/// How long a pipe of a session that pings each `ping_every_ms` may be silent, ms. Beyond: close with `Silent`; the
+/// session can resume.
+pub const fn silence_ms_max(ping_every_ms: u64) -> u64 {
+    let patience_ms = 2 * ping_every_ms + 10_000;
+    if patience_ms > IDLE_MS_MAX { patience_ms } else { IDLE_MS_MAX }
+}
+
+/// Time between two token refreshes of one session, ms. Beyond: refuse with `RateLimited`.
+pub const REFRESH_EVERY_MS_MIN: u64 = 1_000;
+/// A WebSocket from which nothing was heard for this long is pinged, ms.
+pub const WS_PING_MS: u64 = 25_000;
+/// Interval of keep-alive packets on a QUIC connection where nobody says anything, ms.
+pub const QUIC_PING_EVERY_MS: u64 = 20_000;
 
 // Rooms.
 /// Seats of one room. Beyond: refuse with `RequestInvalid`.
@@ -64,6 +105,12 @@ pub const ENTITIES_MAX: usize = 100_000;
 pub const INPUTS_PER_DATAGRAM_MAX: usize = 32;
 /// Ticks that inputs may lie ahead of the room. Beyond: the input is dropped and counted.
 pub const INPUT_LEAD_TICKS_MAX: u32 = 64;
+/// Largest lead of a client's simulation over the server's, ms.
+pub const INPUT_LEAD_MS_MAX: u64 = 500;
+/// Arrival margins that decide on the lead. Beyond: drop oldest.
+pub const INPUT_MARGINS_MAX: usize = 256;
+/// Changes of the lead that are remembered until their effect is reported. Beyond: drop oldest.
+pub const INPUT_LEAD_CHANGES_MAX: usize = 128;
 /// Bytes of one encoded input.
 pub const INPUT_BYTES_MAX: usize = 64;
 /// Commands waiting for one room's next tick. Beyond: refuse with `Overloaded`.
@@ -125,10 +172,23 @@ pub const CHAT_HISTORY: usize = 50;
 pub const NAME_CHARS_MAX: usize = 24;
 /// Bytes of an app id.
 pub const APP_ID_BYTES_MAX: usize = 32;
+/// Events that wait for one client of an event stream, beside [`SEND_QUEUE_BYTES_MAX`]. Beyond: the stream ends, and
+/// the client comes back with the id of its last event.
+pub const EVENTS_WAITING_MAX: usize = 256;
+/// An event stream on which nothing happens gets a comment this often, ms.
+pub const EVENTS_HEARTBEAT_MS: u64 = 15_000;
 /// Body of an HTTP request, bytes. Beyond: status 413.
 pub const HTTP_BODY_BYTES_MAX: usize = 64 * 1024;
 /// Body of an internal request, bytes. Beyond: status 413.
 pub const INTERNAL_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Revoked tokens, and people whose older tokens are revoked, each. Beyond: refuse with `Overloaded`: to forget one
+/// would let it in again.
+pub const REVOCATIONS_MAX: usize = 10_000;
+/// How long a token may live, s; a revocation is remembered for as long. Beyond: refuse with `TokenInvalid`.
+pub const TOKEN_LIFE_S_MAX: u64 = 90 * 24 * 3_600;
+/// Public keys of one issuer, and issuers of one deployment. Beyond: the key set, or the settings, are refused.
+pub const TOKEN_KEYS_MAX: usize = 16;
 
 // Matchmaking and fleet.
 /// Tickets in the pool. Beyond: refuse with `QueueFull`.
@@ -158,6 +218,9 @@ const _: () = {
     assert!(
         INPUTS_PER_DATAGRAM_MAX * INPUT_BYTES_MAX < 4_096 && INPUT_LEAD_TICKS_MAX >= INPUTS_PER_DATAGRAM_MAX as u32
     );
+    assert!(INPUT_LEAD_MS_MAX * 128 <= INPUT_LEAD_TICKS_MAX as u64 * 1_000);
     assert!(BASELINE_TICKS_MAX.is_multiple_of(KEYFRAME_TICKS));
-    assert!(PING_EVERY_MS * 3 < IDLE_MS_MAX);
+    assert!(CLOCK_SLEW_PPM < CLOCK_DRIFT_PPM);
+    assert!(PING_EVERY_MS * 3 < IDLE_MS_MAX && HOME_PING_EVERY_MS < IDLE_MS_MAX);
+    assert!(WS_PING_MS + 3_000 <= IDLE_MS_MAX && QUIC_PING_EVERY_MS < IDLE_MS_MAX);
 };

@@ -17,11 +17,13 @@ pub struct Denied {
 }
 
 impl Denied {
-    pub(crate) const fn new(code: Code, message: &'static str) -> Self {
+    /// A refusal that waiting does not change.
+    pub const fn new(code: Code, message: &'static str) -> Self {
         Self { code, message, retry_after_ms: 0 }
     }
 
-    pub(crate) fn later(code: Code, message: &'static str, wait: Micros) -> Self {
+    /// A refusal that is over after `wait`.
+    pub fn later(code: Code, message: &'static str, wait: Micros) -> Self {
         let retry_after_ms = u32::try_from(wait.0.div_ceil(1_000)).unwrap_or(u32::MAX);
         Self { code, message, retry_after_ms }
     }

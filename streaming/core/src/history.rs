@@ -1,5 +1,6 @@
 //! What a topic remembers: the newest publications, bounded by count and bytes.
 
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -8,10 +9,12 @@ use crate::HistoryLimits;
 
 /// One remembered publication.
 #[derive(Clone, Debug)]
-struct Entry {
-    offset: u64,
+pub(crate) struct Entry {
+    pub(crate) offset: u64,
     keyframe: bool,
-    bytes: Bytes,
+    pub(crate) bytes: Bytes,
+    /// The same as text, once somebody needed it.
+    pub(crate) text: OnceCell<Bytes>,
 }
 
 /// The newest publications of one topic, with consecutive offsets.
@@ -34,7 +37,7 @@ impl History {
             self.bytes = 0;
         }
         self.bytes += bytes.len();
-        self.entries.push_back(Entry { offset, keyframe, bytes });
+        self.entries.push_back(Entry { offset, keyframe, bytes, text: OnceCell::new() });
         let mut dropped = 0;
         while self.entries.len() > self.limits.messages_max || self.bytes > self.limits.bytes_max {
             let Some(oldest) = self.entries.pop_front() else { break };
@@ -45,24 +48,29 @@ impl History {
     }
 
     /// Everything after `offset` up to `newest`, or `None` when some of it is gone.
-    pub(crate) fn after(&self, offset: u64, newest: u64) -> Option<Vec<Bytes>> {
+    pub(crate) fn after(&self, offset: u64, newest: u64) -> Option<Vec<&Entry>> {
         if offset >= newest {
             return (offset == newest).then(Vec::new);
         }
         let first = self.entries.front()?.offset;
         let skip = usize::try_from((offset + 1).checked_sub(first)?).ok()?;
-        Some(self.entries.iter().skip(skip).map(|entry| entry.bytes.clone()).collect())
+        Some(self.entries.iter().skip(skip).collect())
     }
 
     /// What a reader without a position sees: the last `messages`, or everything from the newest keyframe on.
-    pub(crate) fn newcomer(&self, messages: usize) -> Vec<Bytes> {
+    pub(crate) fn newcomer(&self, messages: usize) -> Vec<&Entry> {
         let skip = if self.limits.keyframes {
             // Frames that build on a keyframe which is gone are useless to a newcomer.
             self.entries.iter().position(|entry| entry.keyframe).unwrap_or(self.entries.len())
         } else {
             self.entries.len().saturating_sub(messages)
         };
-        self.entries.iter().skip(skip).take(messages).map(|entry| entry.bytes.clone()).collect()
+        self.entries.iter().skip(skip).take(messages).collect()
+    }
+
+    /// The newest publication that is remembered.
+    pub(crate) fn newest(&self) -> Option<&Entry> {
+        self.entries.back()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -20,7 +20,7 @@ use crate::history::History;
 use crate::pace::{Pace, Paces};
 use crate::payload::{FLAG_KEYFRAME, check, encode};
 use crate::topic::{Keys, TopicState};
-use crate::{Audience, Content, Denied, Person, Publisher, SessionKey, TopicClass};
+use crate::{Audience, Content, Denied, Person, Place, Publisher, SessionKey, TopicClass, text};
 
 /// First byte of a reply on lane 1; a publication starts with 1.
 const REPLY: u8 = 0;
@@ -67,6 +67,22 @@ pub enum HubOutput {
         /// The whole message.
         payload: Bytes,
     },
+    /// To one reader of text.
+    SendText {
+        /// The reader.
+        session: SessionKey,
+        /// Where the publication stands; `None` for a reply.
+        place: Option<Place>,
+        /// One JSON object.
+        text: Bytes,
+    },
+    /// The same text to everyone in [`Hub::text_receivers`] of this place.
+    BroadcastText {
+        /// The publication.
+        place: Place,
+        /// One JSON object.
+        text: Bytes,
+    },
 }
 
 /// What a hub has counted since it was made.
@@ -94,6 +110,8 @@ pub struct HubCounters {
 
 #[derive(Debug, Default)]
 struct SessionState {
+    /// Reads text instead of the messages of lane 1.
+    text: bool,
     subscriptions: BTreeSet<u32>,
     subscribe_due: Micros,
 }
@@ -134,6 +152,27 @@ impl Hub {
         }
     }
 
+    /// Makes a session a reader of text, until it closes. Called before anything else is done for it.
+    pub fn open_text(&mut self, session: SessionKey) {
+        self.sessions.entry(session).or_default().text = true;
+    }
+
+    /// Lets a session read a topic without having asked. It hears nothing of it but the publications, and a `Subscribed`
+    /// with the id 0 when what it missed `since` then is gone.
+    ///
+    /// # Errors
+    /// As a `Subscribe` would be refused.
+    pub fn read(&mut self, now: Micros, session: SessionKey, person: &Person, ask: Subscribe) -> Result<Place, Denied> {
+        let joined = self.join(now, session, person, ask);
+        let (reply, replay) = joined.inspect_err(|denied| self.count(*denied))?;
+        let place = Place { alias: reply.alias, epoch: reply.epoch, offset: reply.offset };
+        if !reply.recovered {
+            self.reply((session, 0), topic_reply::Kind::Subscribed(reply));
+        }
+        self.outputs.extend(replay);
+        Ok(place)
+    }
+
     /// Does what a session asks for, and answers it.
     pub fn handle_request(&mut self, now: Micros, session: SessionKey, person: &Person, request: TopicRequest) {
         let id = request.id;
@@ -144,9 +183,25 @@ impl Hub {
             None => Err(Denied::new(Code::MessageInvalid, "the request asks for nothing")),
         };
         if let Err(denied) = done {
-            self.count(denied);
-            self.reply((session, id), topic_reply::Kind::Failed(denied.to_failed()));
+            self.refuse(session, id, denied);
         }
+    }
+
+    /// Subscribes what a session read before it lost its connection. Answers come as if it had asked, with the id 0; a
+    /// topic that it may not read any more is `Unsubscribed`.
+    pub fn restore(&mut self, now: Micros, session: SessionKey, person: &Person, ask: Subscribe) {
+        let topic = ask.topic.clone();
+        if let Err(denied) = self.subscribe(now, (session, 0), person, ask) {
+            self.count(denied);
+            let code = denied.code.number();
+            self.reply((session, 0), topic_reply::Kind::Unsubscribed(Unsubscribed { topic, alias: 0, code }));
+        }
+    }
+
+    /// Answers a request that the owner of the sessions does not let through.
+    pub fn refuse(&mut self, session: SessionKey, id: u32, denied: Denied) {
+        self.count(denied);
+        self.reply((session, id), topic_reply::Kind::Failed(denied.to_failed()));
     }
 
     /// Publishes for a service: the offset of the publication.
@@ -205,6 +260,12 @@ impl Hub {
         readers.into_iter().flatten().filter(move |(_, given)| **given < offset).map(|(session, _)| *session)
     }
 
+    /// Who gets the publication as text.
+    pub fn text_receivers(&self, place: Place) -> impl Iterator<Item = SessionKey> + '_ {
+        let readers = self.topics.get(&place.alias).map(|topic| &topic.text_readers);
+        readers.into_iter().flatten().filter(move |(_, given)| **given < place.offset).map(|(session, _)| *session)
+    }
+
     /// Number of topics.
     pub fn topics(&self) -> usize {
         self.topics.len()
@@ -221,12 +282,26 @@ impl Hub {
     }
 
     fn subscribe(&mut self, now: Micros, to: ReplyTo, person: &Person, ask: Subscribe) -> Result<(), Denied> {
+        let (reply, replay) = self.join(now, to.0, person, ask)?;
+        self.reply(to, topic_reply::Kind::Subscribed(reply));
+        self.outputs.extend(replay);
+        Ok(())
+    }
+
+    /// Adds a reader: what it is told, and what it gets at once.
+    fn join(
+        &mut self,
+        now: Micros,
+        session: SessionKey,
+        person: &Person,
+        ask: Subscribe,
+    ) -> Result<(Subscribed, Vec<HubOutput>), Denied> {
         let (name, class) = self.classify(&ask.topic)?;
         if person.role < self.config.classes[class].subscribe {
             return Err(Denied::new(Code::SubscribeForbidden, "the topic needs a higher role"));
         }
         let existing = self.names.get(&(person.app.clone(), name.clone())).copied();
-        let state = self.sessions.entry(to.0).or_default();
+        let state = self.sessions.entry(session).or_default();
         if existing.is_some_and(|alias| state.subscriptions.contains(&alias)) {
             return Err(Denied::new(Code::AlreadySubscribed, "the session already reads this topic"));
         }
@@ -237,15 +312,23 @@ impl Hub {
             .take(now, &mut state.subscribe_due)
             .map_err(|wait| Denied::later(Code::RateLimited, "too many subscriptions in a short time", wait))?;
         let alias = self.open(now, &person.app, &name, class)?;
-        self.sessions.entry(to.0).or_default().subscriptions.insert(alias);
-        self.add_reader(now, to, alias, ask);
-        Ok(())
+        let state = self.sessions.entry(session).or_default();
+        state.subscriptions.insert(alias);
+        let text = state.text;
+        Ok(self.add_reader(now, (session, text), alias, ask))
     }
 
-    fn add_reader(&mut self, now: Micros, to: ReplyTo, alias: u32, ask: Subscribe) {
+    fn add_reader(
+        &mut self,
+        now: Micros,
+        (session, text): (SessionKey, bool),
+        alias: u32,
+        ask: Subscribe,
+    ) -> (Subscribed, Vec<HubOutput>) {
         let topic = self.topics.get_mut(&alias).expect("an open topic exists");
         let class = &self.config.classes[topic.class];
-        topic.readers.insert(to.0, topic.newest);
+        let readers = if text { &mut topic.text_readers } else { &mut topic.readers };
+        readers.insert(session, topic.newest);
         topic.used_at = now;
         let replay = topic.replay(ask.since, class);
         if ask.since.is_some() {
@@ -265,9 +348,14 @@ impl Hub {
         {
             self.audiences.joined(now, (topic.app.clone(), stats));
         }
-        self.reply(to, topic_reply::Kind::Subscribed(reply));
-        let session = to.0;
-        self.outputs.extend(replay.publications.into_iter().map(|payload| HubOutput::Send { session, payload }));
+        let publications = replay.publications.into_iter().map(|entry| {
+            if text {
+                let place = Some(topic.place(alias, entry.offset));
+                return HubOutput::SendText { session, place, text: topic.text(entry) };
+            }
+            HubOutput::Send { session, payload: entry.bytes.clone() }
+        });
+        (reply, publications.collect())
     }
 
     fn unsubscribe(&mut self, now: Micros, to: ReplyTo, person: &Person, ask: &Unsubscribe) -> Result<(), Denied> {
@@ -356,6 +444,16 @@ impl Hub {
         if !topic.readers.is_empty() {
             self.outputs.push_back(HubOutput::Broadcast { alias, offset, payload: bytes });
         }
+        if !topic.text_readers.is_empty() {
+            let place = topic.place(alias, offset);
+            // A publication that history had no room for is made for these readers alone.
+            let kept = topic.history.newest().filter(|entry| entry.offset == offset);
+            let text = kept.map_or_else(
+                || text::publication(&topic.name, (topic.epoch, offset), payload),
+                |entry| topic.text(entry),
+            );
+            self.outputs.push_back(HubOutput::BroadcastText { place, text });
+        }
         Ok(offset)
     }
 
@@ -387,6 +485,7 @@ impl Hub {
             newest: 0,
             history: History::new(rules.history),
             readers: BTreeMap::new(),
+            text_readers: BTreeMap::new(),
             keys: Keys::default(),
             used_at: now,
             sweep_at: None,
@@ -404,6 +503,7 @@ impl Hub {
     fn remove_reader(&mut self, now: Micros, session: SessionKey, alias: u32) {
         let Some(topic) = self.topics.get_mut(&alias) else { return };
         topic.readers.remove(&session);
+        topic.text_readers.remove(&session);
         topic.used_at = now;
         if self.config.classes[topic.class].audience == Audience::Counted
             && let Some(stats) = stats_topic(&topic.name)
@@ -426,7 +526,7 @@ impl Hub {
     fn sweep(&mut self, now: Micros, alias: u32) {
         let Some(topic) = self.topics.get_mut(&alias) else { return };
         topic.sweep_at = None;
-        if !topic.readers.is_empty() {
+        if topic.has_readers() {
             return;
         }
         if topic.expires_at(&self.config.classes[topic.class]) > now {
@@ -442,8 +542,13 @@ impl Hub {
     }
 
     fn reply(&mut self, (session, id): ReplyTo, kind: topic_reply::Kind) {
-        let payload = encode_reply(&TopicReply { id, kind: Some(kind) });
-        self.outputs.push_back(HubOutput::Send { session, payload });
+        let reply = TopicReply { id, kind: Some(kind) };
+        let is_text = self.sessions.get(&session).is_some_and(|state| state.text);
+        self.outputs.push_back(if is_text {
+            HubOutput::SendText { session, place: None, text: text::reply(&reply) }
+        } else {
+            HubOutput::Send { session, payload: encode_reply(&reply) }
+        });
     }
 
     fn count(&mut self, denied: Denied) {

@@ -14,6 +14,7 @@ mod hub;
 mod pace;
 mod payload;
 mod person;
+mod text;
 mod topic;
 
 pub use class::{Audience, Content, HistoryLimits, Pattern, Publisher, TopicClass};
@@ -21,3 +22,4 @@ pub use denied::Denied;
 pub use hub::{Hub, HubConfig, HubCounters, HubOutput};
 pub use payload::FLAG_KEYFRAME;
 pub use person::{Person, Role, SessionKey};
+pub use text::{Place, parse_request};

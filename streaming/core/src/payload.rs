@@ -1,9 +1,9 @@
 //! What a publication may carry.
 
 use amphi_shared_wire::Code;
-use amphi_shared_wire::encode_varint;
 use amphi_shared_wire::limits::{FRAME_BYTES_MAX, JSON_DEPTH_MAX};
 use amphi_shared_wire::proto::{Payload, payload::Kind};
+use amphi_shared_wire::{decode_varint, encode_varint};
 use bytes::Bytes;
 use prost::Message;
 use serde::de::IgnoredAny;
@@ -46,6 +46,15 @@ pub(crate) fn encode(alias: u32, offset: u64, flags: u8, payload: &Payload) -> R
         return Err(Denied::new(Code::MessageTooLarge, "the publication does not fit into one frame"));
     }
     Ok(out.into())
+}
+
+/// The payload of bytes that [`encode`] made.
+pub(crate) fn decode(bytes: &[u8]) -> Payload {
+    let after = |bytes: &[u8]| decode_varint(bytes).ok().flatten().map_or(0, |(_, length)| length);
+    let alias = after(&bytes[1..]);
+    let offset = after(&bytes[1 + alias..]);
+    // Own bytes; what cannot be read of them has no payload.
+    Payload::decode(&bytes[2 + alias + offset..]).unwrap_or_default()
 }
 
 fn check_json(text: &str) -> Result<(), Denied> {

@@ -7,8 +7,9 @@ use amphi_shared_wire::proto::Position;
 use amphi_shared_wire::{AppId, Micros, Topic, UserId};
 use bytes::Bytes;
 
-use crate::history::History;
-use crate::{SessionKey, TopicClass};
+use crate::history::{Entry, History};
+use crate::payload::decode;
+use crate::{Place, SessionKey, TopicClass, text};
 
 /// One topic: its position, its history and its readers.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct TopicState {
     pub(crate) history: History,
     /// Each reader with the newest offset it was given when it subscribed.
     pub(crate) readers: BTreeMap<SessionKey, u64>,
+    /// The same for readers of text.
+    pub(crate) text_readers: BTreeMap<SessionKey, u64>,
     pub(crate) keys: Keys,
     pub(crate) used_at: Micros,
     /// When the hub looks whether it may go.
@@ -31,13 +34,13 @@ pub(crate) struct TopicState {
 }
 
 /// What a reader gets at once.
-pub(crate) struct Replay {
+pub(crate) struct Replay<'a> {
     pub(crate) recovered: bool,
-    pub(crate) publications: Vec<Bytes>,
+    pub(crate) publications: Vec<&'a Entry>,
 }
 
 impl TopicState {
-    pub(crate) fn replay(&self, since: Option<Position>, class: &TopicClass) -> Replay {
+    pub(crate) fn replay(&self, since: Option<Position>, class: &TopicClass) -> Replay<'_> {
         let newcomer = || self.history.newcomer(class.newcomer_messages);
         let Some(since) = since else {
             return Replay { recovered: true, publications: newcomer() };
@@ -47,6 +50,20 @@ impl TopicState {
             Some(publications) => Replay { recovered: true, publications },
             None => Replay { recovered: false, publications: newcomer() },
         }
+    }
+
+    /// A publication as text; made once.
+    pub(crate) fn text(&self, entry: &Entry) -> Bytes {
+        let make = || text::publication(&self.name, (self.epoch, entry.offset), &decode(&entry.bytes));
+        entry.text.get_or_init(make).clone()
+    }
+
+    pub(crate) fn place(&self, alias: u32, offset: u64) -> Place {
+        Place { alias, epoch: self.epoch, offset }
+    }
+
+    pub(crate) fn has_readers(&self) -> bool {
+        !self.readers.is_empty() || !self.text_readers.is_empty()
     }
 
     /// When a topic without readers may go. One that holds nothing goes sooner.

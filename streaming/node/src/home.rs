@@ -1,10 +1,12 @@
 //! Home sessions of one shard: engine, person and connection of each, found by key, id and pipe.
 
 use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
 
+use amphi_shared_auth::UserToken;
 use amphi_shared_edge::session::PipeHandle;
 use amphi_shared_session::{PipeId, Session};
-use amphi_shared_wire::{Micros, SessionId};
+use amphi_shared_wire::{Micros, SessionId, TokenId};
 use amphi_streaming_core::{Person, SessionKey};
 
 /// One home session.
@@ -12,10 +14,28 @@ pub(crate) struct Home {
     pub(crate) id: SessionId,
     pub(crate) person: Person,
     pub(crate) engine: Session,
-    /// The newest token's end: the session closes then.
-    pub(crate) expires: Micros,
+    /// The newest token: the session ends with it.
+    pub(crate) token: HomeToken,
+    /// When it may be prolonged again.
+    pub(crate) refresh_at: Micros,
+    /// Where its newest connection comes from.
+    pub(crate) address: IpAddr,
     /// When the shard has planned to look at it.
     planned: Option<Micros>,
+}
+
+/// What remains of a verified token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HomeToken {
+    pub(crate) id: TokenId,
+    pub(crate) issued: Micros,
+    pub(crate) expires: Micros,
+}
+
+impl HomeToken {
+    pub(crate) fn of(token: &UserToken) -> Self {
+        Self { id: token.id, issued: token.issued, expires: token.expires }
+    }
 }
 
 /// A connection and the session it carries.
@@ -51,7 +71,12 @@ impl Homes {
         self.pipes.len()
     }
 
-    pub(crate) fn insert(&mut self, person: Person, engine: Session, (id, expires): (SessionId, Micros)) -> SessionKey {
+    pub(crate) fn insert(
+        &mut self,
+        id: SessionId,
+        (person, engine): (Person, Session),
+        (token, address): (HomeToken, IpAddr),
+    ) -> SessionKey {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             u32::try_from(self.slots.len() - 1).expect("the number of sessions is bounded far below 2³²")
@@ -59,7 +84,7 @@ impl Homes {
         let slot = &mut self.slots[index as usize];
         slot.generation = slot.generation.wrapping_add(1);
         let key = SessionKey(u64::from(slot.generation) << 32 | u64::from(index));
-        slot.home = Some(Home { id, person, engine, expires, planned: None });
+        slot.home = Some(Home { id, person, engine, token, refresh_at: Micros(0), address, planned: None });
         self.keys.insert(id, key);
         key
     }
@@ -111,7 +136,7 @@ impl Homes {
     /// Plans to look at a session when its engine wants it or its token ends. An earlier plan stays.
     pub(crate) fn plan(&mut self, key: SessionKey) {
         let Some(home) = self.slots.get_mut(key.0 as u32 as usize).and_then(|slot| slot.home.as_mut()) else { return };
-        let wanted = home.engine.poll_timeout().map_or(home.expires, |(at, _)| at.min(home.expires));
+        let wanted = home.engine.poll_timeout().map_or(home.token.expires, |(at, _)| at.min(home.token.expires));
         if home.planned.is_some_and(|planned| planned <= wanted) {
             return;
         }

@@ -1,14 +1,18 @@
 //! The live role's routes.
 
-use amphi_shared_auth::Scope;
+use amphi_shared_auth::{Revoked, Scope};
 use amphi_shared_edge::http::{Access, Problem, Request, Response, Routes};
 use amphi_shared_wire::Code;
-use amphi_shared_wire::proto::{AddUser, AddUserReply, PublishBatch, PublishBatchReply};
+use amphi_shared_wire::limits::SUBSCRIPTIONS_MAX;
+use amphi_shared_wire::proto::{
+    AddUser, AddUserReply, MintToken, MintTokenReply, PublishBatch, PublishBatchReply, RevokeToken, RevokeTokenReply,
+};
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::people::People;
-use crate::shard::Command;
+use crate::shard::{Command, EventsWish};
+use crate::tokens::{TokenDesk, TokenWish};
 
 #[derive(Deserialize)]
 struct Guest {
@@ -21,15 +25,21 @@ struct SignIn {
 }
 
 /// Every route of the live role.
-pub(crate) fn routes(people: &People, shard: &mpsc::Sender<Command>) -> Routes {
+pub(crate) fn routes((people, tokens): (&People, &TokenDesk), shard: &mpsc::Sender<Command>) -> Routes {
     let (guests, sign_ins, keys, users) = (people.clone(), people.clone(), people.clone(), people.clone());
-    let shard = shard.clone();
+    let (minting, revoking) = (tokens.clone(), (tokens.clone(), shard.clone()));
+    let (readers, shard) = (shard.clone(), shard.clone());
     Routes::new()
         .post("/api/v1/auth/guest", Access::Public, move |request| guest(guests.clone(), request))
         .post("/api/v1/auth/signin", Access::Public, move |request| sign_in(sign_ins.clone(), request))
         .get("/.well-known/jwks.json", Access::Public, move |_| jwks(keys.clone()))
+        .get("/api/v1/topics/events", Access::Public, move |request| events(readers.clone(), request))
         .post("/internal/v1/topics/publish", Access::Service(Scope::LivePublish), move |request| {
             publish(shard.clone(), request)
+        })
+        .post("/internal/v1/tokens", Access::Service(Scope::LiveTokens), move |request| mint(minting.clone(), request))
+        .post("/internal/v1/tokens/revoke", Access::Service(Scope::LiveTokens), move |request| {
+            revoke(revoking.clone(), request)
         })
         .post("/internal/v1/users", Access::Service(Scope::LiveUsers), move |request| add_user(users.clone(), request))
 }
@@ -49,6 +59,26 @@ async fn jwks(people: People) -> Result<Response, Problem> {
     Ok(Response::bytes("application/json", people.jwks()).with_header("cache-control", "public, max-age=300"))
 }
 
+/// Server-sent events of topics: for guests, or with a token in the header or the address, as pages cannot set headers.
+async fn events(shard: mpsc::Sender<Command>, request: Request) -> Result<Response, Problem> {
+    let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+    let app = request.query("app").unwrap_or_default();
+    let wish = EventsWish {
+        token: bearer.or(request.query("token")).map(str::to_owned),
+        app: app.parse().map_err(|error| Problem::new(Code::RequestInvalid, format!("app: {error}")))?,
+        topics: request.queries("topic").take(SUBSCRIPTIONS_MAX + 1).map(str::to_owned).collect(),
+        since: request.header("last-event-id").or(request.query("since")).map(str::to_owned),
+        address: request.peer.ip(),
+    };
+    let ((events, response), (reply, began)) = (Response::events(), oneshot::channel());
+    shard.try_send(Command::Events { wish, events, reply }).map_err(|error| match error {
+        mpsc::error::TrySendError::Full(_) => Problem::from(Code::Overloaded).retry_after(1_000),
+        mpsc::error::TrySendError::Closed(_) => Problem::from(Code::Draining),
+    })?;
+    began.await.map_err(|_| Problem::from(Code::Draining))??;
+    Ok(response)
+}
+
 async fn publish(shard: mpsc::Sender<Command>, request: Request) -> Result<Response, Problem> {
     let PublishBatch { publications } = request.proto()?;
     let (reply, offsets) = oneshot::channel();
@@ -64,4 +94,28 @@ async fn add_user(people: People, request: Request) -> Result<Response, Problem>
     let AddUser { name, role } = request.proto()?;
     let (user, code) = people.add(&name, &role).await?;
     Ok(Response::proto(&AddUserReply { user_id: user.to_string(), code: code.as_str().to_owned() }))
+}
+
+#[expect(clippy::unused_async, reason = "a handler is async")]
+async fn mint(tokens: TokenDesk, request: Request) -> Result<Response, Problem> {
+    let MintToken { user, name, subscribe, ttl_s } = request.proto()?;
+    let minted = tokens.mint(&TokenWish { user, name, subscribe, ttl_s })?;
+    Ok(Response::proto(&MintTokenReply {
+        token: minted.text,
+        token_id: minted.token.id.to_string(),
+        user_id: minted.token.user.to_string(),
+        expires_us: minted.token.expires.0,
+    }))
+}
+
+async fn revoke((tokens, shard): (TokenDesk, mpsc::Sender<Command>), request: Request) -> Result<Response, Problem> {
+    let RevokeToken { what } = request.proto()?;
+    let revoked = tokens.revoke(&what).await?;
+    // New connections are refused from here on; those that stand are the shard's.
+    shard.send(Command::Revoke(revoked)).await.map_err(|_| Problem::from(Code::Draining))?;
+    let revoked = match revoked {
+        Revoked::Token(id) => id.to_string(),
+        Revoked::User { user, .. } => user.to_string(),
+    };
+    Ok(Response::proto(&RevokeTokenReply { revoked }))
 }

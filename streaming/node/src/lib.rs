@@ -10,14 +10,15 @@ mod config;
 mod home;
 mod http;
 mod metrics;
-mod name;
 mod overview;
 mod people;
 mod role;
 mod shard;
+mod stock;
+mod tokens;
 
-pub use config::LiveConfig;
-pub use name::DisplayName;
+pub use config::{LiveConfig, Rate};
 pub use overview::LiveOverview;
 pub use people::add_account;
 pub use role::{LiveError, LiveRole};
+pub use tokens::{Minted, TokenDesk, TokenWish};

@@ -14,10 +14,16 @@ pub(crate) struct ShardCounters {
     pub(crate) slow_readers: u64,
     /// Sessions that began.
     pub(crate) sessions_started: u64,
+    /// Readers of text that began.
+    pub(crate) stock_started: u64,
     /// Sessions that went on over a new connection.
     pub(crate) sessions_resumed: u64,
     /// Connections that were refused a session.
     pub(crate) refused: u64,
+    /// Of these: because an address or a person came too often.
+    pub(crate) rate_limited: u64,
+    /// Sessions closed because their token was revoked.
+    pub(crate) revoked: u64,
     /// Sessions closed for bytes that make no sense on a home session.
     pub(crate) invalid: u64,
 }
@@ -39,7 +45,10 @@ pub(crate) fn export(overview: &LiveOverview, hub: HubCounters, shard: ShardCoun
     counter!("live_deliveries_total").absolute(shard.deliveries);
     counter!("live_slow_readers_total").absolute(shard.slow_readers);
     counter!("live_sessions_started_total").absolute(shard.sessions_started);
+    counter!("live_text_readers_started_total").absolute(shard.stock_started);
     counter!("live_sessions_resumed_total").absolute(shard.sessions_resumed);
     counter!("live_sessions_refused_total").absolute(shard.refused);
+    counter!("live_sessions_rate_limited_total").absolute(shard.rate_limited);
+    counter!("live_sessions_revoked_total").absolute(shard.revoked);
     counter!("live_sessions_invalid_total").absolute(shard.invalid);
 }

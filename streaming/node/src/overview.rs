@@ -7,7 +7,7 @@ use serde::Serialize;
 pub struct LiveOverview {
     /// Home sessions, those that wait for a resume included.
     pub sessions: u64,
-    /// Home sessions with a connection.
+    /// Connections: home sessions with one, and readers of text.
     pub attached: u64,
     /// Topics.
     pub topics: u64,

@@ -1,21 +1,17 @@
 //! People: guests, sign-in codes and the tokens they lead to.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use amphi_shared_auth::{Keyring, OneTimeCode, Role, UserToken, random_bytes};
+use amphi_shared_auth::{DisplayName, Keyring, OneTimeCode, Role, UserToken, random_bytes};
 use amphi_shared_edge::clock::Clock;
 use amphi_shared_edge::http::Problem;
-use amphi_shared_session::RateLimit;
+use amphi_shared_session::RateTable;
 use amphi_shared_store::{LiveStore, StoredUser};
-use amphi_shared_wire::{Code, Micros, Rng, Seed, UserId};
+use amphi_shared_wire::{Code, Rng, Seed, TokenId, UserId};
 use serde::Serialize;
 
-use crate::{DisplayName, LiveConfig};
-
-/// Addresses whose sign-ins are counted. Beyond: those that rest are forgotten, else refuse with `Overloaded`.
-const ADDRESSES_MAX: usize = 65_536;
+use crate::LiveConfig;
 
 /// Guests, sign-in codes and the tokens they lead to. Cheap to clone.
 #[derive(Clone)]
@@ -29,7 +25,7 @@ struct Shared {
     keyring: Keyring,
     clock: Clock,
     ids: Mutex<Rng>,
-    sign_ins: Mutex<HashMap<IpAddr, (RateLimit, Micros)>>,
+    sign_ins: Mutex<RateTable<IpAddr>>,
 }
 
 /// What a person gets for signing in.
@@ -64,7 +60,8 @@ pub async fn add_account(
 impl People {
     pub(crate) fn new(config: LiveConfig, store: LiveStore, (keyring, clock): (Keyring, Clock)) -> Self {
         let ids = Mutex::new(Seed(u64::from_le_bytes(random_bytes())).split("users").rng());
-        Self { shared: Arc::new(Shared { config, store, keyring, clock, ids, sign_ins: Mutex::default() }) }
+        let sign_ins = Mutex::new(config.sign_ins.table());
+        Self { shared: Arc::new(Shared { config, store, keyring, clock, ids, sign_ins }) }
     }
 
     pub(crate) fn jwks(&self) -> String {
@@ -127,7 +124,7 @@ impl People {
 
     fn fresh(&self, name: DisplayName, role: Role) -> StoredUser {
         let now = self.shared.clock.now();
-        let user = UserId::generate(now, &mut self.shared.ids.lock().unwrap_or_else(PoisonError::into_inner));
+        let user = UserId::generate(now, &mut self.ids());
         let app = self.shared.config.app.clone();
         StoredUser { user, app, name: name.into_string(), role: role.as_str().to_owned(), created: now, seen: now }
     }
@@ -136,7 +133,16 @@ impl People {
         let role: Role = user.role.parse().map_err(Problem::internal)?;
         let now = self.shared.clock.now();
         let expires = now + self.shared.config.token_ttl;
-        let token = UserToken { user: user.user, app: user.app, name: user.name.clone(), role, expires };
+        let token = UserToken {
+            id: TokenId::generate(now, &mut self.ids()),
+            user: user.user,
+            app: user.app,
+            name: user.name.clone(),
+            role,
+            subscribe: Vec::new(),
+            issued: now,
+            expires,
+        };
         Ok(SignedIn {
             token: self.shared.keyring.mint_user(now, &token),
             user: PublicUser { id: user.user.to_string(), name: user.name, role },
@@ -146,22 +152,14 @@ impl People {
 
     fn check_rate(&self, peer: IpAddr) -> Result<(), Problem> {
         let now = self.shared.clock.now();
-        let LiveConfig { sign_ins_per_s, sign_ins_burst, .. } = self.shared.config;
-        // A balance that was not touched for this long is full again.
-        let rest = Micros(1_000_000 * u64::from(sign_ins_burst) / u64::from(sign_ins_per_s.max(1)));
         let mut sign_ins = self.shared.sign_ins.lock().unwrap_or_else(PoisonError::into_inner);
-        if sign_ins.len() >= ADDRESSES_MAX && !sign_ins.contains_key(&peer) {
-            sign_ins.retain(|_, (_, used)| now.since(*used) < rest);
-            if sign_ins.len() >= ADDRESSES_MAX {
-                return Err(Problem::from(Code::Overloaded).retry_after(10_000));
-            }
-        }
-        let (limit, used) =
-            sign_ins.entry(peer).or_insert_with(|| (RateLimit::new(sign_ins_per_s, sign_ins_burst), now));
-        *used = now;
-        limit.check(now).map_err(|wait| {
+        sign_ins.check(now, peer).map_err(|wait| {
             let ms = u32::try_from(wait.0.div_ceil(1_000)).unwrap_or(u32::MAX);
             Problem::from(Code::RateLimited).retry_after(ms)
         })
+    }
+
+    fn ids(&self) -> MutexGuard<'_, Rng> {
+        self.shared.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,13 +9,14 @@ use amphi_shared_edge::clock::Clock;
 use amphi_shared_edge::http::Routes;
 use amphi_shared_edge::session::{Incoming, Refusal};
 use amphi_shared_edge::shutdown::Shutdown;
-use amphi_shared_store::LiveStore;
+use amphi_shared_store::{LiveStore, StoreError};
 use amphi_shared_wire::Code;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 
 use crate::people::People;
 use crate::shard::{Command, Shard, ShardConfig, Sources};
+use crate::tokens::TokenDesk;
 use crate::{LiveConfig, LiveOverview, http};
 
 /// Events of all connections that wait for the shard. Beyond: network tasks wait, and their clients with them.
@@ -34,6 +35,9 @@ pub enum LiveError {
     /// The shard's thread or its runtime could not be made.
     #[error("the live role has no thread: {0}")]
     Thread(#[from] io::Error),
+    /// What was revoked could not be read.
+    #[error("the revoked tokens could not be read: {0}")]
+    Revocations(#[from] StoreError),
     /// The first operator could not be stored.
     #[error("the first operator could not be added: {0}")]
     Operator(String),
@@ -42,6 +46,7 @@ pub enum LiveError {
 /// The live role. Dropping it drops its routes' way to the shard; the shard itself ends with the shutdown it was given.
 pub struct LiveRole {
     people: People,
+    tokens: TokenDesk,
     commands: mpsc::Sender<Command>,
     incoming: mpsc::Sender<Incoming>,
     overview: watch::Receiver<LiveOverview>,
@@ -62,15 +67,15 @@ impl LiveRole {
         shutdown: Shutdown,
     ) -> Result<Self, LiveError> {
         let verifier = keyring.verifier();
+        let tokens = TokenDesk::new(config.app.clone(), store.clone(), (keyring.clone(), clock));
+        tokens.load().await?;
         let people = People::new(config.clone(), store, (keyring, clock));
         let operator_code = people.first_operator().await.map_err(|problem| LiveError::Operator(problem.message))?;
         let (overview_out, overview) = watch::channel(LiveOverview::default());
         let (commands, command_queue) = mpsc::channel(COMMANDS_MAX);
         let (incoming, incoming_queue) = mpsc::channel(INCOMING_MAX);
         let shard = Shard::new(ShardConfig {
-            hub: config.hub,
-            sessions_max: config.sessions_max,
-            drain: config.drain,
+            live: config,
             verifier,
             clock,
             overview: overview_out,
@@ -83,13 +88,13 @@ impl LiveRole {
             runtime.block_on(shard.run(sources));
             ending.send_replace(true);
         })?;
-        tokio::spawn(keep_house(people.clone(), shutdown));
-        Ok(Self { people, commands, incoming, overview, ended, operator_code })
+        tokio::spawn(keep_house((people.clone(), tokens.clone()), shutdown));
+        Ok(Self { people, tokens, commands, incoming, overview, ended, operator_code })
     }
 
     /// `auth/guest`, `auth/signin`, the JWKS and the internal routes.
     pub fn routes(&self) -> Routes {
-        http::routes(&self.people, &self.commands)
+        http::routes((&self.people, &self.tokens), &self.commands)
     }
 
     /// Takes a connection that wants a home session.
@@ -119,10 +124,11 @@ impl LiveRole {
     }
 }
 
-/// Forgets guests from time to time.
-async fn keep_house(people: People, shutdown: Shutdown) {
+/// Forgets guests and revocations from time to time.
+async fn keep_house((people, tokens): (People, TokenDesk), shutdown: Shutdown) {
     loop {
         people.purge().await;
+        tokens.purge().await;
         tokio::select! {
             () = tokio::time::sleep(PURGE_EVERY) => {}
             () = shutdown.wait() => return,

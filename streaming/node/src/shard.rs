@@ -1,23 +1,36 @@
 //! The shard: one thread that owns the hub and every home session.
 
+mod stock;
+
 use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use amphi_shared_auth::{Verifier, random_bytes};
+use amphi_shared_auth::{Revoked, UserToken, Verifier, random_bytes};
 use amphi_shared_edge::clock::Clock;
-use amphi_shared_edge::session::{Incoming, PipeEvent, PipeEventKind};
+use amphi_shared_edge::http::Events;
+use amphi_shared_edge::session::{Broadcast, Incoming, PipeEvent, PipeEventKind, Transport};
 use amphi_shared_edge::shutdown::Shutdown;
-use amphi_shared_session::{Event, Output, PipeId, PipeInfo, Refusal, SendError, ServerParams, Session};
-use amphi_shared_wire::proto::{ServicePublication, TopicRequest};
-use amphi_shared_wire::{AppId, Code, LANE_CONTROL, LANE_TOPICS, Lane, Micros, Rng, Seed, SessionId};
-use amphi_streaming_core::{Hub, HubConfig, HubOutput, Person, SessionKey};
+use amphi_shared_session::{
+    Event, Output, PipeId, PipeInfo, RateTable, Refusal, SendError, ServerParams, Session, TopicPosition,
+};
+use amphi_shared_wire::limits::REFRESH_EVERY_MS_MIN;
+use amphi_shared_wire::proto::{
+    Control, Position, Refresh, Refreshed, ServicePublication, Subscribe, TopicRequest, control, topic_request,
+};
+use amphi_shared_wire::{AppId, Code, LANE_CONTROL, LANE_TOPICS, Lane, Micros, Rng, Seed, SessionId, UserId};
+use amphi_streaming_core::{Denied, Hub, HubOutput, Person, SessionKey};
 use bytes::Bytes;
 use prost::Message;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::home::{Home, Homes, Pipe};
+pub(crate) use self::stock::EventsWish;
+use crate::LiveConfig;
+use crate::home::{Home, HomeToken, Homes, Pipe};
 use crate::metrics::{self, ShardCounters};
 use crate::overview::LiveOverview;
+use crate::stock::Stocks;
 
 /// Events taken from the mailbox before other things get their turn.
 const BATCH: usize = 256;
@@ -28,6 +41,10 @@ const EXPORT_EVERY: Micros = Micros::from_secs(1);
 pub(crate) enum Command {
     /// Publishes each, and answers with their offsets; 0 = refused.
     Publish { publications: Vec<ServicePublication>, reply: oneshot::Sender<Vec<u64>> },
+    /// Ends the sessions of revoked tokens.
+    Revoke(Revoked),
+    /// Begins server-sent events, and answers whether they did.
+    Events { wish: EventsWish, events: Events, reply: oneshot::Sender<Result<(), Refusal>> },
 }
 
 /// Where a shard's work comes from.
@@ -39,10 +56,7 @@ pub(crate) struct Sources {
 
 /// What a shard is made with.
 pub(crate) struct ShardConfig {
-    pub(crate) hub: HubConfig,
-    pub(crate) sessions_max: usize,
-    /// Time over which the sessions of a draining node are closed.
-    pub(crate) drain: Micros,
+    pub(crate) live: LiveConfig,
     pub(crate) verifier: Verifier,
     pub(crate) clock: Clock,
     pub(crate) overview: watch::Sender<LiveOverview>,
@@ -53,8 +67,12 @@ pub(crate) struct ShardConfig {
 /// Owner of the hub and every home session.
 pub(crate) struct Shard {
     config: ShardConfig,
+    /// Shared by every home session.
+    sessions: Arc<amphi_shared_session::Config>,
     hub: Hub,
     homes: Homes,
+    /// Readers without a session.
+    stocks: Stocks,
     ids: Rng,
     mailbox: mpsc::Sender<PipeEvent>,
     events: mpsc::Receiver<PipeEvent>,
@@ -62,6 +80,11 @@ pub(crate) struct Shard {
     dirty: VecDeque<SessionKey>,
     /// Sessions still to be closed, and when, while draining; newest time first.
     leaving: Option<Vec<(Micros, SessionKey)>>,
+    /// Time over which those who leave a draining node come back elsewhere.
+    returning: Micros,
+    hellos_by_address: RateTable<IpAddr>,
+    hellos_by_person: RateTable<UserId>,
+    publishes_by_address: RateTable<IpAddr>,
     counters: ShardCounters,
     exported: (Micros, u64, u64),
 }
@@ -81,13 +104,19 @@ impl Shard {
         let (mailbox, events) = mpsc::channel(config.mailbox_events_max);
         let seed = Seed(u64::from_le_bytes(random_bytes()));
         Self {
-            hub: Hub::new(config.hub.clone(), seed.split("hub")),
+            hub: Hub::new(config.live.hub.clone(), seed.split("hub")),
+            sessions: Arc::new(amphi_shared_session::Config::home()),
             homes: Homes::default(),
+            stocks: Stocks::default(),
             ids: seed.split("ids").rng(),
             mailbox,
             events,
             dirty: VecDeque::new(),
             leaving: None,
+            returning: Micros(0),
+            hellos_by_address: config.live.hellos.table(),
+            hellos_by_person: config.live.hellos.table(),
+            publishes_by_address: config.live.publishes.table(),
             counters: ShardCounters::default(),
             exported: (config.clock.now(), 0, 0),
             config,
@@ -128,15 +157,18 @@ impl Shard {
 
     /// A draining node is done when nobody is left.
     fn is_done(&self) -> bool {
-        self.leaving.is_some() && self.homes.len() == 0
+        self.leaving.is_some() && self.homes.len() + self.stocks.len() == 0
     }
 
     fn handle_event(&mut self, now: Micros, event: PipeEvent) {
-        let Some(key) = self.homes.pipe(event.pipe).map(|pipe| pipe.session) else { return };
+        let Some(key) = self.homes.pipe(event.pipe).map(|pipe| pipe.session) else {
+            return self.handle_stock_event(now, event);
+        };
         let Some(home) = self.homes.get(key) else { return };
         match event.kind {
             PipeEventKind::Frame { lane, payload } => home.engine.handle_frame(now, event.pipe, lane, payload),
             PipeEventKind::Datagram(bytes) => home.engine.handle_datagram(now, event.pipe, bytes),
+            PipeEventKind::Confirmed => home.engine.handle_pipe_confirmed(now, event.pipe),
             PipeEventKind::Closed(code) => {
                 home.engine.handle_pipe_closed(now, event.pipe, code);
                 self.homes.remove_pipe(event.pipe);
@@ -146,11 +178,43 @@ impl Shard {
         self.drain(now);
     }
 
+    fn handle_stock_event(&mut self, now: Micros, event: PipeEvent) {
+        let Some(key) = self.stocks.find(event.pipe) else { return };
+        match event.kind {
+            PipeEventKind::Frame { payload, .. } => self.handle_text(now, key, &payload),
+            PipeEventKind::Closed(_) => self.let_stock_go(now, key, None),
+            // A WebSocket has neither.
+            PipeEventKind::Datagram(_) | PipeEventKind::Confirmed => {}
+        }
+    }
+
     fn handle_command(&mut self, now: Micros, command: Command) {
-        let Command::Publish { publications, reply } = command;
-        let offsets = publications.into_iter().map(|publication| self.publish(now, publication)).collect();
-        // The caller may have gone; the publications stand.
-        let _ = reply.send(offsets);
+        match command {
+            Command::Publish { publications, reply } => {
+                let offsets = publications.into_iter().map(|publication| self.publish(now, publication)).collect();
+                // The caller may have gone; the publications stand.
+                let _ = reply.send(offsets);
+            }
+            Command::Revoke(revoked) => self.revoke(now, &revoked),
+            Command::Events { wish, events, reply } => {
+                // The caller may have gone; then its events are gone too.
+                let _ = reply.send(self.handle_events(now, &wish, events));
+            }
+        }
+    }
+
+    /// Ends the sessions whose newest token is revoked.
+    fn revoke(&mut self, now: Micros, revoked: &Revoked) {
+        for key in self.homes.keys() {
+            let Some(home) = self.homes.get(key) else { continue };
+            if revoked.covers(home.token.id, home.person.user, home.token.issued) {
+                self.counters.revoked += 1;
+                home.engine.close(now, Code::TokenRevoked, Code::TokenRevoked.help());
+                self.dirty.push_back(key);
+            }
+        }
+        self.revoke_stocks(now, revoked);
+        self.drain(now);
     }
 
     fn publish(&mut self, now: Micros, publication: ServicePublication) -> u64 {
@@ -168,7 +232,10 @@ impl Shard {
     }
 
     fn handle_incoming(&mut self, now: Micros, incoming: Incoming) {
-        let pipe = self.homes.next_pipe();
+        if incoming.transport == Transport::WebSocketJson {
+            return self.handle_text_incoming(now, incoming);
+        }
+        let pipe = self.next_pipe();
         match self.admit(now, &incoming, pipe) {
             Ok(session) => {
                 let handle = incoming.accept(pipe, self.mailbox.clone());
@@ -187,28 +254,31 @@ impl Shard {
     /// The session that this connection will carry: a new one, or the one it resumes.
     fn admit(&mut self, now: Micros, incoming: &Incoming, pipe: PipeId) -> Result<SessionKey, Refusal> {
         if self.leaving.is_some() {
-            return Err(self.later(Code::Draining, self.config.drain));
+            return Err(self.later(Code::Draining, self.returning));
         }
-        let hello = &incoming.hello;
-        let token = self.config.verifier.user(now, &hello.token)?;
+        let (hello, address) = (&incoming.hello, incoming.peer.ip());
+        self.hellos_by_address.check(now, address).map_err(|wait| self.too_fast(wait))?;
+        let token = self.verify(now, &hello.token)?;
         if token.app != hello.app {
             return Err(Code::TokenWrongApp.into());
         }
-        let info = PipeInfo { id: pipe, kind: incoming.kind, max_datagram: incoming.max_datagram };
-        if let Some(resume) = &hello.resume {
-            let key = self.homes.find(resume.session).ok_or(Code::SessionUnknown)?;
+        let info =
+            PipeInfo { id: pipe, kind: incoming.kind, max_datagram: incoming.max_datagram, early: incoming.early };
+        // A session that is not known here goes on as a new one: topics have their positions, and nothing else is lost.
+        if let Some(key) = hello.resume.as_ref().and_then(|resume| self.homes.find(resume.session)) {
             let home = self.homes.get(key).ok_or(Code::SessionUnknown)?;
             if home.person.user != token.user || home.person.app != token.app {
                 return Err(Code::SessionSecret.into());
             }
             home.engine.attach(now, hello, info)?;
-            home.expires = token.expires;
+            home.token = HomeToken::of(&token);
+            home.address = address;
             home.person.name = token.name;
             home.person.role = role(token.role);
             self.counters.sessions_resumed += 1;
             return Ok(key);
         }
-        if self.homes.len() >= self.config.sessions_max {
+        if self.homes.len() + self.stocks.len() >= self.config.live.sessions_max {
             return Err(self.later(Code::Overloaded, Micros::from_secs(10)));
         }
         let id = SessionId::generate(now, &mut self.ids);
@@ -219,11 +289,29 @@ impl Shard {
             tick: None,
             capabilities: Vec::new(),
         };
-        let engine = Session::accept(now, amphi_shared_session::Config::default(), params, hello, info);
+        let engine = Session::accept(now, self.sessions.clone(), params, hello, info);
+        let proof = HomeToken::of(&token);
         let person = Person { user: token.user, app: token.app, name: token.name, role: role(token.role) };
         self.counters.sessions_started += 1;
         tracing::debug!(session = %id, user = %person.user, "a home session began");
-        Ok(self.homes.insert(person, engine, (id, token.expires)))
+        Ok(self.homes.insert(id, (person, engine), (proof, address)))
+    }
+
+    /// The person's token, unless they come too often.
+    fn verify(&mut self, now: Micros, token: &str) -> Result<UserToken, Refusal> {
+        let token = self.config.verifier.user(now, token).map_err(|code| {
+            // Whoever follows the keys looks for it at once, and once per second at most.
+            let retry_after_ms = if code == Code::TokenKeyUnknown { 2_000 } else { 0 };
+            Refusal { retry_after_ms, ..Refusal::from(code) }
+        })?;
+        self.hellos_by_person.check(now, token.user).map_err(|wait| self.too_fast(wait))?;
+        Ok(token)
+    }
+
+    fn too_fast(&mut self, wait: Micros) -> Refusal {
+        self.counters.rate_limited += 1;
+        let retry_after_ms = u32::try_from(wait.0.div_ceil(1_000)).unwrap_or(u32::MAX);
+        Refusal { retry_after_ms, ..Refusal::from(Code::RateLimited) }
     }
 
     /// A refusal whose time to try again is spread over `within`, so that not everyone comes back at once.
@@ -236,17 +324,19 @@ impl Shard {
         self.close_leaving(now);
         while let Some(key) = self.homes.poll_due(now) {
             let Some(home) = self.homes.get(key) else { continue };
-            if home.expires <= now {
-                home.expires = Micros(u64::MAX);
+            if home.token.expires <= now {
+                home.token.expires = Micros(u64::MAX);
                 home.engine.close(now, Code::TokenExpired, Code::TokenExpired.help());
             }
             home.engine.handle_timeout(now);
             self.dirty.push_back(key);
             self.drain(now);
         }
+        self.end_stocks(now);
         self.hub.handle_timeout(now);
         self.drain(now);
         if now >= self.exported.0 + EXPORT_EVERY {
+            self.sweep_stocks(now);
             self.export(now);
         }
     }
@@ -254,7 +344,7 @@ impl Shard {
     fn next_timeout(&self) -> Micros {
         let leaving = self.leaving.as_ref().and_then(|leaving| leaving.last()).map(|(at, _)| *at);
         let hub = self.hub.poll_timeout().map(|(at, _)| at);
-        let others = [self.homes.next_due(), hub, leaving];
+        let others = [self.homes.next_due(), self.stocks.next_end(), hub, leaving];
         others.into_iter().flatten().fold(self.exported.0 + EXPORT_EVERY, Micros::min)
     }
 
@@ -266,15 +356,32 @@ impl Shard {
             } else if let Some(output) = self.hub.poll_output() {
                 match output {
                     HubOutput::Send { session, payload } => self.send(now, session, payload),
-                    HubOutput::Broadcast { alias, offset, payload } => {
-                        let receivers: Vec<SessionKey> = self.hub.receivers(alias, offset).collect();
-                        self.counters.deliveries += receivers.len() as u64;
-                        receivers.into_iter().for_each(|session| self.send(now, session, payload.clone()));
-                    }
+                    HubOutput::Broadcast { alias, offset, payload } => self.broadcast(now, (alias, offset), payload),
+                    HubOutput::SendText { session, place, text } => self.send_text(now, session, place, &text),
+                    HubOutput::BroadcastText { place, text } => self.broadcast_text(now, place, &text),
                 }
             } else {
                 return;
             }
+        }
+    }
+
+    /// One job for the network thread, whatever the number of readers.
+    fn broadcast(&mut self, now: Micros, (alias, offset): (u32, u64), payload: Bytes) {
+        let (bytes, mut slow) = (payload.len(), Vec::new());
+        let mut broadcast = Broadcast::new(LANE_TOPICS, payload);
+        for key in self.hub.receivers(alias, offset) {
+            self.counters.deliveries += 1;
+            let Some(pipe_id) = self.homes.get(key).and_then(|home| home.engine.broadcast(bytes)) else { continue };
+            let Some(pipe) = self.homes.pipe(pipe_id) else { continue };
+            if broadcast.add(&pipe.handle).is_err() {
+                slow.push((key, pipe_id));
+            }
+        }
+        broadcast.send();
+        for (key, pipe_id) in slow {
+            self.let_go(now, (key, pipe_id));
+            self.drain_engine(now, key);
         }
     }
 
@@ -300,6 +407,7 @@ impl Shard {
                     }
                 }
                 Output::ClosePipe { pipe, code, message } => {
+                    self.counters.slow_readers += u64::from(code == Code::SlowReader);
                     if let Some(pipe) = self.homes.remove_pipe(pipe) {
                         pipe.handle.close(code, &message);
                     }
@@ -310,14 +418,17 @@ impl Shard {
         self.homes.plan(key);
     }
 
-    /// A reader whose queue is full loses its connection, not its session: it can resume and recover.
     fn write(&mut self, now: Micros, (key, pipe_id): (SessionKey, PipeId), lane: Lane, payload: Bytes) {
         let Some(pipe) = self.homes.pipe(pipe_id) else { return };
-        if pipe.handle.frame(lane, payload).is_ok() {
-            return;
+        if pipe.handle.frame(lane, payload).is_err() {
+            self.let_go(now, (key, pipe_id));
         }
+    }
+
+    /// A reader whose queue is full loses its connection, not its session: it can resume and recover.
+    fn let_go(&mut self, now: Micros, (key, pipe_id): (SessionKey, PipeId)) {
+        let Some(pipe) = self.homes.remove_pipe(pipe_id) else { return };
         pipe.handle.close(Code::SlowReader, Code::SlowReader.help());
-        self.homes.remove_pipe(pipe_id);
         self.counters.slow_readers += 1;
         if let Some(home) = self.homes.get(key) {
             tracing::debug!(session = %home.id, "a reader was too slow");
@@ -328,10 +439,13 @@ impl Shard {
     fn handle_session_event(&mut self, now: Micros, key: SessionKey, event: Event) {
         match event {
             // Subscriptions end with the connection; the client makes them again, with its positions.
-            Event::Attached { .. } | Event::Detached => self.hub.session_closed(now, key),
+            Event::Attached { topics, .. } => {
+                self.hub.session_closed(now, key);
+                self.restore(now, key, topics);
+            }
+            Event::Detached => self.hub.session_closed(now, key),
             Event::Message { lane: LANE_TOPICS, payload } => self.handle_topic_message(now, key, payload),
-            // A home session takes no control message from its client in this protocol; a later one may.
-            Event::Message { lane: LANE_CONTROL, .. } => {}
+            Event::Message { lane: LANE_CONTROL, payload } => self.handle_control(now, key, payload),
             Event::Message { .. } | Event::Datagram { .. } => self.close(now, key, Code::LaneInvalid),
             Event::Closed { code, .. } => {
                 self.hub.session_closed(now, key);
@@ -350,10 +464,57 @@ impl Shard {
     }
 
     fn handle_topic_message(&mut self, now: Micros, key: SessionKey, payload: Bytes) {
-        let Some(Home { person, .. }) = self.homes.get(key) else { return };
+        let Some(Home { person, address, .. }) = self.homes.get(key) else { return };
+        let (person, address) = (person.clone(), *address);
         match TopicRequest::decode(payload) {
-            Ok(request) => self.hub.handle_request(now, key, person, request),
+            Ok(request) => self.handle_request(now, (key, address), &person, request),
             Err(_) => self.close(now, key, Code::MessageInvalid),
+        }
+    }
+
+    /// Lets a request through to the hub, unless its address publishes too often.
+    fn handle_request(&mut self, now: Micros, from: (SessionKey, IpAddr), person: &Person, request: TopicRequest) {
+        let (key, address) = from;
+        if matches!(request.kind, Some(topic_request::Kind::Publish(_)))
+            && let Err(wait) = self.publishes_by_address.check(now, address)
+        {
+            let why = "too many publications from this address in a short time";
+            return self.hub.refuse(key, request.id, Denied::later(Code::RateLimited, why, wait));
+        }
+        self.hub.handle_request(now, key, person, request);
+    }
+
+    /// Subscribes what the client read before.
+    fn restore(&mut self, now: Micros, key: SessionKey, topics: Vec<TopicPosition>) {
+        let Some(Home { person, .. }) = self.homes.get(key) else { return };
+        for TopicPosition { topic, since } in topics {
+            let since = since.map(|(epoch, offset)| Position { epoch, offset });
+            self.hub.restore(now, key, person, Subscribe { topic, since });
+        }
+    }
+
+    fn handle_control(&mut self, now: Micros, key: SessionKey, payload: Bytes) {
+        match Control::decode(payload).map(|control| control.kind) {
+            Ok(Some(control::Kind::Refresh(Refresh { token }))) => self.refresh(now, key, &token),
+            // What only a server says, and what a later protocol may bring.
+            Ok(Some(control::Kind::Refreshed(_) | control::Kind::MatchMoved(_) | control::Kind::Notice(_)) | None) => {}
+            Err(_) => self.close(now, key, Code::MessageInvalid),
+        }
+    }
+
+    /// Prolongs a session by a newer token of its person; says until when, or why not.
+    fn refresh(&mut self, now: Micros, key: SessionKey, token: &str) {
+        let Some(home) = self.homes.get(key) else { return };
+        let refreshed = match renew(now, home, &self.config.verifier, token) {
+            Ok(()) => Refreshed { expires_us: home.token.expires.0, ..Refreshed::default() },
+            Err(Refusal { code, message, retry_after_ms }) => {
+                let code = code.number();
+                Refreshed { expires_us: home.token.expires.0, code, message, retry_after_ms }
+            }
+        };
+        let control = Control { kind: Some(control::Kind::Refreshed(refreshed)) };
+        if let Err(error) = home.engine.send(now, LANE_CONTROL, control.encode_to_vec().into()) {
+            tracing::debug!(%error, session = %home.id, "the answer to a refresh was not taken");
         }
     }
 
@@ -366,9 +527,12 @@ impl Shard {
 
     /// Plans to close every session, evenly over the drain time, so that they do not all come back at once.
     fn start_drain(&mut self, now: Micros) {
-        let keys = self.homes.keys();
-        let step = self.config.drain.0 / keys.len().max(1) as u64;
-        tracing::info!(sessions = keys.len(), "the live role drains");
+        let mut keys = self.homes.keys();
+        keys.extend(self.stocks.keys());
+        let step = self.config.live.drain.0 / keys.len().max(1) as u64;
+        let seconds = keys.len() as f64 / f64::from(self.config.live.returns_per_s.max(1));
+        self.returning = Micros((seconds * 1e6) as u64);
+        tracing::info!(sessions = keys.len(), returning_s = seconds, "the live role drains");
         let mut leaving: Vec<_> = keys.into_iter().zip(0_u64..).map(|(key, n)| (now + Micros(n * step), key)).collect();
         leaving.reverse();
         self.leaving = Some(leaving);
@@ -377,9 +541,13 @@ impl Shard {
     fn close_leaving(&mut self, now: Micros) {
         let Some(mut leaving) = self.leaving.take() else { return };
         while let Some((_, key)) = leaving.pop_if(|(at, _)| *at <= now) {
+            // A place in the queue of those who come back: even over the time in which the others can take them all.
+            let retry_after_ms = 1 + self.ids.below(self.returning.as_millis().max(1)) as u32;
             if let Some(home) = self.homes.get(key) {
-                home.engine.close(now, Code::Draining, Code::Draining.help());
+                home.engine.close_later(now, Code::Draining, Code::Draining.help(), retry_after_ms);
                 self.dirty.push_back(key);
+            } else {
+                self.let_stock_go(now, key, Some((Code::Draining, retry_after_ms)));
             }
         }
         self.leaving = Some(leaving);
@@ -392,7 +560,7 @@ impl Shard {
         let seconds = (now.since(at).0 as f64 / 1e6).max(1e-3);
         let overview = LiveOverview {
             sessions: self.homes.len() as u64,
-            attached: self.homes.pipes() as u64,
+            attached: (self.homes.pipes() + self.stocks.len()) as u64,
             topics: self.hub.topics() as u64,
             viewers: self.hub.viewers(),
             publications_per_s: (hub.publications - publications) as f64 / seconds,
@@ -403,6 +571,26 @@ impl Shard {
         metrics::export(&overview, hub, self.counters);
         self.config.overview.send_replace(overview);
     }
+}
+
+/// Takes a newer token of the same person.
+fn renew(now: Micros, home: &mut Home, verifier: &Verifier, token: &str) -> Result<(), Refusal> {
+    if now < home.refresh_at {
+        let retry_after_ms = home.refresh_at.since(now).as_millis() as u32 + 1;
+        return Err(Refusal { retry_after_ms, ..Refusal::from(Code::RateLimited) });
+    }
+    home.refresh_at = now + Micros::from_millis(REFRESH_EVERY_MS_MIN);
+    let token = verifier.user(now, token)?;
+    if token.app != home.person.app {
+        return Err(Code::TokenWrongApp.into());
+    }
+    if token.user != home.person.user {
+        return Err(Code::TokenInvalid.into());
+    }
+    home.token = HomeToken::of(&token);
+    home.person.name = token.name;
+    home.person.role = role(token.role);
+    Ok(())
 }
 
 /// A token's role in the hub's terms.

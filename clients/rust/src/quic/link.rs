@@ -12,7 +12,7 @@ use amphi_shared_wire::{
 use bytes::Bytes;
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::pinned::Pinned;
 use super::{ConnectError, Host, Traffic};
@@ -53,6 +53,7 @@ pub(super) fn endpoint(host: &Host) -> Result<quinn::Endpoint, ConnectError> {
         .with_custom_certificate_verifier(pinned)
         .with_no_client_auth();
     config.alpn_protocols = vec![ALPN_AMPHI.to_vec()];
+    config.enable_early_data = true;
     let mut transport = quinn::TransportConfig::default();
     transport
         .datagram_send_buffer_size(DATAGRAM_BUFFER_BYTES)
@@ -90,18 +91,34 @@ pub(super) async fn next(links: &mut [Link]) -> (PipeId, LinkEvent) {
 }
 
 impl Link {
-    /// Connects and opens the lanes.
-    pub(super) async fn open(endpoint: &quinn::Endpoint, address: SocketAddr, pipe: PipeId) -> Result<Self, String> {
+    /// Connects and opens the lanes. With `early`, and a ticket of an earlier connection, what is sent first travels in
+    /// the first packets (0-RTT), so it returns before the host has answered.
+    pub(super) async fn open(
+        endpoint: &quinn::Endpoint,
+        address: SocketAddr,
+        pipe: PipeId,
+        early: bool,
+    ) -> Result<Self, String> {
         let connecting = endpoint.connect(address, "localhost").map_err(|error| error.to_string())?;
-        let connection = connecting.await.map_err(|error| error.to_string())?;
+        let early = if early { connecting.into_0rtt() } else { Err(connecting) };
+        let (verdict, taken) = watch::channel(early.is_err().then_some(true));
+        let connection = match early {
+            Ok((connection, accepted)) => {
+                tokio::spawn(async move {
+                    // Nobody listens any more when the link is gone.
+                    let _ = verdict.send(Some(accepted.await));
+                });
+                connection
+            }
+            Err(connecting) => connecting.await.map_err(|error| error.to_string())?,
+        };
         let (events, inbox) = mpsc::channel(RING_FRAMES_MAX);
         let mut lanes = Vec::new();
         for lane in LANES {
-            let (mut send, recv) = connection.open_bi().await.map_err(|error| error.to_string())?;
-            send.write_all(&[lane]).await.map_err(|error| error.to_string())?;
             let (queue, waiting) = mpsc::channel(RING_FRAMES_MAX);
-            tokio::spawn(write(send, waiting));
-            tokio::spawn(read(lane, recv, events.clone()));
+            let stream = LaneStream { lane, connection: connection.clone(), events: events.clone() };
+            let send = stream.open(&[lane]).await.ok_or_else(|| "no stream could be opened".to_owned())?;
+            tokio::spawn(stream.carry(send, waiting, taken.clone()));
             lanes.push((lane, queue));
         }
         tokio::spawn(read_datagrams(connection.clone(), events));
@@ -136,6 +153,53 @@ impl Link {
 
     pub(super) fn close(&self, code: Code) {
         self.connection.close(VarInt::from_u32(code.number()), code.name().as_bytes());
+    }
+}
+
+/// The stream of one lane.
+struct LaneStream {
+    lane: Lane,
+    connection: Connection,
+    events: mpsc::Sender<LinkEvent>,
+}
+
+impl LaneStream {
+    /// Opens the stream with these bytes and reads from it; `None` when the connection is gone.
+    async fn open(&self, bytes: &[u8]) -> Option<SendStream> {
+        let (mut send, recv) = self.connection.open_bi().await.ok()?;
+        send.write_all(bytes).await.ok()?;
+        tokio::spawn(read(self.lane, recv, self.events.clone()));
+        Some(send)
+    }
+
+    /// Sends what waits. Until it is known whether the host has `taken` the early data, all of it is kept: a host that
+    /// has not forgets the streams too, and everything is said again on a new one.
+    async fn carry(
+        self,
+        mut send: SendStream,
+        mut waiting: mpsc::Receiver<Bytes>,
+        mut taken: watch::Receiver<Option<bool>>,
+    ) {
+        let mut said = vec![self.lane];
+        let is_taken = loop {
+            let known = async { taken.wait_for(Option::is_some).await.is_ok_and(|taken| *taken == Some(true)) };
+            tokio::select! {
+                biased;
+                is_taken = known => break is_taken,
+                payload = waiting.recv() => {
+                    let Some(payload) = payload else { return };
+                    let start = said.len();
+                    encode_stream_message(&payload, &mut said);
+                    // What does not arrive is said again, or the connection is gone.
+                    let _ = send.write_all(&said[start..]).await;
+                }
+            }
+        };
+        if !is_taken {
+            let Some(again) = self.open(&said).await else { return };
+            send = again;
+        }
+        write(send, waiting).await;
     }
 }
 
@@ -203,3 +267,6 @@ fn code_of(error: &ConnectionError) -> Option<Code> {
         | ConnectionError::CidsExhausted => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file session.proto.
  */
 export const file_session: GenFile = /*@__PURE__*/
-  fileDesc("Cg1zZXNzaW9uLnByb3RvEghhbXBoaS52MSL8AQoETGluaxIgCgVoZWxsbxgBIAEoCzIPLmFtcGhpLnYxLkhlbGxvSAASJAoHd2VsY29tZRgCIAEoCzIRLmFtcGhpLnYxLldlbGNvbWVIABIkCgdyZWZ1c2VkGAMgASgLMhEuYW1waGkudjEuUmVmdXNlZEgAEhwKA2FjaxgEIAEoCzINLmFtcGhpLnYxLkFja0gAEh4KBHBpbmcYBSABKAsyDi5hbXBoaS52MS5QaW5nSAASHgoEcG9uZxgGIAEoCzIOLmFtcGhpLnYxLlBvbmdIABIgCgVjbG9zZRgHIAEoCzIPLmFtcGhpLnYxLkNsb3NlSABCBgoEa2luZCLPAQoFSGVsbG8SFAoMcHJvdG9jb2xfbWluGAEgASgNEhQKDHByb3RvY29sX21heBgCIAEoDRILCgNhcHAYAyABKAkSDAoEZ2FtZRgEIAEoCRINCgVidWlsZBgFIAEoCRITCgtzY2hlbWFfaGFzaBgGIAEoBhIUCgx0YWJsZXNfa25vd24YByADKAYSFAoMY2FwYWJpbGl0aWVzGAggAygJEg0KBXRva2VuGAkgASgJEiAKBnJlc3VtZRgKIAEoCzIQLmFtcGhpLnYxLlJlc3VtZSKbAQoGUmVzdW1lEg8KB3Nlc3Npb24YASABKAkSDgoGc2VjcmV0GAIgASgMEhIKCmdlbmVyYXRpb24YAyABKA0SKAoIcmVjZWl2ZWQYBCADKAsyFi5hbXBoaS52MS5MYW5lUG9zaXRpb24SEAoId2VsY29tZWQYBSABKA0SIAoEbG9zdBgGIAMoCzISLmFtcGhpLnYxLkxhbmVMb3N0Ii4KDExhbmVQb3NpdGlvbhIMCgRsYW5lGAEgASgNEhAKCG5leHRfc2VxGAIgASgEIpoCCgdXZWxjb21lEhAKCHByb3RvY29sGAEgASgNEhQKDGNhcGFiaWxpdGllcxgCIAMoCRIPCgdzZXNzaW9uGAMgASgJEg4KBnNlY3JldBgEIAEoDBISCgpnZW5lcmF0aW9uGAUgASgNEhAKCGNsb2NrX2lkGAYgASgGEiAKBmxpbWl0cxgHIAEoCzIQLmFtcGhpLnYxLkxpbWl0cxIQCgh0aWNrMF91cxgIIAEoBBIPCgd0aWNrX2h6GAkgASgNEg8KB3Jlc3VtZWQYCiABKAgSKAoIcmVjZWl2ZWQYCyADKAsyFi5hbXBoaS52MS5MYW5lUG9zaXRpb24SIAoEbG9zdBgMIAMoCzISLmFtcGhpLnYxLkxhbmVMb3N0IlcKBkxpbWl0cxIXCg9mcmFtZV9ieXRlc19tYXgYASABKA0SGgoSZGF0YWdyYW1fYnl0ZXNfbWF4GAIgASgNEhgKEHJlc3VtZV93aW5kb3dfbXMYAyABKA0iJgoITGFuZUxvc3QSDAoEbGFuZRgBIAEoDRIMCgRjb2RlGAIgASgNIoIBCgdSZWZ1c2VkEgwKBGNvZGUYASABKA0SDwoHbWVzc2FnZRgCIAEoCRIWCg5yZXRyeV9hZnRlcl9tcxgDIAEoDRIUCgxwcm90b2NvbF9taW4YBCABKA0SFAoMcHJvdG9jb2xfbWF4GAUgASgNEhQKDGNhcGFiaWxpdGllcxgGIAMoCSIvCgNBY2sSKAoIcmVjZWl2ZWQYASADKAsyFi5hbXBoaS52MS5MYW5lUG9zaXRpb24iFQoEUGluZxINCgV0MF91cxgBIAEoBCIzCgRQb25nEg0KBXQwX3VzGAEgASgEEg0KBXQxX3VzGAIgASgEEg0KBXQyX3VzGAMgASgEImQKBUNsb3NlEgwKBGNvZGUYASABKA0SDwoHbWVzc2FnZRgCIAEoCRIWCg5yZXRyeV9hZnRlcl9tcxgDIAEoDRIkCgRzZW50GAQgAygLMhYuYW1waGkudjEuTGFuZVBvc2l0aW9uImIKB0NvbnRyb2wSKwoLbWF0Y2hfbW92ZWQYASABKAsyFC5hbXBoaS52MS5NYXRjaE1vdmVkSAASIgoGbm90aWNlGAIgASgLMhAuYW1waGkudjEuTm90aWNlSABCBgoEa2luZCJFCgpNYXRjaE1vdmVkEhAKCG1hdGNoX2lkGAEgASgJEiUKCWVuZHBvaW50cxgCIAMoCzISLmFtcGhpLnYxLkVuZHBvaW50IicKBk5vdGljZRIMCgRjb2RlGAEgASgNEg8KB21lc3NhZ2UYAiABKAkiTwoIRW5kcG9pbnQSEQoJdHJhbnNwb3J0GAEgASgJEgsKA3VybBgCIAEoCRITCgtjZXJ0X3NoYTI1NhgDIAMoDBIOCgZyZWdpb24YBCABKAliBnByb3RvMw");
+  fileDesc("Cg1zZXNzaW9uLnByb3RvEghhbXBoaS52MSL8AQoETGluaxIgCgVoZWxsbxgBIAEoCzIPLmFtcGhpLnYxLkhlbGxvSAASJAoHd2VsY29tZRgCIAEoCzIRLmFtcGhpLnYxLldlbGNvbWVIABIkCgdyZWZ1c2VkGAMgASgLMhEuYW1waGkudjEuUmVmdXNlZEgAEhwKA2FjaxgEIAEoCzINLmFtcGhpLnYxLkFja0gAEh4KBHBpbmcYBSABKAsyDi5hbXBoaS52MS5QaW5nSAASHgoEcG9uZxgGIAEoCzIOLmFtcGhpLnYxLlBvbmdIABIgCgVjbG9zZRgHIAEoCzIPLmFtcGhpLnYxLkNsb3NlSABCBgoEa2luZCLPAQoFSGVsbG8SFAoMcHJvdG9jb2xfbWluGAEgASgNEhQKDHByb3RvY29sX21heBgCIAEoDRILCgNhcHAYAyABKAkSDAoEZ2FtZRgEIAEoCRINCgVidWlsZBgFIAEoCRITCgtzY2hlbWFfaGFzaBgGIAEoBhIUCgx0YWJsZXNfa25vd24YByADKAYSFAoMY2FwYWJpbGl0aWVzGAggAygJEg0KBXRva2VuGAkgASgJEiAKBnJlc3VtZRgKIAEoCzIQLmFtcGhpLnYxLlJlc3VtZSLEAQoGUmVzdW1lEg8KB3Nlc3Npb24YASABKAkSDgoGc2VjcmV0GAIgASgMEhIKCmdlbmVyYXRpb24YAyABKA0SKAoIcmVjZWl2ZWQYBCADKAsyFi5hbXBoaS52MS5MYW5lUG9zaXRpb24SEAoId2VsY29tZWQYBSABKA0SIAoEbG9zdBgGIAMoCzISLmFtcGhpLnYxLkxhbmVMb3N0EicKBnRvcGljcxgHIAMoCzIXLmFtcGhpLnYxLlRvcGljUG9zaXRpb24iPQoNVG9waWNQb3NpdGlvbhINCgV0b3BpYxgBIAEoCRINCgVlcG9jaBgCIAEoBhIOCgZvZmZzZXQYAyABKAQiLgoMTGFuZVBvc2l0aW9uEgwKBGxhbmUYASABKA0SEAoIbmV4dF9zZXEYAiABKAQimgIKB1dlbGNvbWUSEAoIcHJvdG9jb2wYASABKA0SFAoMY2FwYWJpbGl0aWVzGAIgAygJEg8KB3Nlc3Npb24YAyABKAkSDgoGc2VjcmV0GAQgASgMEhIKCmdlbmVyYXRpb24YBSABKA0SEAoIY2xvY2tfaWQYBiABKAYSIAoGbGltaXRzGAcgASgLMhAuYW1waGkudjEuTGltaXRzEhAKCHRpY2swX3VzGAggASgEEg8KB3RpY2tfaHoYCSABKA0SDwoHcmVzdW1lZBgKIAEoCBIoCghyZWNlaXZlZBgLIAMoCzIWLmFtcGhpLnYxLkxhbmVQb3NpdGlvbhIgCgRsb3N0GAwgAygLMhIuYW1waGkudjEuTGFuZUxvc3QiVwoGTGltaXRzEhcKD2ZyYW1lX2J5dGVzX21heBgBIAEoDRIaChJkYXRhZ3JhbV9ieXRlc19tYXgYAiABKA0SGAoQcmVzdW1lX3dpbmRvd19tcxgDIAEoDSImCghMYW5lTG9zdBIMCgRsYW5lGAEgASgNEgwKBGNvZGUYAiABKA0iggEKB1JlZnVzZWQSDAoEY29kZRgBIAEoDRIPCgdtZXNzYWdlGAIgASgJEhYKDnJldHJ5X2FmdGVyX21zGAMgASgNEhQKDHByb3RvY29sX21pbhgEIAEoDRIUCgxwcm90b2NvbF9tYXgYBSABKA0SFAoMY2FwYWJpbGl0aWVzGAYgAygJIi8KA0FjaxIoCghyZWNlaXZlZBgBIAMoCzIWLmFtcGhpLnYxLkxhbmVQb3NpdGlvbiIVCgRQaW5nEg0KBXQwX3VzGAEgASgEIjMKBFBvbmcSDQoFdDBfdXMYASABKAQSDQoFdDFfdXMYAiABKAQSDQoFdDJfdXMYAyABKAQiZAoFQ2xvc2USDAoEY29kZRgBIAEoDRIPCgdtZXNzYWdlGAIgASgJEhYKDnJldHJ5X2FmdGVyX21zGAMgASgNEiQKBHNlbnQYBCADKAsyFi5hbXBoaS52MS5MYW5lUG9zaXRpb24isgEKB0NvbnRyb2wSKwoLbWF0Y2hfbW92ZWQYASABKAsyFC5hbXBoaS52MS5NYXRjaE1vdmVkSAASIgoGbm90aWNlGAIgASgLMhAuYW1waGkudjEuTm90aWNlSAASJAoHcmVmcmVzaBgDIAEoCzIRLmFtcGhpLnYxLlJlZnJlc2hIABIoCglyZWZyZXNoZWQYBCABKAsyEy5hbXBoaS52MS5SZWZyZXNoZWRIAEIGCgRraW5kIhgKB1JlZnJlc2gSDQoFdG9rZW4YASABKAkiVgoJUmVmcmVzaGVkEhIKCmV4cGlyZXNfdXMYASABKAQSDAoEY29kZRgCIAEoDRIPCgdtZXNzYWdlGAMgASgJEhYKDnJldHJ5X2FmdGVyX21zGAQgASgNIkUKCk1hdGNoTW92ZWQSEAoIbWF0Y2hfaWQYASABKAkSJQoJZW5kcG9pbnRzGAIgAygLMhIuYW1waGkudjEuRW5kcG9pbnQiJwoGTm90aWNlEgwKBGNvZGUYASABKA0SDwoHbWVzc2FnZRgCIAEoCSJPCghFbmRwb2ludBIRCgl0cmFuc3BvcnQYASABKAkSCwoDdXJsGAIgASgJEhMKC2NlcnRfc2hhMjU2GAMgAygMEg4KBnJlZ2lvbhgEIAEoCWIGcHJvdG8z");
 
 /**
  * A link message lives and dies with one connection. It is not sequenced and never resumed.
@@ -187,6 +187,13 @@ export type Resume = Message<"amphi.v1.Resume"> & {
    * @generated from field: repeated amphi.v1.LaneLost lost = 6;
    */
   lost: LaneLost[];
+
+  /**
+   * Home session: topics to subscribe at once, as many as fit into the Hello.
+   *
+   * @generated from field: repeated amphi.v1.TopicPosition topics = 7;
+   */
+  topics: TopicPosition[];
 };
 
 /**
@@ -195,6 +202,35 @@ export type Resume = Message<"amphi.v1.Resume"> & {
  */
 export const ResumeSchema: GenMessage<Resume> = /*@__PURE__*/
   messageDesc(file_session, 2);
+
+/**
+ * A subscription and how far its reader has come. `epoch` 0: it has read nothing yet.
+ *
+ * @generated from message amphi.v1.TopicPosition
+ */
+export type TopicPosition = Message<"amphi.v1.TopicPosition"> & {
+  /**
+   * @generated from field: string topic = 1;
+   */
+  topic: string;
+
+  /**
+   * @generated from field: fixed64 epoch = 2;
+   */
+  epoch: bigint;
+
+  /**
+   * @generated from field: uint64 offset = 3;
+   */
+  offset: bigint;
+};
+
+/**
+ * Describes the message amphi.v1.TopicPosition.
+ * Use `create(TopicPositionSchema)` to create a new message.
+ */
+export const TopicPositionSchema: GenMessage<TopicPosition> = /*@__PURE__*/
+  messageDesc(file_session, 3);
 
 /**
  * `next_seq` is the number of messages received in order; the next expected has this number.
@@ -218,7 +254,7 @@ export type LanePosition = Message<"amphi.v1.LanePosition"> & {
  * Use `create(LanePositionSchema)` to create a new message.
  */
 export const LanePositionSchema: GenMessage<LanePosition> = /*@__PURE__*/
-  messageDesc(file_session, 3);
+  messageDesc(file_session, 4);
 
 /**
  * Answer to Hello: the connection is attached.
@@ -300,7 +336,7 @@ export type Welcome = Message<"amphi.v1.Welcome"> & {
  * Use `create(WelcomeSchema)` to create a new message.
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
-  messageDesc(file_session, 4);
+  messageDesc(file_session, 5);
 
 /**
  * @generated from message amphi.v1.Limits
@@ -327,7 +363,7 @@ export type Limits = Message<"amphi.v1.Limits"> & {
  * Use `create(LimitsSchema)` to create a new message.
  */
 export const LimitsSchema: GenMessage<Limits> = /*@__PURE__*/
-  messageDesc(file_session, 5);
+  messageDesc(file_session, 6);
 
 /**
  * @generated from message amphi.v1.LaneLost
@@ -349,7 +385,7 @@ export type LaneLost = Message<"amphi.v1.LaneLost"> & {
  * Use `create(LaneLostSchema)` to create a new message.
  */
 export const LaneLostSchema: GenMessage<LaneLost> = /*@__PURE__*/
-  messageDesc(file_session, 6);
+  messageDesc(file_session, 7);
 
 /**
  * Answer to Hello when there will be no session. The connection is closed after it.
@@ -393,7 +429,7 @@ export type Refused = Message<"amphi.v1.Refused"> & {
  * Use `create(RefusedSchema)` to create a new message.
  */
 export const RefusedSchema: GenMessage<Refused> = /*@__PURE__*/
-  messageDesc(file_session, 7);
+  messageDesc(file_session, 8);
 
 /**
  * Cumulative: everything below next_seq has been received.
@@ -412,7 +448,7 @@ export type Ack = Message<"amphi.v1.Ack"> & {
  * Use `create(AckSchema)` to create a new message.
  */
 export const AckSchema: GenMessage<Ack> = /*@__PURE__*/
-  messageDesc(file_session, 8);
+  messageDesc(file_session, 9);
 
 /**
  * Clock probe, four timestamps: t0 send (prober), t1 receive and t2 send (answerer), t3 receive (prober).
@@ -431,7 +467,7 @@ export type Ping = Message<"amphi.v1.Ping"> & {
  * Use `create(PingSchema)` to create a new message.
  */
 export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
-  messageDesc(file_session, 9);
+  messageDesc(file_session, 10);
 
 /**
  * @generated from message amphi.v1.Pong
@@ -458,7 +494,7 @@ export type Pong = Message<"amphi.v1.Pong"> & {
  * Use `create(PongSchema)` to create a new message.
  */
 export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
-  messageDesc(file_session, 10);
+  messageDesc(file_session, 11);
 
 /**
  * Last message on a connection that ends in order. The code says whether to retry, reconnect or stop.
@@ -494,7 +530,7 @@ export type Close = Message<"amphi.v1.Close"> & {
  * Use `create(CloseSchema)` to create a new message.
  */
 export const CloseSchema: GenMessage<Close> = /*@__PURE__*/
-  messageDesc(file_session, 11);
+  messageDesc(file_session, 12);
 
 /**
  * Sequenced message on lane 0: delivered exactly once, over any number of connections.
@@ -517,6 +553,18 @@ export type Control = Message<"amphi.v1.Control"> & {
      */
     value: Notice;
     case: "notice";
+  } | {
+    /**
+     * @generated from field: amphi.v1.Refresh refresh = 3;
+     */
+    value: Refresh;
+    case: "refresh";
+  } | {
+    /**
+     * @generated from field: amphi.v1.Refreshed refreshed = 4;
+     */
+    value: Refreshed;
+    case: "refreshed";
   } | { case: undefined; value?: undefined };
 };
 
@@ -525,7 +573,64 @@ export type Control = Message<"amphi.v1.Control"> & {
  * Use `create(ControlSchema)` to create a new message.
  */
 export const ControlSchema: GenMessage<Control> = /*@__PURE__*/
-  messageDesc(file_session, 12);
+  messageDesc(file_session, 13);
+
+/**
+ * Client to server, home session: a newer token of the same person, so that the session outlives the older one.
+ *
+ * @generated from message amphi.v1.Refresh
+ */
+export type Refresh = Message<"amphi.v1.Refresh"> & {
+  /**
+   * @generated from field: string token = 1;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message amphi.v1.Refresh.
+ * Use `create(RefreshSchema)` to create a new message.
+ */
+export const RefreshSchema: GenMessage<Refresh> = /*@__PURE__*/
+  messageDesc(file_session, 14);
+
+/**
+ * Answer to each Refresh, in order.
+ *
+ * @generated from message amphi.v1.Refreshed
+ */
+export type Refreshed = Message<"amphi.v1.Refreshed"> & {
+  /**
+   * When the session ends with its token, unix µs by the server's clock.
+   *
+   * @generated from field: uint64 expires_us = 1;
+   */
+  expiresUs: bigint;
+
+  /**
+   * 0, or why the token was not taken: the session goes on with the older one.
+   *
+   * @generated from field: uint32 code = 2;
+   */
+  code: number;
+
+  /**
+   * @generated from field: string message = 3;
+   */
+  message: string;
+
+  /**
+   * @generated from field: uint32 retry_after_ms = 4;
+   */
+  retryAfterMs: number;
+};
+
+/**
+ * Describes the message amphi.v1.Refreshed.
+ * Use `create(RefreshedSchema)` to create a new message.
+ */
+export const RefreshedSchema: GenMessage<Refreshed> = /*@__PURE__*/
+  messageDesc(file_session, 15);
 
 /**
  * The match lives elsewhere now: attach there with the same session.
@@ -549,7 +654,7 @@ export type MatchMoved = Message<"amphi.v1.MatchMoved"> & {
  * Use `create(MatchMovedSchema)` to create a new message.
  */
 export const MatchMovedSchema: GenMessage<MatchMoved> = /*@__PURE__*/
-  messageDesc(file_session, 13);
+  messageDesc(file_session, 16);
 
 /**
  * Words for the person at the other end (a drain, an operator's message).
@@ -573,7 +678,7 @@ export type Notice = Message<"amphi.v1.Notice"> & {
  * Use `create(NoticeSchema)` to create a new message.
  */
 export const NoticeSchema: GenMessage<Notice> = /*@__PURE__*/
-  messageDesc(file_session, 14);
+  messageDesc(file_session, 17);
 
 /**
  * One way to reach a service; whoever gives out an address gives an ordered list of these.
@@ -613,5 +718,5 @@ export type Endpoint = Message<"amphi.v1.Endpoint"> & {
  * Use `create(EndpointSchema)` to create a new message.
  */
 export const EndpointSchema: GenMessage<Endpoint> = /*@__PURE__*/
-  messageDesc(file_session, 15);
+  messageDesc(file_session, 18);
 

@@ -124,7 +124,8 @@ impl World {
 
 fn listen(routes: Routes, keyring: &Keyring, clock: Clock) -> Listening {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    Listener::bind(ListenConfig { listen, routes, verifier: keyring.verifier(), clock, sessions: None }).unwrap()
+    Listener::bind(ListenConfig { listen, routes, verifier: keyring.verifier(), clock, tls: None, sessions: None })
+        .unwrap()
 }
 
 /// A child that keeps its lease and its process id in files, says that it is ready, and ends with its parent.

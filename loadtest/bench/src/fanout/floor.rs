@@ -6,10 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{PAYLOAD_BYTES, RATE_HZ, Work};
+use crate::harness::Stage;
 
-pub(super) fn serve(work: Work, ready: impl FnOnce(String)) -> anyhow::Result<()> {
+pub(super) fn serve(work: Work, mut stage: Stage) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    ready(listener.local_addr()?.to_string());
+    stage.ready(listener.local_addr()?.to_string());
     let mut viewers = Vec::with_capacity(work.viewers);
     for _ in 0..work.viewers {
         let (stream, _) = listener.accept()?;

@@ -12,21 +12,22 @@ use amphi_shared_edge::shutdown::Shutdown;
 use amphi_shared_edge::{ListenConfig, Listener, Listening, Origins, Sessions};
 use amphi_shared_store::{LiveStore, Location};
 use amphi_shared_wire::proto::{Payload, PublishBatch, PublishBatchReply, ServicePublication, payload::Kind};
-use amphi_shared_wire::{AppId, Micros, UserId};
+use amphi_shared_wire::{AppId, Micros, TokenId, UserId};
 use amphi_streaming_node::{LiveConfig, LiveRole};
 use anyhow::ensure;
 
 use super::{PAYLOAD_BYTES, RATE_HZ, Work};
+use crate::harness::Stage;
 
 /// The topic that everyone watches.
 pub(super) const TOPIC: &str = "match:mch_1:view:0";
 const HOUR: Micros = Micros::from_secs(3_600);
 
-pub(super) fn serve(work: Work, ready: impl FnOnce(String)) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(work, ready))
+pub(super) fn serve(work: Work, stage: Stage) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(work, stage))
 }
 
-async fn run(work: Work, ready: impl FnOnce(String)) -> anyhow::Result<()> {
+async fn run(work: Work, mut stage: Stage) -> anyhow::Result<()> {
     let data = tempfile::tempdir()?;
     let (keyring, clock, shutdown) = (Keyring::generate(), Clock::start(), Shutdown::new());
     let store = LiveStore::open(&Location::Folder(data.path().to_owned())).await?;
@@ -37,13 +38,14 @@ async fn run(work: Work, ready: impl FnOnce(String)) -> anyhow::Result<()> {
         routes: live.routes(),
         verifier: keyring.verifier(),
         clock,
+        tls: None,
         sessions: Some(Sessions {
             certificate: Certificate::load_or_create(data.path(), clock.now())?,
             origins: Origins::Any,
         }),
     })?;
     let service = service(&keyring, clock, &listening)?;
-    ready(format!("{} {}", listening.local_addr, viewer_token(&keyring, clock)));
+    stage.ready(format!("{} {}", listening.local_addr, viewer_token(&keyring, clock)));
     let mut publishing = tokio::spawn(publish_all(service, work, (Arc::clone(&live), clock)));
     let mut published = None;
     let mut look = tokio::time::interval(Duration::from_millis(50));
@@ -51,6 +53,8 @@ async fn run(work: Work, ready: impl FnOnce(String)) -> anyhow::Result<()> {
         tokio::select! {
             Some(incoming) = listening.incoming.recv() => live.accept(incoming),
             done = &mut publishing, if published.is_none() => published = Some(done??),
+            // The load has failed, or is done before the last viewer was seen to go.
+            () = stage.stopped() => break,
             _ = look.tick() => {}
         }
     }
@@ -89,10 +93,13 @@ fn service(keyring: &Keyring, clock: Clock, listening: &Listening) -> anyhow::Re
 fn viewer_token(keyring: &Keyring, clock: Clock) -> String {
     let now = clock.now();
     let token = UserToken {
+        id: TokenId::from_bits(1),
         user: UserId::from_bits(1),
         app: AppId::default(),
         name: "Viewer".to_owned(),
         role: Role::Guest,
+        subscribe: Vec::new(),
+        issued: now,
         expires: now + HOUR,
     };
     keyring.mint_user(now, &token)

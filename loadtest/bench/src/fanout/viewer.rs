@@ -76,8 +76,14 @@ async fn open(ready: &str) -> anyhow::Result<TcpStream> {
 
 /// A client's WebSocket message, masked with zeros (RFC 6455 section 5.3), which leaves it as it is.
 fn masked(payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![0x82, 0x80 | 126];
-    frame.extend_from_slice(&(payload.len() as u16).to_be_bytes());
+    let mut frame = vec![0x82];
+    match payload.len() {
+        short @ 0..126 => frame.push(0x80 | short as u8),
+        long => {
+            frame.push(0x80 | 126);
+            frame.extend_from_slice(&(long as u16).to_be_bytes());
+        }
+    }
     frame.extend_from_slice(&[0; 4]);
     frame.extend_from_slice(payload);
     frame

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::Sample;
 use super::machine::{Machine, commit};
-use super::{Plan, Sample};
 
 /// Median and spread of one figure over the rounds.
 #[derive(Clone, Copy, PartialEq, Serialize, Debug)]
@@ -52,22 +52,40 @@ pub(crate) struct Report {
     attempt: usize,
     floor: Floor,
     results: BTreeMap<&'static str, Figures>,
+    /// Medians of our own figures, by their names.
+    #[serde(flatten)]
+    medians: BTreeMap<String, f64>,
+    /// Medians of the peers' figures, as `peer_figure`.
+    peers: BTreeMap<String, f64>,
 }
 
 impl Report {
-    /// Gathers samples; the first contestant is the floor.
+    /// Gathers samples; the first contestant is the floor, the second one ours.
     pub(super) fn new(
         bench: &'static str,
-        pinned: bool,
-        attempt: usize,
-        plan: &Plan,
+        (pinned, rounds, attempt): (bool, usize, usize),
         samples: Vec<(&'static str, Vec<Sample>)>,
     ) -> Self {
-        let mut results = samples.into_iter().map(|(name, samples)| (name, figures(&samples)));
+        let (mut medians, mut peers) = (BTreeMap::new(), BTreeMap::new());
+        for (name, samples) in samples.iter().skip(1) {
+            for (figure, value) in figures(samples, |sample| &sample.figures) {
+                if *name == "ours" {
+                    medians.insert(figure, value.median);
+                } else {
+                    peers.insert(format!("{name}_{figure}"), value.median);
+                }
+            }
+        }
+        let all = |samples: &[Sample]| {
+            let mut all = figures(samples, |sample| &sample.figures);
+            all.append(&mut figures(samples, |sample| &sample.beside));
+            all
+        };
+        let mut results = samples.into_iter().map(|(name, samples)| (name, all(&samples)));
         let (name, figures) = results.next().unwrap_or_default();
         let floor = Floor { name, steady: false, figures };
         let (commit, machine) = (commit(), Machine::read());
-        Self { bench, commit, machine, pinned, rounds: plan.rounds, attempt, floor, results: results.collect() }
+        Self { bench, commit, machine, pinned, rounds, attempt, floor, results: results.collect(), medians, peers }
     }
 
     /// How far a figure of the floor moved.
@@ -114,9 +132,9 @@ impl Report {
     }
 }
 
-fn figures(samples: &[Sample]) -> Figures {
+fn figures(samples: &[Sample], kind: fn(&Sample) -> &Vec<(String, f64)>) -> Figures {
     let mut values: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for (name, value) in samples.iter().flat_map(|sample| &sample.figures) {
+    for (name, value) in samples.iter().flat_map(kind) {
         values.entry(name.clone()).or_default().push(*value);
     }
     values.into_iter().map(|(name, values)| (name, Figure::of(values))).collect()

@@ -23,8 +23,21 @@ fn contestants_alternate() -> anyhow::Result<()> {
         })
     };
     let bench = Bench::new("test", "ns", contestant("floor", 'f'), contestant("ours", 'o'));
-    bench.against(contestant("peer", 'p')).run(&Plan { rounds: 2, ..Plan::default() }, false)?;
+    bench.against(contestant("peer", 'p')).run(&Plan { rounds: Some(2), ..Plan::default() }, false)?;
     assert_eq!(*order.borrow(), "fopfop");
+    Ok(())
+}
+
+#[test]
+fn the_last_line_names_medians_and_those_of_peers() -> anyhow::Result<()> {
+    let contestant = |ns: f64| Contestant::new("ws", move || Ok(Sample::new().with("ns", ns).beside("ns_p50", 1.0)));
+    let bench = Bench::new("test", "ns", contestant(1.0), contestant(2.0)).against(contestant(3.0)).rounds(1);
+    let json: serde_json::Value = serde_json::from_str(&bench.run(&Plan::default(), false)?.json()?)?;
+    assert_eq!((&json["ns"], &json["peers"]["ws_ns"], &json["rounds"]), (&2.0.into(), &3.0.into(), &1.into()));
+    assert_eq!(
+        (&json["ns_p50"], &json["results"]["ours"]["ns_p50"]["median"]),
+        (&serde_json::Value::Null, &1.0.into())
+    );
     Ok(())
 }
 
@@ -37,7 +50,7 @@ fn a_moving_floor_repeats_all_rounds_and_is_told_in_the_end() -> anyhow::Result<
             Ok(Sample::new().with("ns", floor(runs)))
         });
         let ours = Contestant::new("ours", || Ok(Sample::new().with("ns", 5.0)));
-        let plan = Plan { rounds: 2, ..Plan::default() };
+        let plan = Plan { rounds: Some(2), ..Plan::default() };
         let report = Bench::new("test", "ns", floor, ours).run(&plan, false)?;
         let json: serde_json::Value = serde_json::from_str(&report.json()?)?;
         assert_eq!(json["attempt"], attempt);

@@ -1,11 +1,18 @@
 //! The host's side: a room, and a session per player.
 
+use std::collections::VecDeque;
+
 use amphi_server_core::{Room, RoomCommand, RoomConfig, RoomOutput};
-use amphi_shared_replica::{Game, ViewDecoder};
+use amphi_shared_replica::{Game, NetId, Row, ViewDecoder};
 use amphi_shared_session::{ClientHello, Config, Event, Output, PipeInfo, Refusal, ServerParams, Session};
 use amphi_shared_wire::proto::ViewFrame;
-use amphi_shared_wire::{AppId, Code, LANE_INPUT, LANE_SNAPSHOT, MatchId, Micros, Seed, SessionId, TickClock, UserId};
+use amphi_shared_wire::{
+    AppId, Code, LANE_INPUT, LANE_SNAPSHOT, MatchId, Micros, Seed, SessionId, Tick, TickClock, UserId,
+};
 use prost::Message;
+
+/// Frames of the view that are remembered: about a second of them, more than any path delays a snapshot.
+const TRUTHS: usize = 32;
 
 /// One person at the host.
 pub(crate) struct Seated {
@@ -19,6 +26,8 @@ pub(crate) struct Host {
     clock: TickClock,
     pub(crate) seated: [Option<Seated>; 2],
     view: ViewDecoder,
+    /// The newest frames of the view, whole, oldest first.
+    truths: VecDeque<(Tick, Vec<(NetId, Row)>)>,
 }
 
 impl Host {
@@ -35,7 +44,7 @@ impl Host {
         };
         let room = Room::new(game, config).map_err(|error| error.to_string())?;
         let view = ViewDecoder::new(game.schema().clone());
-        Ok(Self { room, clock, seated: [None, None], view })
+        Ok(Self { room, clock, seated: [None, None], view, truths: VecDeque::new() })
     }
 
     /// When the next tick starts.
@@ -111,9 +120,9 @@ impl Host {
         }
     }
 
-    /// The truth, as the view told it last.
-    pub(crate) fn truth(&self) -> &ViewDecoder {
-        &self.view
+    /// What was true at a tick of about the last second, as the view told it; it tells only some ticks.
+    pub(crate) fn truth(&self, tick: Tick) -> Option<&[(NetId, Row)]> {
+        self.truths.iter().find(|(seen, _)| *seen == tick).map(|(_, rows)| &rows[..])
     }
 
     /// True when a person holds the seat.
@@ -146,6 +155,10 @@ impl Host {
     fn watch(&mut self, keyframe: bool, payload: &[u8]) -> Result<(), String> {
         let frame = ViewFrame::decode(payload).map_err(|error| format!("a view frame: {error}"))?;
         self.view.decode(&frame.rows, keyframe).map_err(|error| format!("a view frame: {error}"))?;
+        if self.truths.len() == TRUTHS {
+            self.truths.pop_front();
+        }
+        self.truths.push_back((Tick(frame.tick), self.view.entities().map(|(id, row)| (id, row.clone())).collect()));
         Ok(())
     }
 }

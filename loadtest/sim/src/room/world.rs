@@ -3,7 +3,7 @@
 use amphi_clients_rust::ClientOutput;
 use amphi_server_arena::movement::PlayerBody;
 use amphi_server_arena::{Arena, ArenaInput, Pose};
-use amphi_shared_replica::{Game, NetId, Replicate, ViewDecoder};
+use amphi_shared_replica::{Game, NetId, Replicate, Row};
 use amphi_shared_session::{Output, PipeKind, Session, parse_hello};
 use amphi_shared_wire::{LANE_CONTROL, Micros, Rng, Seed};
 
@@ -20,8 +20,8 @@ const STORM: Micros = Micros::from_secs(12);
 const PEACE: Micros = Micros::from_secs(6);
 /// How long players stand still, so that prediction and truth meet.
 const STILL: Micros = Micros::from_secs(2);
-/// How much longer the ball may roll.
-const ROLLING_MAX: Micros = Micros::from_secs(15);
+/// How long a player may take to hold one whole tick: what a replaced snapshot carried comes again.
+const WHOLE_TICK_MAX: Micros = Micros::from_secs(3);
 /// Time between two faults.
 const STRIKE_EVERY_US: u64 = 1_000_000;
 /// How long a player runs into one direction.
@@ -93,49 +93,55 @@ impl World {
         self.pass(PEACE)?;
         self.still = true;
         self.pass(STILL)?;
-        // What is moving is seen a little late: everything must come to rest first.
-        let patience = self.now + ROLLING_MAX;
-        while self.now < patience && (0..self.players.len()).any(|who| self.compare(who).is_err()) {
-            self.pass(Micros::from_millis(50))?;
-        }
-        self.check()
-    }
-
-    /// Everyone is back and can read every snapshot, and predicts what is true.
-    fn check(&self) -> Result<(), String> {
-        for (who, player) in self.players.iter().enumerate() {
-            let Some(seat) = player.seat else { return Err(format!("player {who} never joined")) };
-            if !player.client.session().is_attached() || !self.host.is_persons(seat) {
-                return Err(format!("player {who} has not come back to seat {seat}"));
-            }
-            let stats = player.client.stats();
-            if stats.snapshots == 0 || stats.snapshots_invalid > 0 {
-                return Err(format!("player {who} could not read {} snapshots", stats.snapshots_invalid));
-            }
-            self.compare(who)?;
-            let own = player.client.own::<PlayerBody>();
-            let received = player.client.received::<PlayerBody>();
-            let truth = player.client.own_id().and_then(|id| received.iter().find(|(known, _)| *known == id));
-            // Not its height: a prediction knows no crate to stand on.
-            let ground = |body: PlayerBody| [body.x, body.z];
-            if own.is_none() || own.map(ground) != truth.map(|(_, body)| ground(*body)) {
-                return Err(format!("player {who} stands at {own:?}, truly at {truth:?}"));
+        for who in 0..self.players.len() {
+            let patience = self.now + WHOLE_TICK_MAX;
+            while let Err(what) = self.check(who) {
+                if self.now >= patience {
+                    return Err(what);
+                }
+                self.pass(Micros::from_millis(4))?;
             }
         }
         Ok(())
     }
 
-    /// When nothing moves any more, a player has received what spectators see.
+    /// The player is back, can read every snapshot, holds what was true at its tick, and predicts it.
+    fn check(&self, who: usize) -> Result<(), String> {
+        let player = &self.players[who];
+        let Some(seat) = player.seat else { return Err(format!("player {who} never joined")) };
+        if !player.client.session().is_attached() || !self.host.is_persons(seat) {
+            return Err(format!("player {who} has not come back to seat {seat}"));
+        }
+        let stats = player.client.stats();
+        if stats.snapshots == 0 || stats.snapshots_invalid > 0 {
+            return Err(format!("player {who} could not read {} snapshots", stats.snapshots_invalid));
+        }
+        self.compare(who)?;
+        let own = player.client.own::<PlayerBody>();
+        let received = player.client.received::<PlayerBody>();
+        let truth = player.client.own_id().and_then(|id| received.iter().find(|(known, _)| *known == id));
+        // Not its height: a prediction knows no crate to stand on.
+        let ground = |body: PlayerBody| [body.x, body.z];
+        if own.is_none() || own.map(ground) != truth.map(|(_, body)| ground(*body)) {
+            return Err(format!("player {who} stands at {own:?}, truly at {truth:?}"));
+        }
+        Ok(())
+    }
+
+    /// A player has received what spectators saw of the same tick, also while the ball still rolls.
     fn compare(&self, who: usize) -> Result<(), String> {
-        let (client, truth) = (&self.players[who].client, self.host.truth());
+        let client = &self.players[who].client;
+        let Some(truth) = self.host.truth(client.tick()) else {
+            return Err(format!("spectators saw nothing of tick {}, which player {who} holds", client.tick()));
+        };
         let same = self.read::<PlayerBody>(truth) == client.received() && self.read::<Pose>(truth) == client.received();
         if same { Ok(()) } else { Err(format!("player {who} sees another world at tick {}", client.tick())) }
     }
 
-    fn read<C: Replicate>(&self, view: &ViewDecoder) -> Vec<(NetId, C)> {
+    fn read<C: Replicate>(&self, rows: &[(NetId, Row)]) -> Vec<(NetId, C)> {
         let schema = self.game.schema();
         let Some(component) = schema.component(C::NAME) else { return Vec::new() };
-        view.entities().filter_map(|(id, row)| Some((id, C::read(row.component(schema, component)?)))).collect()
+        rows.iter().filter_map(|(id, row)| Some((*id, C::read(row.component(schema, component)?)))).collect()
     }
 
     fn pass(&mut self, span: Micros) -> Result<(), String> {

@@ -132,12 +132,11 @@ impl World {
             let Some(session) = self.session(end) else {
                 return Err("the server never accepted".to_owned());
             };
-            let stats = session.stats();
             if !session.is_attached() || session.is_closed() {
                 return Err(format!("the {end:?} is not attached in peace"));
             }
-            if (stats.retained_messages, stats.retained_bytes) != (0, 0) {
-                return Err(format!("the {end:?} still keeps {} messages in peace", stats.retained_messages));
+            if (session.retained_messages(), session.retained_bytes()) != (0, 0) {
+                return Err(format!("the {end:?} still keeps {} messages in peace", session.retained_messages()));
             }
         }
         let server = self.server.as_ref().map(Session::generation);
@@ -313,8 +312,8 @@ impl World {
                 }
                 self.take(end, output)?;
             }
-            let retained = self.session(end).map_or(0, |session| session.stats().retained_bytes);
-            if retained > RESUME_BYTES_MAX as u64 {
+            let retained = self.session(end).map_or(0, |session| session.retained_bytes());
+            if retained > RESUME_BYTES_MAX {
                 return Err(format!("the {end:?} keeps {retained} bytes"));
             }
         }

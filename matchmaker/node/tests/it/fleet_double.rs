@@ -48,6 +48,7 @@ impl FleetDouble {
             routes,
             verifier: keyring.verifier(),
             clock,
+            tls: None,
             sessions: None,
         };
         Self { state, asked, listening: Arc::new(Listener::bind(config).unwrap()) }

@@ -8,7 +8,7 @@ use amphi_shared_edge::shutdown::Shutdown;
 use amphi_shared_edge::{ListenConfig, Listener, Listening};
 use amphi_shared_store::{Location, MatchStore};
 use amphi_shared_wire::proto::{MatchResult, ResultsReply};
-use amphi_shared_wire::{AppId, Micros, UserId};
+use amphi_shared_wire::{AppId, Micros, TokenId, UserId};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -70,10 +70,13 @@ impl House {
     pub(crate) fn person_of(&self, app: &str, id: u128, name: &str) -> Person {
         let now = self.clock.now();
         let token = UserToken {
+            id: TokenId::from_bits(1),
             user: UserId::from_bits(id),
             app: app.parse::<AppId>().unwrap(),
             name: name.to_owned(),
             role: Role::Guest,
+            subscribe: Vec::new(),
+            issued: now,
             expires: now + Micros::from_secs(600),
         };
         Person { id: UserId::from_bits(id).to_string(), token: self.keyring.mint_user(now, &token) }
@@ -154,6 +157,7 @@ async fn start(
         routes: role.routes(),
         verifier: keyring.verifier(),
         clock,
+        tls: None,
         sessions: None,
     };
     let listening = Listener::bind(config).unwrap();

@@ -63,7 +63,7 @@ fn a_token_is_good_once() {
     let mut door = Door::new();
     let token = door.token();
     let hello = door.hello(&token);
-    assert_eq!(door.admission.route(NOW, &hello), Ok(Route::Join { worker: 3, token: token.clone() }));
+    assert_eq!(door.admission.route(NOW, &hello), Ok(Route::Join { worker: 3, token: token.clone(), replaces: None }));
     assert_eq!(door.refusal(NOW, &hello), Code::TokenUsed);
     door.admission.token_unused(token.id);
     assert!(door.admission.route(NOW, &hello).is_ok(), "it found no seat, so it may be tried again");
@@ -72,6 +72,22 @@ fn a_token_is_good_once() {
     let other = door.hello(&other);
     assert!(door.admission.route(NOW + Micros::from_secs(60), &other).is_ok());
     assert_eq!(door.admission.used.len(), 1, "expired tokens are forgotten");
+}
+
+#[test]
+fn a_used_token_may_replace_the_session_it_opened() {
+    let mut door = Door::new();
+    let (token, first, second) = (door.token(), SessionId::from_bits(1), SessionId::from_bits(2));
+    let hello = door.hello(&token);
+    let join = |replaces| Ok(Route::Join { worker: 3, token: token.clone(), replaces });
+    assert_eq!(door.admission.route(NOW, &hello), join(None));
+    door.admission.session_opened(first, 3, &token);
+    assert_eq!(door.admission.route(NOW, &hello), join(Some(first)));
+    door.admission.session_opened(second, 3, &token);
+    door.admission.session_ended(first);
+    assert_eq!(door.admission.route(NOW, &hello), join(Some(second)));
+    door.admission.session_ended(second);
+    assert_eq!(door.refusal(NOW, &hello), Code::TokenUsed);
 }
 
 #[test]
@@ -96,11 +112,18 @@ fn every_wrong_token_has_its_code() {
 fn a_session_is_found_until_it_ends() {
     let mut door = Door::new();
     let session = SessionId::from_bits(4);
-    let resume =
-        ResumeRequest { session, secret: [0; 16], generation: 1, received: Vec::new(), welcomed: 0, lost: Vec::new() };
+    let resume = ResumeRequest {
+        session,
+        secret: [0; 16],
+        generation: 1,
+        received: Vec::new(),
+        welcomed: 0,
+        lost: Vec::new(),
+        topics: Vec::new(),
+    };
     let hello = ClientHello { resume: Some(resume), ..door.hello(&door.token()) };
     assert_eq!(door.refusal(NOW, &hello), Code::SessionUnknown);
-    door.admission.session_opened(session, 2, MATCH);
+    door.admission.session_opened(session, 2, &door.token());
     assert_eq!(door.admission.route(NOW, &hello), Ok(Route::Resume { worker: 2, match_id: MATCH, session }));
     door.admission.session_ended(session);
     assert_eq!(door.refusal(NOW, &hello), Code::SessionUnknown);

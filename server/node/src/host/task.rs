@@ -148,10 +148,10 @@ impl Host {
     fn admit(&mut self, incoming: Incoming) {
         let now = self.parts.clock.now();
         let (worker, command) = match self.parts.admission.route(now, &incoming.hello) {
-            Ok(Route::Join { worker, token }) => {
+            Ok(Route::Join { worker, token, replaces }) => {
                 let session = SessionId::generate(now, &mut self.rng);
-                self.parts.admission.session_opened(session, worker, token.match_id);
-                (worker, Command::Join(Box::new(Join { token, session, incoming })))
+                self.parts.admission.session_opened(session, worker, &token);
+                (worker, Command::Join(Box::new(Join { token, session, replaces, incoming })))
             }
             Ok(Route::Resume { worker, match_id, session }) => {
                 (worker, Command::Resume(Box::new(Resume { match_id, session, incoming })))
@@ -172,7 +172,9 @@ impl Host {
         let incoming = match command {
             Command::Join(join) => {
                 self.parts.admission.session_ended(join.session);
-                self.parts.admission.token_unused(join.token.id);
+                if join.replaces.is_none() {
+                    self.parts.admission.token_unused(join.token.id);
+                }
                 join.incoming
             }
             Command::Resume(resume) => resume.incoming,

@@ -95,8 +95,12 @@ impl HostedRoom {
         pipe: (PipeId, &mpsc::Sender<PipeEvent>),
         links: &mut Links,
     ) -> bool {
-        let Join { token, session, incoming } = join;
+        let Join { token, session, replaces, incoming } = join;
         let user = token.user;
+        if replaces.is_some_and(|old| self.players.get(&old).is_none_or(Player::is_heard)) {
+            incoming.refuse(Code::TokenUsed.into());
+            return false;
+        }
         let seat = match self.take_seat(now, user, token.team, &token.name) {
             Ok(seat) => seat,
             Err(refusal) => {
@@ -328,6 +332,7 @@ impl HostedRoom {
             return;
         };
         let (seat, events) = (player.seat, player.flush(now));
+        links.metrics.slow_readers.increment(player.take_slow_readers());
         let closed = events.iter().any(|event| matches!(event, Event::Closed { .. }));
         for event in events {
             if let Some(seat) = seat {

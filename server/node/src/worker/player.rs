@@ -15,6 +15,8 @@ pub(super) struct Player {
     /// The seat it plays; none when someone else has taken over.
     pub(super) seat: Option<u8>,
     pipes: BTreeMap<PipeId, PipeHandle>,
+    /// Connections closed since the last count because their reader was too slow.
+    slow_readers: u64,
 }
 
 impl Player {
@@ -28,7 +30,7 @@ impl Player {
     ) -> Self {
         let session = Session::accept(now, Config::default(), params, &incoming.hello, info(&incoming, pipe));
         let pipes = BTreeMap::from([(pipe, incoming.accept(pipe, mailbox.clone()))]);
-        Self { session, user, seat: Some(seat), pipes }
+        Self { session, user, seat: Some(seat), pipes, slow_readers: 0 }
     }
 
     /// Goes on over another connection, or refuses it.
@@ -56,6 +58,7 @@ impl Player {
         match kind {
             PipeEventKind::Frame { lane, payload } => self.session.handle_frame(at, pipe, lane, payload),
             PipeEventKind::Datagram(bytes) => self.session.handle_datagram(at, pipe, bytes),
+            PipeEventKind::Confirmed => self.session.handle_pipe_confirmed(at, pipe),
             PipeEventKind::Closed(code) => {
                 self.pipes.remove(&pipe);
                 self.session.handle_pipe_closed(at, pipe, code);
@@ -69,10 +72,18 @@ impl Player {
         }
     }
 
-    /// A message on a reliable lane. A client that does not acknowledge loses its session.
+    /// A message on a reliable lane. A client that acknowledges too little loses its connection and what waits on the
+    /// lane, never its seat: the next attach begins with everything it must know.
     pub(super) fn send(&mut self, now: Micros, lane: Lane, payload: Bytes) {
-        match self.session.send(now, lane, payload) {
+        let mut sent = self.session.send(now, lane, payload.clone());
+        if sent == Err(SendError::Full) {
+            self.session.leave_slow_reader(now);
+            self.session.give_up(lane, Code::SlowReader);
+            sent = self.session.send(now, lane, payload);
+        }
+        match sent {
             Ok(_) | Err(SendError::Closed) => {}
+            // Only while another path is being tried, or when other lanes hold it all.
             Err(SendError::Full) => self.session.close(now, Code::SlowReader, "too much was not acknowledged"),
             Err(error @ (SendError::Lane | SendError::TooLarge)) => {
                 tracing::error!(%error, lane, "a room sent what cannot be sent");
@@ -88,6 +99,15 @@ impl Player {
     /// Bytes of payload that fit into the next datagram; 0 when nobody is there to read it.
     pub(super) fn datagram_room(&self) -> usize {
         if self.session.is_attached() { self.session.datagram_room() } else { 0 }
+    }
+
+    /// True once the client has read its Welcome.
+    pub(super) fn is_heard(&self) -> bool {
+        self.session.is_heard()
+    }
+
+    pub(super) fn take_slow_readers(&mut self) -> u64 {
+        std::mem::take(&mut self.slow_readers)
     }
 
     pub(super) fn close(&mut self, now: Micros, code: Code, message: &str) {
@@ -106,6 +126,7 @@ impl Player {
                     }
                 }
                 Output::ClosePipe { pipe, code, message } => {
+                    self.slow_readers += u64::from(code == Code::SlowReader);
                     if let Some(handle) = self.pipes.remove(&pipe) {
                         handle.close(code, &message);
                     }
@@ -120,11 +141,12 @@ impl Player {
         let overflow = self.pipes.get(&pipe).is_some_and(|handle| handle.frame(lane, payload).is_err());
         if overflow && let Some(handle) = self.pipes.remove(&pipe) {
             handle.close(Code::SlowReader, Code::SlowReader.help());
+            self.slow_readers += 1;
             self.session.handle_pipe_closed(now, pipe, Some(Code::SlowReader));
         }
     }
 }
 
 fn info(incoming: &Incoming, pipe: PipeId) -> PipeInfo {
-    PipeInfo { id: pipe, kind: incoming.kind, max_datagram: incoming.max_datagram }
+    PipeInfo { id: pipe, kind: incoming.kind, max_datagram: incoming.max_datagram, early: incoming.early }
 }

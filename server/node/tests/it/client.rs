@@ -104,6 +104,7 @@ impl Client {
             match kind {
                 PipeEventKind::Frame { lane, payload } => self.session.handle_frame(now, pipe, lane, payload),
                 PipeEventKind::Datagram(bytes) => self.session.handle_datagram(now, pipe, bytes),
+                PipeEventKind::Confirmed => {}
                 PipeEventKind::Closed(code) => {
                     self.pipes.remove(&pipe);
                     self.session.handle_pipe_closed(now, pipe, code);

@@ -3,7 +3,7 @@
 use amphi_shared_auth::ConnectToken;
 use amphi_shared_replica::NetId;
 use amphi_shared_session::{ConnectRequest, Event};
-use amphi_shared_wire::proto::{ViewFrame, payload, room_message};
+use amphi_shared_wire::proto::{RoomReport, ViewFrame, payload, room_message};
 use amphi_shared_wire::{AppId, Code, MatchId, Micros, Tick, TokenId, UserId};
 use prost::Message;
 
@@ -52,9 +52,31 @@ async fn a_token_works_once() {
     let match_id = world.open().await;
     let token = world.token(match_id, 7);
     let (mut first, _) = Client::join(&world, Transport::Quic, token.clone()).await;
+    // Its host has heard of it once an input was applied.
+    loop {
+        let snapshot = first.snapshot().await;
+        if snapshot.header.applied.is_some() {
+            break;
+        }
+        first.push(snapshot.header.tick.plus(8), &[Push(0); 16]).await;
+    }
     let mut second = Client::hello(&world, Transport::Ws, token).await;
     assert_eq!(second.refused().await, Code::TokenUsed);
     first.snapshot().await;
+}
+
+#[tokio::test]
+async fn a_client_that_never_read_its_welcome_tries_again_with_its_token() {
+    let mut world = World::start();
+    let match_id = world.open().await;
+    let token = world.token(match_id, 7);
+    let mut lost = Client::hello(&world, Transport::Ws, token.clone()).await;
+    let people = |room: &RoomReport| room.roster.iter().filter(|seat| !seat.bot).count();
+    world.hear_room(match_id, |room| people(room) == 1).await;
+    let (mut client, _) = Client::join(&world, Transport::Quic, token).await;
+    client.snapshot().await;
+    assert_eq!(lost.closed().await, Code::GenerationStale);
+    world.hear_room(match_id, |room| people(room) == 1).await;
 }
 
 #[tokio::test]

@@ -28,8 +28,12 @@ pub(crate) enum Transport {
 
 /// A connection; what arrives goes into the client's mailbox.
 pub(crate) enum Pipe {
-    Quic(PipeHandle),
-    Ws { sink: SplitSink<Socket, Message>, reader: AbortHandle },
+    /// With what dialled it, which closes its connections when it goes.
+    Quic(PipeHandle, Dialer),
+    Ws {
+        sink: SplitSink<Socket, Message>,
+        reader: AbortHandle,
+    },
 }
 
 impl Pipe {
@@ -44,7 +48,7 @@ impl Pipe {
                 let endpoint: &Endpoint = &world.host.ready().endpoints[0];
                 let dialer = Dialer::new(world.clock).unwrap();
                 let dialled = dialer.dial(endpoint, &[0, 2, 8], pipe, mailbox).await.unwrap();
-                (Self::Quic(dialled.handle), dialled.info)
+                (Self::Quic(dialled.handle, dialer), dialled.info)
             }
             Transport::Ws => {
                 let mut request = format!("ws://{}/session", world.addr()).into_client_request().unwrap();
@@ -52,7 +56,10 @@ impl Pipe {
                 let (socket, _) = patient(tokio_tungstenite::connect_async(request)).await.unwrap();
                 let (sink, source) = socket.split();
                 let reader = tokio::spawn(read(source, pipe, mailbox)).abort_handle();
-                (Self::Ws { sink, reader }, PipeInfo { id: pipe, kind: PipeKind::Ordered, max_datagram: 1_150 })
+                (
+                    Self::Ws { sink, reader },
+                    PipeInfo { id: pipe, kind: PipeKind::Ordered, max_datagram: 1_150, early: false },
+                )
             }
         }
     }
@@ -60,7 +67,7 @@ impl Pipe {
     /// Writes a frame; a connection that is gone takes it in silence.
     pub(crate) async fn frame(&mut self, lane: Lane, payload: Bytes) {
         match self {
-            Self::Quic(handle) => handle.frame(lane, payload).unwrap(),
+            Self::Quic(handle, _) => handle.frame(lane, payload).unwrap(),
             Self::Ws { sink, .. } => {
                 let _ = sink.send(Message::Binary(encode_pipe_frame(lane, &payload))).await;
             }
@@ -69,7 +76,7 @@ impl Pipe {
 
     pub(crate) async fn datagram(&mut self, bytes: Bytes) {
         match self {
-            Self::Quic(handle) => handle.datagram(bytes),
+            Self::Quic(handle, _) => handle.datagram(bytes),
             Self::Ws { .. } => self.frame(LANE_DATAGRAM, bytes).await,
         }
     }
@@ -77,7 +84,7 @@ impl Pipe {
     /// Closes the connection, or just drops it when there is nothing to say.
     pub(crate) async fn close(self, code: Option<Code>) {
         match (self, code) {
-            (Self::Quic(handle), code) => handle.close(code.unwrap_or(Code::Silent), ""),
+            (Self::Quic(handle, _dialer), code) => handle.close(code.unwrap_or(Code::Silent), ""),
             (Self::Ws { mut sink, .. }, Some(_)) => {
                 let _ = sink.close().await;
             }

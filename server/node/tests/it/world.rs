@@ -186,7 +186,8 @@ fn services(heard: &Arc<Mutex<Heard>>, keyring: &Keyring, clock: Clock) -> Liste
         publish,
     );
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    Listener::bind(ListenConfig { listen, routes, verifier: keyring.verifier(), clock, sessions: None }).unwrap()
+    Listener::bind(ListenConfig { listen, routes, verifier: keyring.verifier(), clock, tls: None, sessions: None })
+        .unwrap()
 }
 
 fn mint(keyring: &Keyring, clock: Clock, scope: Scope) -> String {

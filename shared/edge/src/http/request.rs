@@ -77,6 +77,11 @@ impl Request {
         find(&self.query, name)
     }
 
+    /// Every query parameter of this name, in order.
+    pub fn queries<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> + 'a {
+        self.query.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
     /// The header of this name, when it is visible ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()

@@ -1,21 +1,27 @@
 //! An answer.
 
+use std::fmt;
+
+use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use bytes::Bytes;
 use serde::Serialize;
 
-/// What a handler answers: a status, headers and a whole body.
-#[derive(Clone, Debug, PartialEq, Eq)]
+use super::events::EventStream;
+
+/// What a handler answers: a status, headers and a whole body, or one that goes on ([`Response::events`]).
 pub struct Response {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Bytes,
+    /// The body instead, when it goes on.
+    pub(crate) events: Option<EventStream>,
 }
 
 impl Response {
     /// 200 with a body of this type.
     pub fn bytes(content_type: &str, body: impl Into<Bytes>) -> Self {
-        Self { status: 200, headers: vec![("content-type", content_type.to_owned())], body: body.into() }
+        Self { status: 200, headers: vec![("content-type", content_type.to_owned())], body: body.into(), events: None }
     }
 
     /// 200 with `value` as JSON.
@@ -48,7 +54,7 @@ impl Response {
 
     /// 204 without a body.
     pub fn empty() -> Self {
-        Self { status: 204, headers: Vec::new(), body: Bytes::new() }
+        Self { status: 204, headers: Vec::new(), body: Bytes::new(), events: None }
     }
 
     /// The same with another status, 200 to 599.
@@ -74,7 +80,8 @@ impl Response {
 
     /// As axum wants it. A header whose value cannot be sent is left out.
     pub(crate) fn into_axum(self, request_id: &str) -> axum::response::Response {
-        let mut response = axum::response::Response::new(axum::body::Body::from(self.body));
+        let body = self.events.map_or_else(|| Body::from(self.body), EventStream::into_body);
+        let mut response = axum::response::Response::new(body);
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -86,5 +93,12 @@ impl Response {
             }
         }
         response
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body = if self.events.is_some() { "events".to_owned() } else { format!("{} bytes", self.body.len()) };
+        write!(f, "Response({}, {body})", self.status)
     }
 }

@@ -1,47 +1,43 @@
-//! A session over WebSocket: one ordered pipe of binary messages, `u8 lane, payload`.
+//! The upgrade of an HTTP request to a session over WebSocket (RFC 6455 section 4.2).
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use amphi_shared_session::Refusal;
-use amphi_shared_wire::limits::{FRAME_BYTES_MAX, HELLO_BYTES_MAX, IDLE_MS_MAX};
-use amphi_shared_wire::{Code, LANE_CONTROL, LANE_DATAGRAM, WS_BINARY, decode_pipe_frame, encode_pipe_frame};
+use amphi_shared_session::ClientHello;
+use amphi_shared_wire::limits::TOKEN_BYTES_MAX;
+use amphi_shared_wire::{AppId, Code, PROTOCOL_MAX, WS_BINARY, WS_JSON};
 use axum::Extension;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use axum::http::{HeaderMap, header};
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
-use bytes::Bytes;
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
-use tokio_tungstenite::tungstenite;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
 
-use super::admission::{HANDSHAKE, OVERLOADED_RETRY_MS, Place, Shared};
+use super::admission::{OVERLOADED_RETRY_MS, Shared};
+use super::stream::Stream;
 use crate::counters::Refused;
 use crate::http::{Context, Peer, Problem};
-use crate::inbound::{End, Inbound, code_of};
-use crate::session::{Datagrams, From, Next, Outbox, Transport};
+use crate::network::ws::Upgraded;
+use crate::network::{Job, Mailbox};
+use crate::session::{From, Transport};
 
-/// What is queued gets this long to leave when a connection closes.
-const GRACE: Duration = Duration::from_secs(1);
-/// A connection that is silent this long is dead.
-const IDLE: Duration = Duration::from_millis(IDLE_MS_MAX);
-/// An idle connection is asked for a sign of life this often.
-const PING_EVERY: Duration = Duration::from_millis(IDLE_MS_MAX / 3);
-/// 128 KiB by default, which is nearly all the memory of an idle connection.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
-/// WebSocket close codes 4000 to 4999 are ours (RFC 6455 section 7.4.2).
-const CLOSE_CODES: u16 = 4_000;
-/// Bytes of a close reason (RFC 6455 section 5.5: a control frame has 125, two are the code).
-const CLOSE_REASON_BYTES_MAX: usize = 123;
+/// What a server's answer to a key is made with (RFC 6455 section 1.3).
+const ACCEPT_GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+/// Bytes of a key.
+const KEY_BYTES: usize = 16;
+const VERSION: &str = "13";
+/// Parameters that are read of an address; the head of a request bounds their bytes.
+const QUERY_PAIRS_MAX: usize = 16;
 
 /// The route that upgrades to a session.
-pub(super) fn route(shared: Arc<Shared>, context: Arc<Context>) -> MethodRouter {
-    get(move |peer: Extension<Peer>, headers: HeaderMap, upgrade: Result<WebSocketUpgrade, _>| {
-        let (shared, context) = (Arc::clone(&shared), Arc::clone(&context));
+pub(super) fn route(shared: Arc<Shared>, context: Arc<Context>, thread: Arc<Mailbox>) -> MethodRouter {
+    get(move |peer: Extension<Peer>, request: Request| {
+        let (shared, context, thread) = (Arc::clone(&shared), Arc::clone(&context), Arc::clone(&thread));
         async move {
-            open(peer.0, &headers, upgrade, shared).unwrap_or_else(|problem| {
+            open(peer.0, request, &shared, thread).unwrap_or_else(|problem| {
                 let request_id = context.next_request_id();
                 problem.into_json(&request_id).into_axum(&request_id)
             })
@@ -49,198 +45,142 @@ pub(super) fn route(shared: Arc<Shared>, context: Arc<Context>) -> MethodRouter 
     })
 }
 
-fn open(
-    Peer(peer): Peer,
-    headers: &HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-    shared: Arc<Shared>,
-) -> Result<Response, Problem> {
-    let upgrade =
-        upgrade.map_err(|_| Problem::new(Code::RequestInvalid, "this address takes WebSocket upgrades only"))?;
-    let upgrade = upgrade.protocols([WS_BINARY]);
-    if upgrade.selected_protocol().is_none() {
-        shared.counters.count(Refused::Protocol);
-        return Err(Problem::new(Code::ProtocolUnsupported, format!("the subprotocol here is `{WS_BINARY}`")));
-    }
-    let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).map(str::to_owned);
+/// What a client wants to speak.
+struct Wanted {
+    /// The subprotocol to name in the answer; none when the client named none.
+    protocol: Option<&'static str>,
+    /// For a client of text messages: what it said of itself.
+    hello: Option<Box<ClientHello>>,
+}
+
+fn open(Peer(peer): Peer, mut request: Request, shared: &Shared, thread: Arc<Mailbox>) -> Result<Response, Problem> {
+    let accept = check_upgrade(&request)?;
+    let wanted = wanted(request.headers(), request.uri()).inspect_err(|problem| {
+        if problem.code == Code::ProtocolUnsupported {
+            shared.counters.count(Refused::Protocol);
+        }
+    })?;
+    let origin = text(request.headers(), header::ORIGIN).map(str::to_owned);
     if !shared.allows(origin.as_deref()) {
         return Err(Code::OriginForbidden.into());
     }
     let place = shared.place().ok_or_else(|| Problem::from(Code::Overloaded).retry_after(OVERLOADED_RETRY_MS))?;
-    let from = From { transport: Transport::WebSocket, peer, origin };
-    let response = upgrade
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(0)
-        .max_message_size(FRAME_BYTES_MAX + 1)
-        .max_frame_size(FRAME_BYTES_MAX + 1)
-        .on_upgrade(move |socket| serve(socket, place, from, shared));
-    Ok(response)
+    let transport = if wanted.hello.is_some() { Transport::WebSocketJson } else { Transport::WebSocket };
+    let from = From { transport, peer, origin, query: query(request.uri()), early: false };
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        // A client that went away before the answer gives its place back.
+        let Some((stream, early)) = leave_http(upgrade).await else { return };
+        let Ok((stream, tls)) = stream.into_parts() else { return };
+        thread.push(Job::Upgraded(Box::new(Upgraded { stream, tls, early, from, place, hello: wanted.hello })));
+    });
+    let mut response = Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(header::CONNECTION, "Upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header(header::SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(protocol) = wanted.protocol {
+        response = response.header(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    response.body(Body::empty()).map_err(|_| Problem::internal("an upgrade has no answer"))
 }
 
-/// Serves an upgraded connection to its end.
-async fn serve(socket: WebSocket, place: Place, from: From, shared: Arc<Shared>) {
-    let (mut sink, mut source) = socket.split();
-    let first = match tokio::time::timeout(HANDSHAKE, read_hello(&mut source)).await {
-        Ok(Ok(first)) => first,
-        Ok(Err(None)) => return shared.counters.count(Refused::Handshake),
-        Ok(Err(Some(code))) => {
-            shared.counters.count(Refused::of(code));
-            return refuse(&mut sink, code.into()).await;
+/// The socket, and what HTTP has read behind the request.
+async fn leave_http(upgrade: OnUpgrade) -> Option<(Stream, bytes::Bytes)> {
+    let parts = upgrade.await.ok()?.downcast::<TokioIo<Stream>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf))
+}
+
+/// Checks that the request is an upgrade; the answer to its key.
+fn check_upgrade(request: &Request) -> Result<String, Problem> {
+    let headers = request.headers();
+    let is_upgrade = request.method() == Method::GET
+        && names(headers, header::CONNECTION).any(|name| name.eq_ignore_ascii_case("upgrade"))
+        && names(headers, header::UPGRADE).any(|name| name.eq_ignore_ascii_case("websocket"));
+    if !is_upgrade {
+        return Err(Problem::new(Code::RequestInvalid, "this address takes WebSocket upgrades only"));
+    }
+    if text(headers, header::SEC_WEBSOCKET_VERSION) != Some(VERSION) {
+        return Err(Problem::new(Code::RequestInvalid, "the WebSocket version here is 13"));
+    }
+    let key = text(headers, header::SEC_WEBSOCKET_KEY).unwrap_or_default();
+    if STANDARD.decode(key).map_or(0, |key| key.len()) != KEY_BYTES {
+        return Err(Problem::new(Code::RequestInvalid, "`sec-websocket-key` is not 16 bytes in base64"));
+    }
+    Ok(accept_of(key))
+}
+
+fn accept_of(key: &str) -> String {
+    let mut digest = ring::digest::Context::new(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY);
+    digest.update(key.as_bytes());
+    digest.update(ACCEPT_GUID.as_bytes());
+    STANDARD.encode(digest.finish())
+}
+
+/// Binary when it is offered; text when it is offered, or when there is a token and no subprotocol.
+fn wanted(headers: &HeaderMap, uri: &Uri) -> Result<Wanted, Problem> {
+    let offers = |protocol: &str| names(headers, header::SEC_WEBSOCKET_PROTOCOL).any(|name| name == protocol);
+    if offers(WS_BINARY) {
+        return Ok(Wanted { protocol: Some(WS_BINARY), hello: None });
+    }
+    let bearer = text(headers, header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+    let (mut token, mut app) = (bearer.map(str::to_owned), AppId::default());
+    for (key, value) in url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+        match &*key {
+            "token" => token = token.or_else(|| Some(value.into_owned())),
+            "app" => app = value.parse().map_err(|_| Problem::new(Code::RequestInvalid, "`app` is not an app id"))?,
+            _ => {}
         }
-        Err(_) => {
-            shared.counters.count(Refused::HandshakeTimeout);
-            return refuse(&mut sink, Code::HandshakeTimeout.into()).await;
-        }
+    }
+    let json = offers(WS_JSON);
+    if !json && (token.is_none() || headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL)) {
+        let words = format!("the subprotocols here are `{WS_BINARY}` and `{WS_JSON}`");
+        return Err(Problem::new(Code::ProtocolUnsupported, words));
+    }
+    if token.as_ref().is_some_and(|token| token.len() > TOKEN_BYTES_MAX) {
+        return Err(Code::TokenInvalid.into());
+    }
+    let hello = ClientHello {
+        protocol: PROTOCOL_MAX,
+        app,
+        game: String::new(),
+        build: String::new(),
+        schema_hash: 0,
+        tables_known: Vec::new(),
+        capabilities: Vec::new(),
+        token: token.unwrap_or_default(),
+        resume: None,
     };
-    let outbox = Outbox::new(Datagrams::Ordered, shared.counters.clone());
-    let admitted = tokio::time::timeout(HANDSHAKE, shared.admit(place, from, first, &outbox)).await;
-    let inbound = match admitted.unwrap_or_else(|_| Err(Code::Unavailable.into())) {
-        Ok(inbound) => inbound,
-        Err(refusal) => return refuse(&mut sink, refusal).await,
-    };
-    let end = tokio::select! {
-        end = run(&mut sink, &mut source, &inbound, &outbox) => end,
-        () = shared.closed() => End::ByOwner(Code::Draining, Code::Draining.help().to_owned()),
-    };
-    outbox.gone();
-    inbound.closed(&end).await;
-    match end {
-        End::ByPeer(_) => {}
-        End::ByOwner(code, message) => close(&mut sink, code, &message).await,
-        End::Broken(code) => close(&mut sink, code, code.name()).await,
-    }
+    Ok(Wanted { protocol: json.then_some(WS_JSON), hello: Some(Box::new(hello)) })
 }
 
-/// Moves messages both ways until someone ends it.
-async fn run(
-    sink: &mut SplitSink<WebSocket, Message>,
-    source: &mut SplitStream<WebSocket>,
-    inbound: &Inbound,
-    outbox: &Outbox,
-) -> End {
-    let mut writing = std::pin::pin!(write(sink, outbox));
-    let (code, message) = tokio::select! {
-        biased;
-        closed = outbox.closed_by_owner() => closed,
-        end = read(source, inbound) => return end,
-        () = &mut writing => return End::ByPeer(None),
-    };
-    if code != Code::SlowReader {
-        // What the owner queued before it closed still leaves, if the client reads it.
-        let _ = tokio::time::timeout(GRACE, writing).await;
-    }
-    End::ByOwner(code, message)
+/// The parameters of the address. The token is for the Hello alone.
+fn query(uri: &Uri) -> Vec<(String, String)> {
+    let pairs = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    pairs
+        .filter(|(key, _)| key != "token")
+        .take(QUERY_PAIRS_MAX)
+        .map(|(k, v)| (k.into_owned(), v.into_owned()))
+        .collect()
 }
 
-async fn read(source: &mut SplitStream<WebSocket>, inbound: &Inbound) -> End {
-    loop {
-        let message = match tokio::time::timeout(IDLE, source.next()).await {
-            Ok(Some(Ok(message))) => message,
-            Ok(Some(Err(error))) => return from_error(error),
-            Ok(None) => return End::ByPeer(None),
-            Err(_) => return End::Broken(Code::Silent),
-        };
-        let frame = match message {
-            Message::Binary(frame) => frame,
-            Message::Text(_) => return End::Broken(Code::FrameInvalid),
-            Message::Ping(_) | Message::Pong(_) => match inbound.nothing() {
-                Ok(()) => continue,
-                Err(code) => return End::Broken(code),
-            },
-            Message::Close(close) => return End::ByPeer(close.and_then(|close| code_from(close.code))),
-        };
-        let (lane, payload) = match decode_pipe_frame(frame) {
-            Ok(frame) => frame,
-            Err(error) => return End::Broken(code_of(error)),
-        };
-        if lane == LANE_DATAGRAM {
-            inbound.datagram(payload);
-        } else if let Err(code) = inbound.frame(lane, payload).await {
-            return End::Broken(code);
-        }
-    }
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
 }
 
-/// Writes until the outbox ends or the connection breaks.
-async fn write(sink: &mut SplitSink<WebSocket, Message>, outbox: &Outbox) {
-    loop {
-        let Ok(next) = tokio::time::timeout(PING_EVERY, outbox.next(0)).await else {
-            if sink.send(Message::Ping(Bytes::new())).await.is_err() {
-                return;
-            }
-            continue;
-        };
-        let Next::Write(batch) = next else {
-            return;
-        };
-        for (lane, payload) in &batch {
-            if sink.feed(Message::Binary(encode_pipe_frame(*lane, payload))).await.is_err() {
-                return;
-            }
-        }
-        if sink.flush().await.is_err() {
-            return;
-        }
-        outbox.written(&batch);
-    }
+/// The names in a header that holds a list of them.
+fn names(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim)
 }
 
-/// The first message, which must be on lane 0. `Err(None)`: the connection broke.
-async fn read_hello(source: &mut SplitStream<WebSocket>) -> Result<Bytes, Option<Code>> {
-    loop {
-        let frame = match source.next().await {
-            Some(Ok(Message::Binary(frame))) => frame,
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
-            Some(Ok(Message::Text(_))) => return Err(Some(Code::HandshakeInvalid)),
-            Some(Ok(Message::Close(_))) | None => return Err(None),
-            Some(Err(error)) => {
-                return Err(match from_error(error) {
-                    End::Broken(code) => Some(code),
-                    End::ByPeer(_) | End::ByOwner(..) => None,
-                });
-            }
-        };
-        if frame.len() > HELLO_BYTES_MAX + 1 {
-            return Err(Some(Code::FrameTooLarge));
-        }
-        return match decode_pipe_frame(frame) {
-            Ok((LANE_CONTROL, first)) => Ok(first),
-            Ok(_) | Err(_) => Err(Some(Code::HandshakeInvalid)),
-        };
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-async fn refuse(sink: &mut SplitSink<WebSocket, Message>, refusal: Refusal) {
-    let frame = encode_pipe_frame(LANE_CONTROL, &refusal.encode());
-    let say = sink.send(Message::Binary(frame));
-    if let Ok(Ok(())) = tokio::time::timeout(GRACE, say).await {
-        close(sink, refusal.code, refusal.code.name()).await;
+    #[test]
+    fn the_key_of_the_standard_gets_its_answer() {
+        // RFC 6455 section 1.3.
+        assert_eq!(accept_of("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
-}
-
-async fn close(sink: &mut SplitSink<WebSocket, Message>, code: Code, reason: &str) {
-    let mut end = reason.len().min(CLOSE_REASON_BYTES_MAX);
-    while !reason.is_char_boundary(end) {
-        end -= 1;
-    }
-    let frame = CloseFrame { code: CLOSE_CODES + code.number() as u16, reason: reason[..end].into() };
-    // A client that does not read never gets it.
-    let _ = tokio::time::timeout(GRACE, sink.send(Message::Close(Some(frame)))).await;
-}
-
-fn from_error(error: axum::Error) -> End {
-    let inner = error.into_inner();
-    match inner.downcast_ref::<tungstenite::Error>() {
-        Some(tungstenite::Error::Capacity(_)) => End::Broken(Code::FrameTooLarge),
-        Some(tungstenite::Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)) => {
-            End::ByPeer(None)
-        }
-        Some(tungstenite::Error::Protocol(_) | tungstenite::Error::Utf8(_)) => End::Broken(Code::FrameInvalid),
-        Some(_) | None => End::ByPeer(None),
-    }
-}
-
-/// The code behind a close code of ours.
-fn code_from(close: u16) -> Option<Code> {
-    Code::from_number(u32::from(close.checked_sub(CLOSE_CODES)?))
 }

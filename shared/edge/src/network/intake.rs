@@ -61,6 +61,13 @@ impl Intake {
         self.retry()
     }
 
+    /// The handshake of a connection that began with early data is over; only while nothing is held.
+    pub(crate) fn confirmed(&mut self, now: Micros) -> Result<Taken, Code> {
+        debug_assert!(self.held.is_none(), "nothing is read while an event waits");
+        self.held = Some(PipeEvent { pipe: self.pipe, at: now, kind: PipeEventKind::Confirmed });
+        self.retry()
+    }
+
     /// A message that says nothing (a ping), which costs as much as one that does.
     pub(crate) fn nothing(&mut self, now: Micros) -> Result<(), Code> {
         let Some(rates) = &mut self.rates else {

@@ -4,10 +4,14 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use amphi_shared_wire::{Code, Lane};
+use amphi_shared_wire::{Code, Lane, Micros};
 use bytes::Bytes;
 use mio::{Registry, Token, Waker};
 
+use super::Intake;
+use super::quic::Dial;
+use super::ws::Upgraded;
+use crate::counters::Counters;
 use crate::session::Decision;
 
 /// A connection of one network thread: its slot, and which of the slot's connections it is.
@@ -29,10 +33,34 @@ pub(crate) enum Order {
     Decide(Decision),
 }
 
+impl Order {
+    /// The connection is gone. Who has just accepted it hears its `Closed` by way of `ending`.
+    pub(crate) fn orphaned(self, now: Micros, counters: &Counters, ending: &mut Vec<Intake>) {
+        if let Self::Decide(Decision::Accept { pipe, mailbox }) = self {
+            let mut intake = Intake::accepted(pipe, mailbox, counters.clone());
+            intake.close(now, None);
+            ending.push(intake);
+        }
+    }
+}
+
+/// One message for many connections of one thread.
+pub(crate) struct Broadcast {
+    pub(crate) lane: Lane,
+    pub(crate) payload: Bytes,
+    pub(crate) conns: Vec<ConnId>,
+}
+
 /// One job of a network thread.
 pub(crate) enum Job {
     /// For one connection; one that is gone ignores it.
     Order(ConnId, Order),
+    /// For many.
+    Broadcast(Broadcast),
+    /// A connection that HTTP hands over; only the WebSocket thread gets one.
+    Upgraded(Box<Upgraded>),
+    /// Make a connection; for a thread that dials.
+    Dial(Box<Dial>),
     /// Close everything with `Draining`, then end.
     Shutdown,
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use amphi_shared_wire::limits::{RING_FRAMES_MAX, SEND_QUEUE_BYTES_MAX};
 use amphi_shared_wire::{Code, Lane};
@@ -23,6 +24,15 @@ pub(crate) struct Path {
     pub(crate) window_room: AtomicU32,
     /// Smoothed round-trip time, µs; 0 before it is known.
     pub(crate) rtt_us: AtomicU32,
+}
+
+impl Path {
+    /// Thread: what the path is like now.
+    pub(crate) fn tell(&self, max_datagram: usize, window_room: u64, rtt: Duration) {
+        self.max_datagram.store(max_datagram as u32, Ordering::Relaxed);
+        self.window_room.store(u32::try_from(window_room).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.rtt_us.store(u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
 }
 
 /// The sending half of a connection: shared by its owner and its network thread.
@@ -55,20 +65,26 @@ impl Outlet {
 
     /// Owner: sends a message on a reliable lane. On a connection that has ended it does nothing.
     pub(crate) fn frame(&self, lane: Lane, payload: Bytes) -> Result<(), Overflow> {
-        if self.has_ended() {
-            return Ok(());
+        if self.claim(payload.len())? {
+            self.order(Order::Frame(lane, payload));
         }
-        let bytes = payload.len() as u32;
+        Ok(())
+    }
+
+    /// Owner: takes room for a message of so many bytes, which must then be sent. False: the connection has ended.
+    pub(crate) fn claim(&self, bytes: usize) -> Result<bool, Overflow> {
+        if self.has_ended() {
+            return Ok(false);
+        }
         // Only the owner adds, so what it reads can only shrink meanwhile.
         let full = self.frames.load(Ordering::Relaxed) as usize >= RING_FRAMES_MAX
-            || (self.bytes.load(Ordering::Relaxed) + bytes) as usize > SEND_QUEUE_BYTES_MAX;
+            || self.bytes.load(Ordering::Relaxed) as usize + bytes > SEND_QUEUE_BYTES_MAX;
         if full {
             return Err(Overflow);
         }
         self.frames.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.order(Order::Frame(lane, payload));
-        Ok(())
+        self.bytes.fetch_add(bytes as u32, Ordering::Relaxed);
+        Ok(true)
     }
 
     /// Owner: sends a datagram; dropped and counted when too many wait.
@@ -105,6 +121,19 @@ impl Outlet {
         self.path.max_datagram.load(Ordering::Relaxed) as usize
     }
 
+    /// Bytes that congestion control would let leave now.
+    pub(crate) fn window_room(&self) -> usize {
+        match self.path.window_room.load(Ordering::Relaxed) {
+            u32::MAX => usize::MAX,
+            room => room as usize,
+        }
+    }
+
+    /// Smoothed round-trip time, µs; 0 before it is known.
+    pub(crate) fn rtt_us(&self) -> u32 {
+        self.path.rtt_us.load(Ordering::Relaxed)
+    }
+
     /// Thread: the transport has taken a frame (or it was dropped).
     pub(crate) fn frame_left(&self, bytes: usize) {
         self.frames.fetch_sub(1, Ordering::Relaxed);
@@ -119,6 +148,14 @@ impl Outlet {
     /// Thread: the connection is gone; its owner's sends do nothing from now on.
     pub(crate) fn gone(&self) {
         self.ended.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn conn(&self) -> ConnId {
+        self.conn
+    }
+
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
     }
 
     pub(crate) fn counters(&self) -> &Counters {

@@ -7,11 +7,9 @@ use std::sync::Arc;
 use amphi_shared_session::{ClientHello, PipeId, PipeKind, Refusal};
 use amphi_shared_wire::{Code, Lane, Micros};
 use bytes::Bytes;
-use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use super::{Outbox, PipeHandle};
-use crate::clock::Clock;
+use super::PipeHandle;
 use crate::network::Outlet;
 
 /// What carries a connection.
@@ -23,11 +21,14 @@ pub enum Transport {
     WebTransport,
     /// WebSocket.
     WebSocket,
+    /// WebSocket with text messages (`amphi.v1+json`): each carries one message of lane 1, and there is no other lane.
+    /// The Hello is made from the request: it holds the token (empty when there was none) and the app.
+    WebSocketJson,
 }
 
 impl Transport {
     /// Every transport.
-    pub const ALL: [Self; 3] = [Self::Quic, Self::WebTransport, Self::WebSocket];
+    pub const ALL: [Self; 4] = [Self::Quic, Self::WebTransport, Self::WebSocket, Self::WebSocketJson];
 
     /// Name, as in endpoints and metrics.
     pub const fn as_str(self) -> &'static str {
@@ -35,6 +36,7 @@ impl Transport {
             Self::Quic => "quic",
             Self::WebTransport => "webtransport",
             Self::WebSocket => "ws",
+            Self::WebSocketJson => "ws_json",
         }
     }
 }
@@ -62,6 +64,8 @@ pub enum PipeEventKind {
     },
     /// A datagram arrived, session header included.
     Datagram(Bytes),
+    /// The handshake of a connection with [`Incoming::early`] is over: its Hello was no replay.
+    Confirmed,
     /// The connection is gone; nothing follows. With the code it was closed with, by either side.
     Closed(Option<Code>),
 }
@@ -69,16 +73,6 @@ pub enum PipeEventKind {
 pub(crate) enum Decision {
     Accept { pipe: PipeId, mailbox: mpsc::Sender<PipeEvent> },
     Refuse(Refusal),
-}
-
-/// What a listener knows of a connection when its Hello is read.
-pub(crate) struct Offer {
-    pub(crate) hello: ClientHello,
-    pub(crate) transport: Transport,
-    pub(crate) peer: SocketAddr,
-    pub(crate) origin: Option<String>,
-    pub(crate) outbox: Arc<Outbox>,
-    pub(crate) clock: Clock,
 }
 
 /// A connection whose Hello could be read. The node accepts or refuses it within the handshake time; one that is
@@ -92,29 +86,26 @@ pub struct Incoming {
     pub peer: SocketAddr,
     /// The page that opened the connection, as the browser says.
     pub origin: Option<String>,
+    /// What stood behind the `?` of the address: pairs, percent-decoded, without the token. Only WebSockets have one.
+    pub query: Vec<(String, String)>,
     /// Whether lanes are independent of each other.
     pub kind: PipeKind,
     /// Bytes of the largest datagram the path takes, session header included; 0 when it takes none.
     pub max_datagram: usize,
-    way: Way,
-}
-
-/// How the decision reaches the connection.
-enum Way {
-    /// A tokio task waits for it.
-    Task { outbox: Arc<Outbox>, decision: oneshot::Sender<Decision>, runtime: Handle, clock: Clock },
-    /// A network thread owns the connection.
-    Thread(Undecided),
+    /// The Hello came in early data (0-RTT) and may be a replay: it holds a resume, which becomes binding with
+    /// [`PipeEventKind::Confirmed`]. Nothing else comes before that.
+    pub early: bool,
+    undecided: Undecided,
 }
 
 /// Refuses the connection when it is dropped.
 struct Undecided(Option<Arc<Outlet>>);
 
 impl Undecided {
-    fn decide(mut self, decision: Decision) -> Option<Arc<Outlet>> {
-        let outlet = self.0.take()?;
+    fn decide(mut self, decision: Decision) -> Arc<Outlet> {
+        let outlet = self.0.take().expect("a decision is made once");
         outlet.decide(decision);
-        Some(outlet)
+        outlet
     }
 }
 
@@ -131,82 +122,57 @@ pub(crate) struct From {
     pub(crate) transport: Transport,
     pub(crate) peer: SocketAddr,
     pub(crate) origin: Option<String>,
+    /// Parameters of the address, without the token.
+    pub(crate) query: Vec<(String, String)>,
+    /// Its handshake is not over yet.
+    pub(crate) early: bool,
 }
 
 impl Incoming {
+    /// The first parameter of this name in the address.
+    pub fn query(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
     /// A connection of a network thread; its decision arrives there as an order.
-    pub(crate) fn of_thread(hello: ClientHello, from: From, outlet: Arc<Outlet>) -> Self {
-        let From { transport, peer, origin } = from;
+    pub(crate) fn new(hello: ClientHello, from: From, outlet: Arc<Outlet>) -> Self {
+        let From { transport, peer, origin, query, early } = from;
         Self {
             hello,
             transport,
             peer,
             origin,
+            query,
             kind: kind(transport),
             max_datagram: outlet.max_datagram(),
-            way: Way::Thread(Undecided(Some(outlet))),
+            early,
+            undecided: Undecided(Some(outlet)),
         }
-    }
-
-    pub(crate) fn new(offer: Offer) -> (Self, oneshot::Receiver<Decision>) {
-        let (decision, decided) = oneshot::channel();
-        let incoming = Self {
-            hello: offer.hello,
-            transport: offer.transport,
-            peer: offer.peer,
-            origin: offer.origin,
-            kind: kind(offer.transport),
-            max_datagram: offer.outbox.max_datagram(),
-            way: Way::Task { outbox: offer.outbox, decision, runtime: Handle::current(), clock: offer.clock },
-        };
-        (incoming, decided)
     }
 
     /// Lets go of the connection without a decision; its network thread decides.
-    pub(crate) fn forget(self) {
-        if let Way::Thread(mut undecided) = self.way {
-            undecided.0 = None;
-        }
+    pub(crate) fn forget(mut self) {
+        self.undecided.0 = None;
     }
 
     /// Takes the connection: what comes from it goes into `mailbox` under the name `pipe`, until its `Closed`.
     ///
-    /// Any thread may call this. Reliable frames wait for room in the mailbox (and the client waits with them); datagrams that find none are
-    /// dropped and counted.
+    /// Any thread may call this. Reliable frames wait for room in the mailbox (and the client waits with them);
+    /// datagrams that find none are dropped and counted.
     pub fn accept(self, pipe: PipeId, mailbox: mpsc::Sender<PipeEvent>) -> PipeHandle {
-        match self.way {
-            Way::Thread(undecided) => {
-                let outlet = undecided.decide(Decision::Accept { pipe, mailbox });
-                PipeHandle::of_thread(outlet.expect("nobody has decided before"))
-            }
-            Way::Task { outbox, decision, runtime, clock } => {
-                if let Err(Decision::Accept { mailbox, .. }) = decision.send(Decision::Accept { pipe, mailbox }) {
-                    // The connection broke while the node decided, so its task cannot say so any more.
-                    outbox.gone();
-                    let at = clock.now();
-                    runtime.spawn(async move {
-                        let _ = mailbox.send(PipeEvent { pipe, at, kind: PipeEventKind::Closed(None) }).await;
-                    });
-                }
-                PipeHandle::new(outbox)
-            }
-        }
+        PipeHandle::new(self.undecided.decide(Decision::Accept { pipe, mailbox }))
     }
 
     /// Refuses the connection: the client hears why, then it is closed.
     pub fn refuse(self, refusal: Refusal) {
-        // A connection that broke meanwhile needs no refusal.
-        match self.way {
-            Way::Thread(undecided) => drop(undecided.decide(Decision::Refuse(refusal))),
-            Way::Task { decision, .. } => drop(decision.send(Decision::Refuse(refusal))),
-        }
+        self.undecided.decide(Decision::Refuse(refusal));
     }
 }
 
 const fn kind(transport: Transport) -> PipeKind {
     match transport {
         Transport::Quic | Transport::WebTransport => PipeKind::Streams,
-        Transport::WebSocket => PipeKind::Ordered,
+        Transport::WebSocket | Transport::WebSocketJson => PipeKind::Ordered,
     }
 }
 

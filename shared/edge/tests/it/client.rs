@@ -3,33 +3,58 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use amphi_shared_session::{ConnectRequest, Output, PipeId, PipeInfo, PipeKind, Session};
+use amphi_shared_session::{Config, ConnectRequest, Output, PipeId, PipeInfo, PipeKind, Session};
 use amphi_shared_wire::proto::{self, link};
-use amphi_shared_wire::{Lane, Micros, StreamDecoder, decode_pipe_frame, encode_pipe_frame, encode_stream_message};
+use amphi_shared_wire::{
+    AppId, Lane, Micros, PROTOCOL_MAX, PROTOCOL_MIN, SessionId, StreamDecoder, decode_pipe_frame, encode_pipe_frame,
+    encode_stream_message,
+};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use prost::Message as _;
 use quinn::crypto::rustls::QuicClientConfig;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{self, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use web_transport_quinn::{RecvStream, SendStream, SessionError, WebTransportError};
 
 use crate::server::patient;
 
 /// The payload of lane 0 that a good client says first.
 pub(crate) fn hello() -> Bytes {
-    let mut session = Session::connect(Default::default(), ConnectRequest { token: "t".into(), ..Default::default() });
-    session.dial(Micros(1), PipeInfo { id: PipeId(0), kind: PipeKind::Streams, max_datagram: 1_000 });
+    let mut session = Session::connect(Config::default(), ConnectRequest { token: "t".into(), ..Default::default() });
+    session.dial(Micros(1), PipeInfo { id: PipeId(0), kind: PipeKind::Streams, max_datagram: 1_000, early: false });
     loop {
         match session.poll_output().expect("a dial says Hello") {
             Output::Frame { payload, .. } => return payload,
             Output::Datagram { .. } | Output::ClosePipe { .. } | Output::Event(_) => {}
         }
     }
+}
+
+/// The payload of lane 0 of a client that comes back.
+pub(crate) fn resume() -> Bytes {
+    let resume = proto::Resume {
+        session: SessionId::from_bits(7).to_string(),
+        secret: Bytes::from_static(&[7; 16]),
+        generation: 2,
+        welcomed: 1,
+        ..Default::default()
+    };
+    let hello = proto::Hello {
+        protocol_min: PROTOCOL_MIN,
+        protocol_max: PROTOCOL_MAX,
+        app: AppId::default().to_string(),
+        resume: Some(resume),
+        ..Default::default()
+    };
+    let link = proto::Link { kind: Some(link::Kind::Hello(hello)) };
+    [&[0], link.encode_to_vec().as_slice()].concat().into()
 }
 
 /// The code inside a `Refused` on lane 0.
@@ -44,7 +69,7 @@ pub(crate) fn refusal(payload: &[u8]) -> u32 {
 /// A client over QUIC or WebTransport.
 pub(crate) struct Quic {
     pub(crate) session: web_transport_quinn::Session,
-    _endpoint: quinn::Endpoint,
+    pub(crate) endpoint: quinn::Endpoint,
 }
 
 /// A lane of [`Quic`].
@@ -57,7 +82,11 @@ pub(crate) struct LaneClient {
 impl Quic {
     pub(crate) async fn native(server: SocketAddr) -> Self {
         let (endpoint, connection) = connect(server, &[b"amphi/1"]).await;
-        Self { session: web_transport_quinn::Session::raw(connection.unwrap()), _endpoint: endpoint }
+        Self::of(endpoint, connection.unwrap())
+    }
+
+    pub(crate) fn of(endpoint: quinn::Endpoint, connection: quinn::Connection) -> Self {
+        Self { session: web_transport_quinn::Session::raw(connection), endpoint }
     }
 
     pub(crate) async fn web_transport(server: SocketAddr, path: &str) -> Result<Self, String> {
@@ -65,7 +94,7 @@ impl Quic {
         let url: url::Url = format!("https://{server}{path}").parse().unwrap();
         let session = web_transport_quinn::Session::connect(connection.unwrap(), url);
         let session = patient(session).await.map_err(|error| error.to_string())?;
-        Ok(Self { session, _endpoint: endpoint })
+        Ok(Self { session, endpoint })
     }
 
     /// Opens a lane's stream.
@@ -108,6 +137,14 @@ pub(crate) async fn connect(
     server: SocketAddr,
     alpn: &[&[u8]],
 ) -> (quinn::Endpoint, Result<quinn::Connection, quinn::ConnectionError>) {
+    let config = config(alpn);
+    let endpoint = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let connection = patient(endpoint.connect_with(config, server, "localhost").unwrap()).await;
+    (endpoint, connection)
+}
+
+/// What [`connect`] connects with; it keeps tickets for 0-RTT.
+pub(crate) fn config(alpn: &[&[u8]]) -> quinn::ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -116,15 +153,34 @@ pub(crate) async fn connect(
         .with_custom_certificate_verifier(Arc::new(AnyCertificate))
         .with_no_client_auth();
     tls.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
-    let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
-    let endpoint = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let connection = patient(endpoint.connect_with(config, server, "localhost").unwrap()).await;
-    (endpoint, connection)
+    tls.enable_early_data = true;
+    quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()))
+}
+
+/// What a WebSocket runs on.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
+
+/// A TLS connection that trusts any certificate, and the one it was shown.
+pub(crate) async fn connect_tls(server: SocketAddr) -> (tokio_rustls::client::TlsStream<TcpStream>, Vec<u8>) {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
+        .with_no_client_auth();
+    let stream = TcpStream::connect(server).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = patient(TlsConnector::from(Arc::new(config)).connect(name, stream)).await.unwrap();
+    let shown = stream.get_ref().1.peer_certificates().unwrap()[0].to_vec();
+    (stream, shown)
 }
 
 /// A client over WebSocket.
 pub(crate) struct Ws {
-    pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    pub(crate) socket: WebSocketStream<Box<dyn Duplex>>,
 }
 
 impl Ws {
@@ -138,8 +194,39 @@ impl Ws {
         if let Some(origin) = origin {
             request.headers_mut().insert("origin", origin.parse().unwrap());
         }
-        let (socket, _) = patient(tokio_tungstenite::connect_async(request)).await?;
+        Self::over(Box::new(TcpStream::connect(server).await?), request).await
+    }
+
+    /// Under TLS.
+    pub(crate) async fn secure(server: SocketAddr) -> Self {
+        let mut request = format!("ws://{server}/session").into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", "amphi.v1".parse().unwrap());
+        Self::over(Box::new(connect_tls(server).await.0), request).await.unwrap()
+    }
+
+    async fn over(
+        stream: Box<dyn Duplex>,
+        request: tungstenite::handshake::client::Request,
+    ) -> Result<Self, tungstenite::Error> {
+        let (socket, _) = patient(tokio_tungstenite::client_async(request, stream)).await?;
         Ok(Self { socket })
+    }
+
+    /// A client that knows nothing of us but an address and a token.
+    pub(crate) async fn stock(
+        server: SocketAddr,
+        query: &str,
+        protocol: Option<&str>,
+        bearer: Option<&str>,
+    ) -> Result<Self, tungstenite::Error> {
+        let mut request = format!("ws://{server}/session{query}").into_client_request().unwrap();
+        let bearer = bearer.map(|token| format!("Bearer {token}"));
+        for (name, value) in [("sec-websocket-protocol", protocol), ("authorization", bearer.as_deref())] {
+            if let Some(value) = value {
+                request.headers_mut().insert(name, value.parse().unwrap());
+            }
+        }
+        Self::over(Box::new(TcpStream::connect(server).await?), request).await
     }
 
     /// A connection that has said Hello.
@@ -161,6 +248,23 @@ impl Ws {
                 other @ (Message::Text(_) | Message::Close(_) | Message::Frame(_)) => {
                     panic!("expected a frame: {other:?}")
                 }
+            }
+        }
+    }
+
+    pub(crate) async fn write_text(&mut self, text: &str) {
+        self.socket.send(Message::Text(text.into())).await.unwrap();
+    }
+
+    pub(crate) async fn read_text(&mut self) -> String {
+        match patient(self.socket.next()).await.expect("the socket ended").unwrap() {
+            Message::Text(text) => text.to_string(),
+            other @ (Message::Binary(_)
+            | Message::Ping(_)
+            | Message::Pong(_)
+            | Message::Close(_)
+            | Message::Frame(_)) => {
+                panic!("expected text: {other:?}")
             }
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use amphi_shared_auth::{Role, Scope};
 use amphi_shared_edge::Origins;
-use amphi_shared_edge::http::{Access, Problem, Request, Response, Routes, asset, probes};
+use amphi_shared_edge::http::{Access, Event, Problem, Request, Response, Routes, asset, probes};
 use amphi_shared_edge::service::{ServiceClient, ServiceFailure};
 use amphi_shared_wire::Code;
 use amphi_shared_wire::limits::HTTP_BODY_BYTES_MAX;
@@ -25,6 +25,13 @@ fn routes() -> Routes {
         .post("/api/v1/echo/{id}", Access::Public, echo)
         .get("/api/v1/me", Access::User, |request| async move { Ok(Response::text(request.user()?.name.clone())) })
         .get("/api/v1/ops", Access::Role(Role::Operator), |_| async { Ok(Response::empty()) })
+        .get("/api/v1/events", Access::Public, |_| async {
+            let (events, response) = Response::events();
+            for n in ["1", "2"] {
+                events.send(Event::new(Some(n), Some("count"), n)).map_err(Problem::internal)?;
+            }
+            Ok(response)
+        })
         .get("/api/v1/panic", Access::Public, |_| async { panic!("a handler's mistake") })
         .post("/internal/v1/fleet/match", Access::Service(Scope::FleetRead), |request| async move {
             let query: MatchQuery = request.proto()?;
@@ -88,6 +95,15 @@ async fn a_handler_gets_path_query_and_body() {
     let answer = call(&server, "POST /api/v1/echo/7?q=a%20b&r=", "", r#"{"name":"Ada"}"#).await;
     assert_eq!((answer.status, answer.json()), (201, json!({ "id": "7", "q": "a b", "name": "Ada" })));
     assert!(answer.head.contains("x-request-id: ") && answer.head.contains("cache-control: no-store"));
+}
+
+#[tokio::test]
+async fn an_answer_may_be_events() {
+    let server = server();
+    let answer = call(&server, "GET /api/v1/events", "", "").await;
+    assert!(answer.head.contains("content-type: text/event-stream") && answer.head.contains("x-accel-buffering: no"));
+    let events: Vec<&str> = answer.body.lines().filter(|line| line.contains(": ")).collect();
+    assert_eq!(events, ["id: 1", "event: count", "data: 1", "id: 2", "event: count", "data: 2"]);
 }
 
 #[tokio::test]
@@ -157,7 +173,7 @@ async fn every_route_keeps_its_access_rule() {
     check("POST /internal/v1/fleet/match", Some(server.service_token(Scope::HostDrain)), 403).await;
     check("POST /internal/v1/fleet/match", Some(server.service_token(Scope::FleetRead)), 404).await;
     let table = routes().table();
-    assert_eq!(table.len(), 8);
+    assert_eq!(table.len(), 9);
     assert!(table.iter().any(|(_, path, access)| path == "/api/v1/ops" && *access == Access::Role(Role::Operator)));
 }
 

@@ -5,5 +5,9 @@
 mod client;
 mod hostile;
 mod http;
+mod keys;
+mod quic;
 mod server;
 mod sessions;
+mod tls;
+mod websocket;

@@ -8,9 +8,9 @@ use amphi_shared_auth::{Keyring, Role, Scope, ServiceToken, UserToken};
 use amphi_shared_edge::certificate::Certificate;
 use amphi_shared_edge::clock::Clock;
 use amphi_shared_edge::http::Routes;
-use amphi_shared_edge::session::{PipeEvent, PipeEventKind, PipeHandle, PipeId};
-use amphi_shared_edge::{Counters, ListenConfig, Listener, Listening, Origins, Refused, Sessions};
-use amphi_shared_wire::{AppId, Code, Lane, Micros, UserId};
+use amphi_shared_edge::session::{Incoming, PipeEvent, PipeEventKind, PipeHandle, PipeId};
+use amphi_shared_edge::{Counters, ListenConfig, Listener, Listening, Origins, Refused, Sessions, TlsFiles};
+use amphi_shared_wire::{AppId, Code, Lane, Micros, TokenId, UserId};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -34,6 +34,10 @@ impl Server {
     }
 
     pub(crate) fn with(routes: Routes, origins: Origins) -> Self {
+        Self::with_tls(routes, origins, None)
+    }
+
+    pub(crate) fn with_tls(routes: Routes, origins: Origins, tls: Option<TlsFiles>) -> Self {
         let (clock, keyring) = (Clock::start(), Keyring::generate());
         let certificate = Certificate::generate(clock.now()).unwrap();
         let config = ListenConfig {
@@ -41,6 +45,7 @@ impl Server {
             routes,
             verifier: keyring.verifier(),
             clock,
+            tls,
             sessions: Some(Sessions { certificate: certificate.clone(), origins }),
         };
         let listening = Listener::bind(config).unwrap();
@@ -63,6 +68,11 @@ impl Server {
     /// Accepts the next connection.
     pub(crate) async fn accept(&mut self) -> (PipeId, PipeHandle) {
         let incoming = patient(self.listening.incoming.recv()).await.unwrap();
+        self.take(incoming)
+    }
+
+    /// Accepts this connection.
+    pub(crate) fn take(&mut self, incoming: Incoming) -> (PipeId, PipeHandle) {
         self.pipes += 1;
         let pipe = PipeId(self.pipes);
         (pipe, incoming.accept(pipe, self.mailbox.clone()))
@@ -86,7 +96,9 @@ impl Server {
     pub(crate) async fn frame(&mut self, pipe: PipeId) -> (Lane, Bytes) {
         match self.event(pipe).await {
             PipeEventKind::Frame { lane, payload } => (lane, payload),
-            other @ (PipeEventKind::Datagram(_) | PipeEventKind::Closed(_)) => panic!("expected a frame: {other:?}"),
+            other @ (PipeEventKind::Datagram(_) | PipeEventKind::Confirmed | PipeEventKind::Closed(_)) => {
+                panic!("expected a frame: {other:?}")
+            }
         }
     }
 
@@ -110,14 +122,21 @@ impl Server {
     }
 
     pub(crate) fn user_token(&self, role: Role) -> String {
+        self.user_token_of(&self.keyring, role)
+    }
+
+    pub(crate) fn user_token_of(&self, keyring: &Keyring, role: Role) -> String {
         let token = UserToken {
+            id: TokenId::from_bits(1),
             user: UserId::from_bits(7),
             app: AppId::default(),
             name: "Ada".into(),
             role,
+            subscribe: Vec::new(),
+            issued: self.clock.now(),
             expires: self.in_a_minute(),
         };
-        self.keyring.mint_user(self.clock.now(), &token)
+        keyring.mint_user(self.clock.now(), &token)
     }
 
     pub(crate) fn service_token(&self, scope: Scope) -> String {

@@ -78,7 +78,7 @@ proptest! {
     ) {
         let request = ConnectRequest { token, build, schema_hash, tables_known, capabilities, ..ConnectRequest::default() };
         let mut client = Session::connect(Config::default(), request.clone());
-        client.dial(Micros(0), PipeInfo { id: PipeId(1), kind: PipeKind::Ordered, max_datagram: 1_000 });
+        client.dial(Micros(0), PipeInfo { id: PipeId(1), kind: PipeKind::Ordered, max_datagram: 1_000, early: false });
         let Some(Output::Frame { payload, .. }) = client.poll_output() else { panic!("no Hello") };
         let hello = parse_hello(payload).unwrap();
         prop_assert_eq!(hello.resume, None);

@@ -38,3 +38,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_table_keeps_the_keys_used_last_and_forgets_the_rest() {
+    let now = Micros::from_secs(1);
+    let mut table = RateTable::new(RateLimit::new(1, 1), 8);
+    assert_eq!(table.check(now, 0), Ok(()));
+    for key in 1..=6 {
+        assert_eq!(table.check(now, key), Ok(()));
+        assert!(table.check(now, 0).is_err(), "a key in use is remembered, {key}");
+        assert!(table.len() <= 8);
+    }
+    for key in 100..1_000 {
+        assert_eq!(table.check(now, key), Ok(()));
+        assert!(table.len() <= 8);
+    }
+    assert_eq!(table.check(now, 0), Ok(()), "a key that was not used for long starts anew");
+    assert!(table.forgotten() > 800);
+    assert_eq!(table.check(now, 0), Err(Micros::from_secs(1)));
+}

@@ -5,8 +5,8 @@ use amphi_shared_wire::{Datagram, LANE_CONTROL, Lane, LaneKind, Micros};
 use bytes::Bytes;
 
 use super::{Attached, Life, Session};
-use crate::datagram::Fate;
-use crate::{Event, Output, PipeId, PipeKind};
+use crate::datagram::{Datagrams, Fate};
+use crate::{DatagramStats, Event, Output, PipeId, PipeInfo, PipeKind};
 
 impl Session {
     /// Takes a datagram.
@@ -14,89 +14,138 @@ impl Session {
         if self.life == Life::Closed {
             return;
         }
-        self.stats.datagrams_in += 1;
-        self.stats.datagram_bytes_in += bytes.len() as u64;
         if !self.hear(now, pipe) {
             self.stats.stale_in += 1;
             return;
         }
+        let stats = &mut self.datagrams().stats;
+        stats.received += 1;
+        stats.bytes_in += bytes.len() as u64;
         let Ok(datagram) = Datagram::decode(bytes) else {
-            self.stats.datagrams_dropped += 1;
+            stats.dropped += 1;
             return;
         };
         self.take_acks(now, &datagram);
         if datagram.lane == LANE_CONTROL {
             return;
         }
-        let ack_at = now + self.config.datagram_ack_after;
-        if self.datagrams.receive(datagram.header.seq, datagram.lane, ack_at) && !self.is_closing() {
+        let (ack_at, closing) = (now + self.config.datagram_ack_after, self.is_closing());
+        let datagrams = self.datagrams();
+        if datagrams.receive(datagram.header.seq, datagram.lane, ack_at) && !closing {
             self.event(Event::Datagram { lane: datagram.lane, payload: datagram.payload });
         } else {
-            self.stats.datagrams_dropped += 1;
+            datagrams.stats.dropped += 1;
         }
     }
 
     /// Sends a datagram on lane 16 to 32 and says its sequence number, for `Acked` or `Lost`. `None`: no pipe, not
-    /// such a lane, or more bytes than [`Session::datagram_room`]. On an ordered pipe at most two are in flight and
-    /// the newest of each lane waits.
+    /// such a lane, or more bytes than [`Session::datagram_room`]. On an ordered pipe at most two are in flight; of
+    /// the others the newest of each latest lane waits, and the newest few of the unordered one.
     pub fn send_datagram(&mut self, now: Micros, lane: Lane, payload: Bytes) -> Option<u16> {
         let is_datagram = matches!(LaneKind::of(lane), Some(LaneKind::Latest | LaneKind::Unordered));
         if self.is_closed() || !is_datagram || payload.len() > self.datagram_room() {
             return None;
         }
-        let pipe = self.attached?.pipe;
-        let seq = self.datagrams.number();
-        if self.datagrams.may_leave(pipe.kind) {
-            let (bytes, pushed_out) = self.datagrams.leave(now, seq, lane, payload);
-            self.write_datagram(pipe.id, bytes);
+        let pipe = self.pipe()?;
+        let datagrams = self.datagrams();
+        let seq = datagrams.number();
+        if datagrams.may_leave(pipe.kind) {
+            let (bytes, pushed_out) = datagrams.leave(now, seq, lane, payload);
+            self.write_datagram(bytes);
             self.report(pushed_out.map(Fate::Lost));
-        } else if let Some(replaced) = self.datagrams.wait(seq, lane, payload) {
-            self.stats.datagrams_replaced += 1;
-            self.report([Fate::Lost(replaced)]);
+        } else if let Some(dropped) = datagrams.wait(seq, lane, payload) {
+            self.report([Fate::Lost(dropped)]);
         }
         Some(seq)
     }
 
     /// Payload bytes that fit into the next datagram; 0 = no pipe.
     pub fn datagram_room(&self) -> usize {
-        self.attached.map_or(0, |a| a.pipe.max_datagram.saturating_sub(DATAGRAM_HEADER_BYTES + 1))
+        let early = self.early.iter().filter(|early| early.is_answered()).map(|early| early.pipe.max_datagram);
+        let attached = self.attached.map(|a| a.pipe.max_datagram);
+        let max_datagram = attached.into_iter().chain(early).min().unwrap_or(0);
+        max_datagram.saturating_sub(DATAGRAM_HEADER_BYTES + 1)
+    }
+
+    /// Counters of datagrams.
+    pub fn datagram_stats(&self) -> DatagramStats {
+        self.datagrams.as_ref().map_or_else(DatagramStats::default, |datagrams| datagrams.stats)
+    }
+
+    fn datagrams(&mut self) -> &mut Datagrams {
+        self.datagrams.get_or_insert_with(|| Box::new(Datagrams::new()))
+    }
+
+    /// The pipe whose kind counts: the one in use, else the early one that the owner was told of.
+    fn pipe(&self) -> Option<PipeInfo> {
+        let early = self.early.iter().find(|early| early.is_announced()).map(|early| early.pipe);
+        self.attached.map(|attached| attached.pipe).or(early)
     }
 
     fn take_acks(&mut self, now: Micros, datagram: &Datagram) {
         let Some(Attached { pipe, .. }) = self.attached else {
             return;
         };
-        let acks = self.datagrams.acknowledge(now, datagram.header, pipe.kind);
-        self.stats.datagrams_late += acks.late;
+        let acks = self.datagrams().acknowledge(now, datagram.header, pipe.kind);
         if let Some(rtt) = acks.rtt {
-            self.sample_rtt(rtt);
+            self.rtt.sample(rtt);
         }
         self.report(acks.fates);
         if pipe.kind == PipeKind::Ordered {
-            while let Some(bytes) = self.datagrams.next_waiting(now) {
-                self.write_datagram(pipe.id, bytes);
+            while let Some(bytes) = self.datagrams().next_waiting(now) {
+                self.write_datagram(bytes);
             }
         }
+    }
+
+    /// When received datagrams are to be acknowledged.
+    pub(super) fn datagram_ack_due(&self) -> Option<Micros> {
+        self.datagrams.as_ref()?.ack_due
+    }
+
+    pub(super) fn acknowledge_datagrams(&mut self) {
+        let bytes = self.datagrams().ack_only();
+        self.write_datagram(bytes);
+    }
+
+    /// When the oldest datagram was sent whose fate is open.
+    pub(super) fn oldest_datagram(&self) -> Option<Micros> {
+        self.datagrams.as_ref()?.oldest()
+    }
+
+    /// Gives up what was sent before `deadline`.
+    pub(super) fn expire_datagrams(&mut self, deadline: Micros) {
+        let fates = self.datagrams().expire(deadline);
+        self.report(fates);
+    }
+
+    /// The pipe is gone, and what was on it.
+    pub(super) fn lose_datagrams(&mut self) {
+        let fates = self.datagrams.as_mut().map_or_else(Vec::new, |datagrams| datagrams.abandon());
+        self.report(fates);
     }
 
     pub(super) fn report(&mut self, fates: impl IntoIterator<Item = Fate>) {
         for fate in fates {
-            match fate {
-                Fate::Acked(seq) => {
-                    self.stats.datagrams_acked += 1;
-                    self.event(Event::Acked { seq });
-                }
-                Fate::Lost(seq) => {
-                    self.stats.datagrams_lost += 1;
-                    self.event(Event::Lost { seq });
-                }
-            }
+            self.event(match fate {
+                Fate::Acked(seq) => Event::Acked { seq },
+                Fate::Lost(seq) => Event::Lost { seq },
+            });
         }
     }
 
-    pub(super) fn write_datagram(&mut self, pipe: PipeId, bytes: Bytes) {
-        self.stats.datagrams_out += 1;
-        self.stats.datagram_bytes_out += bytes.len() as u64;
-        self.outputs.push_back(Output::Datagram { pipe, bytes });
+    /// Writes a datagram on every pipe that may carry the session.
+    pub(super) fn write_datagram(&mut self, bytes: Bytes) {
+        let attached = self.attached.map(|a| a.pipe.id);
+        let early = self.early.iter().filter(|early| early.is_answered()).map(|early| early.pipe.id);
+        let pipes = attached.into_iter().chain(early);
+        let (mut copies, mut length) = (0, 0);
+        for pipe in pipes {
+            (copies, length) = (copies + 1, bytes.len() as u64);
+            self.outputs.push(Output::Datagram { pipe, bytes: bytes.clone() });
+        }
+        let stats = &mut self.datagrams().stats;
+        stats.out += copies;
+        stats.bytes_out += copies * length;
     }
 }

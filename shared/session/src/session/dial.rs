@@ -1,6 +1,6 @@
 //! The client's side of an attach.
 
-use amphi_shared_wire::limits::FRAME_BYTES_MAX;
+use amphi_shared_wire::limits::{FRAME_BYTES_MAX, HELLO_BYTES_MAX};
 use amphi_shared_wire::proto::{self, link};
 use amphi_shared_wire::{
     Action, Code, LANE_CONTROL, Lane, Micros, ORDERED_LANES, PROTOCOL_MAX, PROTOCOL_MIN, SessionId, TickClock,
@@ -8,16 +8,22 @@ use amphi_shared_wire::{
 use bytes::Bytes;
 use prost::Message;
 
+use std::sync::Arc;
+
 use super::{Identity, Life, Role, Session};
-use crate::datagram::Datagrams;
-use crate::handshake::{KIND_LINK, agree, decode_lost, decode_positions, encode_link, encode_lost, encode_positions};
+use crate::handshake::{
+    KIND_LINK, agree, decode_lost, decode_positions, encode_link, encode_lost, encode_positions, encode_topics,
+};
 use crate::lane::{Loss, ReceiveLane, resumable_lanes};
-use crate::{Config, ConnectRequest, Event, Output, PipeInfo, Refusal};
+use crate::{Config, ConnectRequest, Event, Output, PipeInfo, Refusal, TopicPosition};
 
 /// Bytes of frames on other lanes that may arrive before the Welcome. Beyond: the pipe is closed with `Overloaded`.
 const EARLY_BYTES_MAX: usize = 8 * FRAME_BYTES_MAX;
 /// What such a frame costs beside its payload, bytes.
 const EARLY_FRAME_COST: usize = 64;
+
+/// Kind byte, tags and lengths around a Resume, bytes.
+const RESUME_FRAMING: usize = 16;
 
 /// A pipe on which our Hello waits for its answer.
 #[derive(Debug)]
@@ -47,13 +53,14 @@ struct Greeting {
 
 impl Session {
     /// The client's side of a session, without a pipe.
-    pub fn connect(config: Config, request: ConnectRequest) -> Self {
-        let mut session = Self::new(config, Role::Client(request.clone()));
-        if let Some(saved) = request.resume {
+    pub fn connect(config: impl Into<Arc<Config>>, request: ConnectRequest) -> Self {
+        let saved = request.resume.clone();
+        let mut session = Self::new(config.into(), Role::Client(Box::new(request)));
+        if let Some(saved) = saved {
             session.identity = Some(Identity { session: saved.session, secret: saved.secret });
             session.generation = saved.generation;
             for lane in resumable_lanes() {
-                session.outbound.start_anew(lane, Some(Loss { code: Code::LaneLost, told: None }));
+                session.lanes.start_anew(lane, Some(Loss { code: Code::LaneLost, told: None }));
             }
         }
         session
@@ -76,23 +83,42 @@ impl Session {
         if let Some(identity) = self.identity {
             self.generation += 1;
             hello.resume = Some(self.resume(identity));
+            let room = HELLO_BYTES_MAX.saturating_sub(hello.encoded_len() + RESUME_FRAMING);
+            if let Some(resume) = &mut hello.resume {
+                resume.topics = encode_topics(&request.topics, room);
+            }
         }
-        let told = std::array::from_fn(|lane| self.inbound[lane].next);
-        self.dialing =
-            Some(Dialing { pipe, since: now, generation: self.generation, told, early: Vec::new(), early_bytes: 0 });
+        let (generation, told) = (self.generation, self.lanes.received_now());
+        let dialing = Dialing { pipe, since: now, generation, told, early: Vec::new(), early_bytes: 0 };
+        self.dialing = Some(Box::new(dialing));
         self.write_frame(pipe.id, LANE_CONTROL, encode_link(link::Kind::Hello(hello)));
     }
 
+    /// Client of a home session: names the topics it reads, so that the next resume subscribes them. Those that do not
+    /// fit into a Hello are for the owner to subscribe. The node answers each as if it had been asked.
+    pub fn restore(&mut self, topics: Vec<TopicPosition>) {
+        if let Role::Client(request) = &mut self.role {
+            request.topics = topics;
+        }
+    }
+
+    /// Client: the token that the next dial shows.
+    pub fn set_token(&mut self, token: String) {
+        if let Role::Client(request) = &mut self.role {
+            request.token = token;
+        }
+    }
+
     fn resume(&self, identity: Identity) -> proto::Resume {
-        let received = resumable_lanes().map(|lane| (lane, self.inbound[usize::from(lane)].next));
-        let lost = resumable_lanes().filter_map(|lane| Some((lane, self.outbound.lane(lane).lost?.code)));
+        let lost = resumable_lanes().filter_map(|lane| Some((lane, self.lanes.sent(lane).lost?.code)));
         proto::Resume {
             session: identity.session.to_string(),
             secret: identity.secret.to_vec().into(),
             generation: self.generation,
-            received: encode_positions(received),
+            received: encode_positions(self.lanes.received_positions()),
             welcomed: self.welcomed,
             lost: encode_lost(lost),
+            topics: Vec::new(),
         }
     }
 
@@ -138,12 +164,12 @@ impl Session {
         let goes_on = self.identity == Some(identity) && welcome.generation == dialing.generation;
         let received = decode_positions(&welcome.received)?;
         let fits = received.iter().all(|(lane, next)| {
-            let sent = self.outbound.lane(*lane);
+            let sent = self.lanes.sent(*lane);
             *next <= sent.next_seq() && (sent.lost.is_none() || *next == 0)
         });
         let complete = resumable_lanes().all(|lane| {
-            self.outbound.lane(lane).base() == 0
-                || received.iter().any(|(l, n)| *l == lane && *n >= self.outbound.lane(lane).base())
+            self.lanes.sent(lane).base() == 0
+                || received.iter().any(|(l, n)| *l == lane && *n >= self.lanes.sent(lane).base())
         });
         if welcome.resumed && !(goes_on && fits && complete) {
             return None;
@@ -170,24 +196,22 @@ impl Session {
         self.drop_pipe(Code::GenerationStale);
         self.identity = Some(greeting.identity);
         self.generation = greeting.generation;
-        self.capabilities = greeting.capabilities;
-        self.tick = greeting.tick;
+        self.capabilities = greeting.capabilities.into();
+        self.tick = greeting.tick.map(Box::new);
         self.clock.follow(greeting.clock_id);
         if greeting.limits.datagram_bytes_max > 0 {
             dialing.pipe.max_datagram = dialing.pipe.max_datagram.min(greeting.limits.datagram_bytes_max as usize);
         }
         if greeting.limits.resume_window_ms > 0 {
-            self.config.resume_window = Micros::from_millis(greeting.limits.resume_window_ms.into());
+            self.resume_window = Micros::from_millis(greeting.limits.resume_window_ms.into());
         }
         self.carry(now, dialing.pipe);
-        if self.inbound.iter().any(|lane| lane.next > lane.told) {
-            self.unacked.due = Some(now + self.config.ack_after);
-        }
-        self.event(Event::Attached { resumed: greeting.resumed, generation: greeting.generation });
+        self.ack_later(now);
+        let Greeting { resumed, generation, .. } = greeting;
+        self.event(Event::Attached { resumed, generation, topics: Vec::new() });
         self.report_lost_lanes(lost);
-        self.count_retained();
         self.report_writable();
-        self.replay(dialing.pipe.id);
+        self.replay(dialing.pipe.id, None);
         self.repeat_close();
         for (lane, payload) in dialing.early {
             if self.life != Life::Closed {
@@ -200,16 +224,13 @@ impl Session {
     fn go_on(&mut self, greeting: &Greeting, told: &[u64; ORDERED_LANES]) -> Vec<(Lane, Code)> {
         for lane in resumable_lanes() {
             let next = greeting.received.iter().find(|(l, _)| *l == lane).map_or(0, |(_, next)| *next);
-            self.outbound.confirm(lane, next).unwrap_or_else(|_| unreachable!("positions were checked"));
-            self.outbound.lane_mut(lane).lost = None;
-            let received = &mut self.inbound[usize::from(lane)];
-            if greeting.lost.iter().any(|(l, _)| *l == lane) {
-                *received = ReceiveLane::default();
-            } else {
-                let told = told[usize::from(lane)];
-                *received = ReceiveLane { next: received.next, told, repeated: received.next - told };
-            }
+            self.lanes.confirm(lane, next).unwrap_or_else(|_| unreachable!("positions were checked"));
         }
+        self.lanes.count_received_from(told);
+        for (lane, _) in &greeting.lost {
+            *self.lanes.received_mut(*lane) = ReceiveLane::default();
+        }
+        self.lanes.used_mut().for_each(|(sent, _)| sent.lost = None);
         greeting.lost.clone()
     }
 
@@ -217,21 +238,20 @@ impl Session {
     fn start_over(&mut self) -> Vec<(Lane, Code)> {
         let mut lost = Vec::new();
         for lane in resumable_lanes() {
-            let kept = self.outbound.lane(lane).kept().next().is_some();
+            let kept = self.lanes.sent(lane).kept().next().is_some();
             if self.welcomed == 0 {
                 // Nothing was ever sent, so nothing is lost.
-                self.outbound.lane_mut(lane).lost = None;
                 continue;
             }
-            self.outbound.start_anew(lane, None);
+            self.lanes.start_anew(lane, None);
             if kept {
                 lost.push((lane, Code::LaneLost));
             }
         }
-        self.inbound = [ReceiveLane::default(); ORDERED_LANES];
-        let fates = self.datagrams.abandon();
-        self.report(fates);
-        self.datagrams = Datagrams::new();
+        self.lanes.used_mut().for_each(|(sent, _)| sent.lost = None);
+        self.lanes.forget_received();
+        self.lose_datagrams();
+        self.datagrams = None;
         lost
     }
 
@@ -261,7 +281,7 @@ impl Session {
     /// True when a pipe that ended with `code` ends a client's session too.
     pub(super) fn ends_session(&self, code: Code) -> bool {
         match self.role {
-            Role::Server(_) => false,
+            Role::Server { .. } => false,
             // A newer dial of our own makes the older pipe stale.
             Role::Client(_) if code == Code::GenerationStale => {
                 self.dialing.is_none() && self.generation == self.welcomed
@@ -271,7 +291,7 @@ impl Session {
     }
 
     pub(super) fn close_pipe(&mut self, pipe: PipeInfo, code: Code) {
-        self.outputs.push_back(Output::ClosePipe { pipe: pipe.id, code, message: code.help().to_owned() });
+        self.outputs.push(Output::ClosePipe { pipe: pipe.id, code, message: code.help().to_owned() });
     }
 }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::{End, Life, Role, Session, Unacked};
+use crate::clock::round_trip;
 use crate::handshake::{KIND_CONTROL, KIND_LINK, decode_positions, encode_link, encode_positions};
 use crate::lane::resumable_lanes;
 use crate::{Event, Output};
@@ -14,17 +15,23 @@ impl Session {
     /// Ends the session in order. [`Event::Closed`] follows when the other side has read everything, or after
     /// `Config::close_linger`.
     pub fn close(&mut self, now: Micros, code: Code, message: &str) {
+        self.close_later(now, code, message, 0);
+    }
+
+    /// As [`Self::close`], and says when the other side may come back, in ms; 0 says nothing about it.
+    pub fn close_later(&mut self, now: Micros, code: Code, message: &str, retry_after_ms: u32) {
         if self.is_closed() {
             return;
         }
-        if self.attached.is_none() && self.dialing.is_none() {
+        if self.is_without_pipe() {
             return self.finish(code, message.to_owned());
         }
         // Without a pipe it is said to the Welcome that may still come.
-        let sent = encode_positions(self.outbound.positions());
-        self.say_close(code, message, sent);
+        let sent = encode_positions(self.lanes.positions());
+        self.say_close((code, message), retry_after_ms, sent);
         let until = now + self.config.close_linger;
-        self.life = Life::Closing(End { code, message: message.to_owned(), until });
+        let end = End { code, message: message.to_owned(), retry_after_ms, until, sent: Vec::new() };
+        self.life = Life::Closing(Box::new(end));
     }
 
     /// Takes a frame of lane 0.
@@ -61,32 +68,37 @@ impl Session {
             return self.fail(Code::MessageInvalid);
         };
         for (lane, next) in received {
-            if self.outbound.confirm(lane, next).is_err() {
+            if self.lanes.confirm(lane, next).is_err() {
                 return self.fail(Code::MessageInvalid);
             }
         }
-        self.count_retained();
         self.report_writable();
     }
 
     fn take_pong(&mut self, now: Micros, pong: &proto::Pong) {
         let sent = Micros(pong.t0_us);
-        if !self.probes.unanswered.contains(&sent) {
+        if !self.probes.answer(sent) {
             return;
         }
-        self.probes.unanswered.retain(|t0| *t0 > sent);
-        if let Some(rtt) = self.clock.answer(sent, (Micros(pong.t1_us), Micros(pong.t2_us)), now) {
+        let peer = (Micros(pong.t1_us), Micros(pong.t2_us));
+        if let Some(rtt) = round_trip(sent, peer, now) {
             self.stats.pongs_in += 1;
-            self.sample_rtt(rtt);
+            self.rtt.sample(rtt);
+            // A server needs no client's clock.
+            if matches!(self.role, Role::Client(_)) {
+                self.clock.answer(sent, peer, now, self.config.clock_drift_ppm);
+            }
         }
     }
 
     fn take_close(&mut self, now: Micros, close: proto::Close) {
         let code = Code::from_number(close.code).unwrap_or(Code::Bye);
-        let end = End { code, message: close.message, until: now + self.config.close_linger };
+        let until = now + self.config.close_linger;
+        let sent = decode_positions(&close.sent).unwrap_or_default();
+        let end = End { code, message: close.message, retry_after_ms: close.retry_after_ms, until, sent };
         match self.life.clone() {
             Life::Open => {
-                self.life = Life::Ending(end, decode_positions(&close.sent).unwrap_or_default());
+                self.life = Life::Ending(Box::new(end));
                 self.end_when_complete();
             }
             // Both sides said it: there is nothing to wait for.
@@ -97,10 +109,10 @@ impl Session {
 
     /// Ends the session when everything the peer sent before its Close has arrived.
     pub(super) fn end_when_complete(&mut self) {
-        let Life::Ending(end, sent) = &self.life else {
+        let Life::Ending(end) = &self.life else {
             return;
         };
-        if sent.iter().all(|(lane, next)| self.inbound[usize::from(*lane)].next >= *next) {
+        if end.sent.iter().all(|(lane, next)| self.lanes.received(*lane).next >= *next) {
             let end = end.clone();
             self.finish(end.code, end.message);
         }
@@ -108,63 +120,74 @@ impl Session {
 
     /// The server may have moved to this fresh pipe before it could read our Close on the older one.
     pub(super) fn repeat_close(&mut self) {
-        if let Life::Closing(End { code, message, .. }) = self.life.clone() {
-            let sent = encode_positions(self.outbound.positions());
-            self.say_close(code, &message, sent);
+        if let Life::Closing(end) = self.life.clone() {
+            let sent = encode_positions(self.lanes.positions());
+            self.say_close((end.code, &end.message), end.retry_after_ms, sent);
         }
     }
 
     /// Ends a session that said Close when no pipe is left on which it could be answered.
     pub(super) fn finish_without_pipe(&mut self) {
         match self.life.clone() {
-            Life::Closing(end) | Life::Ending(end, _) if self.attached.is_none() && self.dialing.is_none() => {
+            Life::Closing(end) | Life::Ending(end) if self.is_without_pipe() => {
                 self.finish(end.code, end.message);
             }
             Life::Open | Life::Closing(_) | Life::Ending(..) | Life::Closed => {}
         }
     }
 
-    /// Tells the peer what has arrived. Silent while a dial waits: its Hello has told, and must not be overtaken.
+    fn is_without_pipe(&self) -> bool {
+        self.attached.is_none() && self.dialing.is_none() && self.early.is_empty()
+    }
+
+    /// True while a Hello or the Welcome of an early attach has told what arrived and must not be overtaken.
+    pub(super) fn holds_acks(&self) -> bool {
+        self.dialing.is_some() || !self.early.is_empty()
+    }
+
+    /// Tells the peer what has arrived.
     pub(super) fn send_ack(&mut self) {
-        if self.attached.is_none() || self.dialing.is_some() {
+        if self.attached.is_none() || self.holds_acks() {
             return;
         }
         self.unacked = Unacked::default();
         let changed: Vec<(Lane, u64)> = resumable_lanes()
-            .map(|lane| (lane, self.inbound[usize::from(lane)]))
+            .map(|lane| (lane, self.lanes.received(lane)))
             .filter(|(_, received)| received.next > received.told)
             .map(|(lane, received)| (lane, received.next))
             .collect();
-        self.inbound.iter_mut().for_each(|lane| lane.told = lane.next);
+        self.lanes.used_mut().for_each(|(_, received)| received.told = received.next);
         let ack = proto::Ack { received: encode_positions(changed.into_iter()) };
         self.write_attached(LANE_CONTROL, encode_link(link::Kind::Ack(ack)));
     }
 
     /// A frame of the client on this pipe: it has read our Welcome, so it knows of every lost lane.
     pub(super) fn confirm_losses(&mut self) {
-        if matches!(self.role, Role::Server(_)) {
-            resumable_lanes().for_each(|lane| self.outbound.lane_mut(lane).lost = None);
+        if matches!(self.role, Role::Server { .. }) {
+            self.lanes.used_mut().for_each(|(sent, _)| sent.lost = None);
         }
     }
 
     /// The peer broke the protocol: ends the session at once.
     pub(super) fn fail(&mut self, code: Code) {
-        self.say_close(code, code.help(), Vec::new());
+        self.say_close((code, code.help()), 0, Vec::new());
         self.finish(code, code.help().to_owned());
     }
 
     /// Ends the session: closes its pipes and says so.
     pub(super) fn finish(&mut self, code: Code, message: String) {
-        let pipes = self.attached.take().map(|a| a.pipe.id).into_iter().chain(self.dialing.take().map(|d| d.pipe.id));
-        for pipe in pipes {
-            self.outputs.push_back(Output::ClosePipe { pipe, code, message: message.clone() });
+        let attached = self.attached.take().map(|a| a.pipe.id);
+        let dialing = self.dialing.take().map(|d| d.pipe.id);
+        let early = std::mem::take(&mut self.early).into_iter().map(|e| e.pipe.id);
+        for pipe in attached.into_iter().chain(dialing).chain(early) {
+            self.outputs.push(Output::ClosePipe { pipe, code, message: message.clone() });
         }
         self.life = Life::Closed;
         self.event(Event::Closed { code, message });
     }
 
-    fn say_close(&mut self, code: Code, message: &str, sent: Vec<proto::LanePosition>) {
-        let close = proto::Close { code: code.number(), message: message.to_owned(), retry_after_ms: 0, sent };
-        self.write_attached(LANE_CONTROL, encode_link(link::Kind::Close(close)));
+    fn say_close(&mut self, (code, message): (Code, &str), retry_after_ms: u32, sent: Vec<proto::LanePosition>) {
+        let close = proto::Close { code: code.number(), message: message.to_owned(), retry_after_ms, sent };
+        self.write_lane(LANE_CONTROL, encode_link(link::Kind::Close(close)));
     }
 }

@@ -1,6 +1,7 @@
 //! Both engines against each other over pipes that the test holds in its hands.
 
 mod datagrams;
+mod early;
 mod ends;
 mod hostile;
 mod resume;
@@ -10,8 +11,7 @@ use std::collections::VecDeque;
 use amphi_shared_wire::{LANE_CONTROL, LANE_ROOM, Seed};
 
 use super::*;
-use crate::PipeKind;
-use crate::{ClientHello, Refusal, parse_hello};
+use crate::{ClientHello, PipeKind, Refusal, ServerParams, parse_hello};
 
 /// One pipe: what is on its way to each end.
 #[derive(Debug, Default)]
@@ -27,6 +27,8 @@ struct Pair {
     client: Session,
     server: Option<Session>,
     wires: Vec<Wire>,
+    /// A pipe whose handshake is not confirmed.
+    early: Option<PipeId>,
     client_events: Vec<Event>,
     server_events: Vec<Event>,
     refusals: Vec<Refusal>,
@@ -62,6 +64,7 @@ impl Pair {
             client: Session::connect(config, request()),
             server: None,
             wires: Vec::new(),
+            early: None,
             client_events: Vec::new(),
             server_events: Vec::new(),
             refusals: Vec::new(),
@@ -79,11 +82,26 @@ impl Pair {
     }
 
     fn info(&self, pipe: usize) -> PipeInfo {
-        PipeInfo { id: PipeId(pipe as u32), kind: self.kind, max_datagram: 1_000 }
+        let id = PipeId(pipe as u32);
+        PipeInfo { id, kind: self.kind, max_datagram: 1_000, early: self.early == Some(id) }
     }
 
     fn server(&mut self) -> &mut Session {
         self.server.as_mut().expect("the server has accepted")
+    }
+
+    /// The client dials on a fresh pipe whose Hello travels in early data.
+    fn dial_early(&mut self) -> usize {
+        self.early = Some(PipeId(self.wires.len() as u32));
+        self.dial()
+    }
+
+    /// The handshake of a pipe is confirmed at the server.
+    fn confirm(&mut self, pipe: usize) {
+        let now = self.now;
+        self.early = None;
+        self.server().handle_pipe_confirmed(now, PipeId(pipe as u32));
+        self.drain();
     }
 
     /// The client dials on a fresh pipe.
@@ -270,9 +288,9 @@ fn the_handshake_tells_both_sides_everything() {
     assert!(pair.client.is_dialing() && pair.client.saved().is_none());
     pair.settle();
     assert!(pair.client.is_attached() && !pair.client.is_dialing());
-    assert_eq!(pair.client_events, [Event::Attached { resumed: false, generation: 1 }]);
+    assert_eq!(pair.client_events, [Event::Attached { resumed: false, generation: 1, topics: Vec::new() }]);
     assert_eq!(pair.server_got(), ["2:early"]);
-    assert_eq!(pair.server_events, [Event::Attached { resumed: false, generation: 1 }]);
+    assert_eq!(pair.server_events, [Event::Attached { resumed: false, generation: 1, topics: Vec::new() }]);
     assert_eq!(pair.client.capabilities(), ["relay"]);
     assert_eq!(pair.server().capabilities(), ["relay"]);
     assert_eq!(pair.client.id(), pair.server().id());
@@ -304,15 +322,15 @@ fn acks_free_what_is_kept() {
         pair.client_sends(LANE_ROOM, &format!("{i}")).unwrap();
     }
     pair.settle();
-    assert_eq!(pair.client.stats().retained_messages, 63);
+    assert_eq!(pair.client.retained_messages(), 63);
     pair.client_sends(3, "the 64th").unwrap();
     pair.settle();
-    assert_eq!(pair.client.stats().retained_messages, 0);
+    assert_eq!(pair.client.retained_messages(), 0);
     pair.client_sends(3, "later").unwrap();
     pair.pass(Micros::from_millis(199));
-    assert_eq!(pair.client.stats().retained_messages, 1);
+    assert_eq!(pair.client.retained_messages(), 1);
     pair.pass(Micros::from_millis(1));
-    assert_eq!((pair.client.stats().retained_messages, pair.client.stats().retained_bytes), (0, 0));
+    assert_eq!((pair.client.retained_messages(), pair.client.retained_bytes()), (0, 0));
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! What other languages read: the golden vectors of the session layer.
 
 #[cfg(test)]
+mod memory;
 mod vectors;

@@ -31,8 +31,8 @@ fn check(name: &str, about: &str, cases: Vec<Case>) {
     text.push_str("]}\n");
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../vectors/session").join(name);
     if std::env::var_os("AMPHI_WRITE_VECTORS").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, &text).unwrap();
+        std::fs::create_dir_all(path.parent().expect("a vector lies in a folder")).expect("the folder can be made");
+        std::fs::write(&path, &text).expect("the vector can be written");
     }
     let golden = std::fs::read_to_string(&path).unwrap_or_default();
     assert_eq!(golden, text, "{name} differs; a changed format needs a new protocol version");
@@ -72,6 +72,7 @@ fn hello() -> proto::Hello {
             received: vec![position(0, 1), position(2, 300)],
             welcomed: 2,
             lost: vec![proto::LaneLost { lane: 8, code: 115 }],
+            topics: Vec::new(),
         }),
     }
 }
@@ -96,6 +97,29 @@ fn hellos() {
             "lost": [{ "lane": 8, "code": 115 }],
         },
     }});
+    let topic = |topic: &str, epoch, offset| proto::TopicPosition { topic: topic.to_owned(), epoch, offset };
+    let resume = proto::Resume {
+        session: SESSION.to_owned(),
+        secret: Bytes::from_static(b"0123456789abcdef"),
+        generation: 4,
+        welcomed: 3,
+        topics: vec![topic("match:mch_1:chat", 0x0123_4567_89ab_cdef, 41), topic("lobby", 0, 0)],
+        ..proto::Resume::default()
+    };
+    let restore = proto::Hello { resume: Some(resume), ..home.clone() };
+    let read = parse_hello(link(link::Kind::Hello(restore.clone())).into()).unwrap().resume.unwrap();
+    let since: Vec<_> = read.topics.iter().map(|t| (t.topic.as_str(), t.since)).collect();
+    assert_eq!(since, [("match:mch_1:chat", Some((0x0123_4567_89ab_cdef, 41))), ("lobby", None)]);
+    let restored = json!({ "hello": {
+        "protocolMin": 1, "protocolMax": 1, "token": "t",
+        "resume": {
+            "session": SESSION, "secret": "MDEyMzQ1Njc4OWFiY2RlZg==", "generation": 4, "welcomed": 3,
+            "topics": [
+                { "topic": "match:mch_1:chat", "epoch": "81985529216486895", "offset": "41" },
+                { "topic": "lobby" },
+            ],
+        },
+    }});
     let cases = vec![
         (
             "home",
@@ -103,6 +127,7 @@ fn hellos() {
             json!({ "hello": { "protocolMin": 1, "protocolMax": 1, "token": "t" } }),
         ),
         ("resume", link(link::Kind::Hello(hello())), resumed),
+        ("resume with topics", link(link::Kind::Hello(restore)), restored),
     ];
     check("hellos.json", "Payloads of lane 0 that start a connection: byte 0, then a Link.", cases);
 }
@@ -198,6 +223,14 @@ fn controls() {
     };
     let moved = proto::MatchMoved { match_id: "mch_01ks8zrx000000000000000009".to_owned(), endpoints: vec![endpoint] };
     let notice = proto::Notice { code: 116, message: "the server restarts".to_owned() };
+    let refresh = proto::Refresh { token: "eyJ0.e30.c2ln".to_owned() };
+    let refreshed = proto::Refreshed { expires_us: 1_763_000_600_000_000, ..proto::Refreshed::default() };
+    let kept = proto::Refreshed {
+        expires_us: 1_763_000_000_000_000,
+        code: 201,
+        message: "no".to_owned(),
+        ..proto::Refreshed::default()
+    };
     let control = |kind| [&[1], proto::Control { kind: Some(kind) }.encode_to_vec().as_slice()].concat();
     let moved_json = json!({ "matchMoved": {
         "matchId": "mch_01ks8zrx000000000000000009",
@@ -212,6 +245,17 @@ fn controls() {
             "notice",
             control(control::Kind::Notice(notice)),
             json!({ "notice": { "code": 116, "message": "the server restarts" } }),
+        ),
+        ("refresh", control(control::Kind::Refresh(refresh)), json!({ "refresh": { "token": "eyJ0.e30.c2ln" } })),
+        (
+            "refreshed",
+            control(control::Kind::Refreshed(refreshed)),
+            json!({ "refreshed": { "expiresUs": "1763000600000000" } }),
+        ),
+        (
+            "not refreshed",
+            control(control::Kind::Refreshed(kept)),
+            json!({ "refreshed": { "expiresUs": "1763000000000000", "code": 201, "message": "no" } }),
         ),
     ];
     check("controls.json", "Sequenced payloads of lane 0: byte 1, then a Control.", cases);

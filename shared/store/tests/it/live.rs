@@ -1,5 +1,5 @@
-use amphi_shared_store::{LiveStore, Location, StoredUser};
-use amphi_shared_wire::{AppId, Micros, UserId};
+use amphi_shared_store::{LiveStore, Location, StoredRevocation, StoredUser};
+use amphi_shared_wire::{AppId, Micros, TokenId, UserId};
 
 use crate::NOW;
 
@@ -65,5 +65,20 @@ pub(crate) async fn first_operator(location: &Location) {
     assert!(store.add_user(&person(1, "Root", "operator")).await.expect("added"));
     assert!(store.has_role(&app, "operator").await.expect("asked"));
     assert!(!store.has_role(&"shop".parse().expect("an app"), "operator").await.expect("asked"));
+    store.close().await;
+}
+
+pub(crate) async fn revocations(location: &Location) {
+    let store = LiveStore::open(location).await.expect("opened");
+    let (soon, late) = (NOW + Micros::from_secs(10), NOW + Micros::from_secs(100));
+    let token = StoredRevocation::Token { id: TokenId::from_bits(1), expires: soon };
+    let person = |before, expires| StoredRevocation::User { user: UserId::from_bits(2), before, expires };
+    for revocation in [token, token, person(NOW, late), person(NOW - Micros(5), soon)] {
+        store.revoke(revocation).await.expect("stored");
+    }
+    assert_eq!(store.revocations(NOW).await.expect("read"), [token, person(NOW, late)], "later moments stay");
+    assert_eq!(store.revocations(soon).await.expect("read"), [person(NOW, late)]);
+    assert_eq!(store.purge_revocations(soon).await.expect("purged"), 1);
+    assert_eq!(store.revocations(NOW).await.expect("read"), [person(NOW, late)]);
     store.close().await;
 }

@@ -17,6 +17,7 @@ async fn every_noun(mut place: impl FnMut(&'static str) -> Location) {
     live::people(&place("people")).await;
     live::codes(&place("codes")).await;
     live::first_operator(&place("first")).await;
+    live::revocations(&place("revocations")).await;
     fleet::hosts(&place("hosts")).await;
     fleet::matches(&place("matches")).await;
     fleet::results(&place("results")).await;

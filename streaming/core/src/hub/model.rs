@@ -138,6 +138,7 @@ impl Model {
         while let Some(output) = self.hub.poll_output() {
             match output {
                 HubOutput::Send { session, payload } => self.sent(session.0, read(&payload)),
+                HubOutput::SendText { .. } | HubOutput::BroadcastText { .. } => panic!("nobody here reads text"),
                 HubOutput::Broadcast { alias, offset, payload } => {
                     let receivers: Vec<_> = self.hub.receivers(alias, offset).collect();
                     let reading = self.readers.iter().filter(|(_, reader)| reader.alias == Some(alias));

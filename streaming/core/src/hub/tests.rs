@@ -81,6 +81,7 @@ impl Harness {
         while let Some(output) = self.hub.poll_output() {
             match output {
                 HubOutput::Send { session, payload } => sent.push((session.0, read(&payload))),
+                HubOutput::SendText { .. } | HubOutput::BroadcastText { .. } => panic!("nobody here reads text"),
                 HubOutput::Broadcast { alias, offset, payload } => {
                     sent.extend(self.hub.receivers(alias, offset).map(|session| (session.0, read(&payload))));
                 }

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use amphi_shared_edge::clock::Clock;
-use amphi_shared_session::{Config, ConnectRequest, Event, Output, PipeId, PipeInfo, PipeKind, Session};
+use amphi_shared_session::{Config, ConnectRequest, Event, Output, PipeId, PipeInfo, PipeKind, Session, TopicPosition};
 use amphi_shared_wire::proto::{
-    Payload, Position, Publish, Subscribe, Subscribed, TopicReply, TopicRequest, payload::Kind, topic_reply,
-    topic_request,
+    Control, Payload, Position, Publish, Refresh, Refreshed, Subscribe, Subscribed, TopicReply, TopicRequest, control,
+    payload::Kind, topic_reply, topic_request,
 };
 use amphi_shared_wire::{
-    Code, LANE_DATAGRAM, LANE_TOPICS, WS_BINARY, decode_pipe_frame, decode_varint, encode_pipe_frame,
+    Code, LANE_CONTROL, LANE_DATAGRAM, LANE_TOPICS, WS_BINARY, decode_pipe_frame, decode_varint, encode_pipe_frame,
 };
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -30,6 +30,7 @@ pub(crate) enum Heard {
     Attached { resumed: bool },
     Reply(TopicReply),
     Publication(Publication),
+    Refreshed(Refreshed),
     Detached,
     Refused { code: Code, retry_after_ms: u32 },
     Closed(Code),
@@ -90,6 +91,48 @@ impl Client {
         while self.next().await != (Heard::Attached { resumed: true }) {}
     }
 
+    /// Goes on with the session over a new connection, whose Hello names these topics.
+    pub(crate) async fn resume_with(&mut self, topics: &[(&str, Option<(u64, u64)>)]) {
+        let position = |&(topic, since): &(&str, _)| TopicPosition { topic: topic.to_owned(), since };
+        self.engine.restore(topics.iter().map(position).collect());
+        self.resume().await;
+    }
+
+    /// The node is gone; the next connection goes to another one.
+    pub(crate) fn move_to(&mut self, address: SocketAddr, token: &str) {
+        self.address = address;
+        self.engine.set_token(token.to_owned());
+    }
+
+    /// Opens a connection to a node that does not know the session, whose Hello names these topics.
+    pub(crate) async fn restart_with(&mut self, topics: &[(&str, Option<(u64, u64)>)]) {
+        let position = |&(topic, since): &(&str, _)| TopicPosition { topic: topic.to_owned(), since };
+        self.engine.restore(topics.iter().map(position).collect());
+        self.cut().await;
+        self.attach().await;
+        while self.next().await != (Heard::Attached { resumed: false }) {}
+    }
+
+    /// Shows a newer token; the answer.
+    pub(crate) async fn refresh(&mut self, token: &str) -> Refreshed {
+        let refresh = Control { kind: Some(control::Kind::Refresh(Refresh { token: token.to_owned() })) };
+        self.engine.send(self.clock.now(), LANE_CONTROL, refresh.encode_to_vec().into()).unwrap();
+        loop {
+            if let Heard::Refreshed(refreshed) = self.next().await {
+                return refreshed;
+            }
+        }
+    }
+
+    /// The next answer of the server that nobody asked for.
+    pub(crate) async fn reply(&mut self) -> topic_reply::Kind {
+        let heard = self.next().await;
+        let Heard::Reply(TopicReply { id: 0, kind: Some(kind) }) = heard else {
+            panic!("{heard:?} instead of a reply")
+        };
+        kind
+    }
+
     /// Cuts the connection without a word, as a phone in a tunnel does.
     pub(crate) async fn cut(&mut self) {
         self.socket = open(self.address).await;
@@ -100,7 +143,7 @@ impl Client {
 
     async fn attach(&mut self) {
         self.pipe += 1;
-        let info = PipeInfo { id: PipeId(self.pipe), kind: PipeKind::Ordered, max_datagram: 1_000 };
+        let info = PipeInfo { id: PipeId(self.pipe), kind: PipeKind::Ordered, max_datagram: 1_000, early: false };
         self.engine.dial(self.clock.now(), info);
         self.flush().await;
     }
@@ -115,7 +158,7 @@ impl Client {
                     others.into_iter().rev().for_each(|other| self.heard.push_front(other));
                     return reply.kind.unwrap();
                 }
-                other @ (Heard::Publication(_) | Heard::Reply(_)) => others.push(other),
+                other @ (Heard::Publication(_) | Heard::Reply(_) | Heard::Refreshed(_)) => others.push(other),
                 other @ (Heard::Attached { .. } | Heard::Detached | Heard::Refused { .. } | Heard::Closed(_)) => {
                     panic!("{other:?} instead of an answer")
                 }
@@ -245,6 +288,10 @@ fn heard(event: Event) -> Option<Heard> {
         Event::Refused(refusal) => Some(Heard::Refused { code: refusal.code, retry_after_ms: refusal.retry_after_ms }),
         Event::Closed { code, .. } => Some(Heard::Closed(code)),
         Event::Message { lane: LANE_TOPICS, payload } => Some(read(&payload)),
+        Event::Message { lane: LANE_CONTROL, payload } => match Control::decode(payload).unwrap().kind {
+            Some(control::Kind::Refreshed(refreshed)) => Some(Heard::Refreshed(refreshed)),
+            _ => None,
+        },
         Event::Message { .. }
         | Event::Datagram { .. }
         | Event::Acked { .. }

@@ -10,7 +10,7 @@ use amphi_shared_edge::shutdown::Shutdown;
 use amphi_shared_edge::{ListenConfig, Listener, Origins, Sessions};
 use amphi_shared_store::{LiveStore, Location};
 use amphi_shared_wire::proto::{Payload, PublishBatch, PublishBatchReply, ServicePublication, payload::Kind};
-use amphi_shared_wire::{AppId, Micros, UserId};
+use amphi_shared_wire::{AppId, Micros, TokenId, UserId};
 use amphi_streaming_node::{LiveConfig, LiveRole};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -26,8 +26,9 @@ pub(crate) struct House {
     pub(crate) clock: Clock,
     pub(crate) shutdown: Shutdown,
     http: reqwest::Client,
+    store: LiveStore,
     _closing: oneshot::Sender<()>,
-    _data: TempDir,
+    data: TempDir,
 }
 
 impl House {
@@ -36,16 +37,30 @@ impl House {
     }
 
     pub(crate) async fn open_with(config: LiveConfig) -> Self {
-        let data = tempfile::tempdir().unwrap();
-        let (keyring, clock, shutdown) = (Keyring::generate(), Clock::start(), Shutdown::new());
+        Self::open_at(config, tempfile::tempdir().unwrap()).await
+    }
+
+    /// Ends the role and starts it again with nothing but its data.
+    pub(crate) async fn reopen(self) -> Self {
+        self.shutdown.trigger();
+        assert!(self.live.finished().await);
+        self.store.close().await;
+        Self::open_at(LiveConfig::default(), self.data).await
+    }
+
+    async fn open_at(config: LiveConfig, data: TempDir) -> Self {
+        let keyring = Keyring::load_or_create(&data.path().join("keyring.json")).unwrap();
+        let (clock, shutdown) = (Clock::start(), Shutdown::new());
         let store = LiveStore::open(&Location::Folder(data.path().to_owned())).await.unwrap();
-        let live = LiveRole::start(config, store, (keyring.clone(), clock), shutdown.clone()).await.unwrap();
+        let keys = (keyring.clone(), clock);
+        let live = LiveRole::start(config, store.clone(), keys, shutdown.clone()).await.unwrap();
         let certificate = Certificate::load_or_create(data.path(), clock.now()).unwrap();
         let mut listening = Listener::bind(ListenConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             routes: live.routes(),
             verifier: keyring.verifier(),
             clock,
+            tls: None,
             sessions: Some(Sessions { certificate, origins: Origins::Any }),
         })
         .unwrap();
@@ -63,7 +78,7 @@ impl House {
             }
         });
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { live, address, keyring, clock, shutdown, http, _closing: closing, _data: data }
+        Self { live, address, keyring, clock, shutdown, http, store, _closing: closing, data }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -96,10 +111,13 @@ impl House {
     pub(crate) fn token(&self, app: &str, expires_in: Micros) -> String {
         let now = self.clock.now();
         let token = UserToken {
+            id: TokenId::from_bits(1),
             user: UserId::from_bits(7),
             app: app.parse::<AppId>().unwrap(),
             name: "Ada".to_owned(),
             role: Role::Guest,
+            subscribe: Vec::new(),
+            issued: now,
             expires: now + expires_in,
         };
         self.keyring.mint_user(now, &token)

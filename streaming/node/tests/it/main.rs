@@ -7,4 +7,6 @@ mod drain;
 mod hostile;
 mod house;
 mod people;
+mod stock;
+mod tokens;
 mod topics;

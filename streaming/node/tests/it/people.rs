@@ -4,7 +4,7 @@ use amphi_shared_auth::{Role, Scope, Verifier};
 use amphi_shared_edge::service::ServiceFailure;
 use amphi_shared_wire::Code;
 use amphi_shared_wire::proto::{AddUser, AddUserReply};
-use amphi_streaming_node::LiveConfig;
+use amphi_streaming_node::{LiveConfig, Rate};
 use serde_json::{Value, json};
 
 use crate::house::House;
@@ -78,7 +78,7 @@ async fn users_are_added_by_the_command_line() {
 
 #[tokio::test]
 async fn one_address_cannot_fill_the_table_of_guests() {
-    let config = LiveConfig { sign_ins_burst: 3, sign_ins_per_s: 1, ..LiveConfig::default() };
+    let config = LiveConfig { sign_ins: Rate { burst: 3, per_s: 1 }, ..LiveConfig::default() };
     let house = House::open_with(config).await;
     let mut statuses = Vec::new();
     for _ in 0..6 {

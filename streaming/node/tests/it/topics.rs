@@ -1,10 +1,10 @@
 //! Chat and views as people meet them.
 
-use amphi_shared_wire::Code;
-use amphi_shared_wire::proto::{Position, payload::Kind};
+use amphi_shared_wire::proto::{Position, payload::Kind, topic_reply};
+use amphi_shared_wire::{Code, Micros};
 use serde_json::json;
 
-use crate::client::Heard;
+use crate::client::{Client, Heard};
 use crate::house::House;
 
 const CHAT: &str = "match:mch_1:chat";
@@ -78,6 +78,62 @@ async fn who_loses_the_connection_gets_what_was_missed() {
     assert_eq!(bob.publication().await.json()["text"], "three");
     let gone = house.guest("Cleo").await.subscribe(CHAT, Some(Position { epoch: first.epoch ^ 1, offset: 1 })).await;
     assert!(!gone.recovered);
+}
+
+#[tokio::test]
+async fn one_hello_brings_every_topic_back() {
+    let house = House::open().await;
+    let (mut ada, mut bob) = (house.guest("Ada").await, house.guest("Bob").await);
+    let chat = bob.subscribe(CHAT, None).await;
+    ada.say(CHAT, "one").await;
+    assert_eq!(bob.publication().await.offset, 1);
+    bob.cut().await;
+    ada.say(CHAT, "two").await;
+    bob.resume_with(&[(CHAT, Some((chat.epoch, 1))), ("nothing:here", None), (STATS, None)]).await;
+    let topic_reply::Kind::Subscribed(back) = bob.reply().await else { panic!("no subscription") };
+    assert_eq!((back.topic.as_str(), back.recovered, back.replayed), (CHAT, true, 1));
+    assert_eq!(bob.publication().await.json()["text"], "two");
+    let topic_reply::Kind::Unsubscribed(gone) = bob.reply().await else { panic!("no refusal") };
+    assert_eq!((gone.topic.as_str(), gone.code), ("nothing:here", Code::TopicUnknown.number()));
+    let topic_reply::Kind::Subscribed(stats) = bob.reply().await else { panic!("no subscription") };
+    assert_eq!(stats.topic, STATS);
+    ada.say(CHAT, "three").await;
+    loop {
+        let publication = bob.publication().await;
+        if publication.alias == back.alias {
+            assert_eq!(publication.json()["text"], "three");
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_node_restores_the_topics_of_a_session_it_never_had() {
+    let (before, after) = (House::open().await, House::open().await);
+    let mut bob = before.guest("Bob").await;
+    let chat = bob.subscribe(CHAT, None).await;
+    bob.move_to(after.address, &after.guest_token("Bob").await);
+    bob.restart_with(&[(CHAT, Some((chat.epoch, 0)))]).await;
+    let topic_reply::Kind::Subscribed(there) = bob.reply().await else { panic!("no subscription") };
+    assert!(there.epoch != chat.epoch && !there.recovered, "its history is another one");
+}
+
+#[tokio::test]
+async fn a_newer_token_prolongs_a_session() {
+    let house = House::open().await;
+    let mut ada = Client::connect(house.address, &house.token("default", Micros::from_secs(60))).await;
+    let soon = house.clock.now() + Micros::from_secs(500);
+    let refreshed = ada.refresh(&house.token("default", Micros::from_secs(600))).await;
+    assert!(refreshed.code == 0 && refreshed.expires_us > soon.0);
+    let again = ada.refresh(&house.token("default", Micros::from_secs(900))).await;
+    assert_eq!((again.code, again.expires_us), (Code::RateLimited.number(), refreshed.expires_us));
+    assert!((1..=1_001).contains(&again.retry_after_ms));
+
+    let mut bob = Client::connect(house.address, &house.token("default", Micros::from_secs(60))).await;
+    let other = house.guest_token("Cleo").await;
+    let kept = bob.refresh(&other).await;
+    assert!(kept.code == Code::TokenInvalid.number() && kept.expires_us < soon.0);
+    bob.subscribe(CHAT, None).await;
 }
 
 #[tokio::test]

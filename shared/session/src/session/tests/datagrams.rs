@@ -26,7 +26,7 @@ fn a_datagram_is_acknowledged_within_twenty_milliseconds() {
     assert!(fates(&pair.client_events).is_empty());
     pair.pass(Micros::from_millis(20));
     assert_eq!(fates(&pair.client_events), [Event::Acked { seq }]);
-    assert_eq!(pair.client.stats().datagrams_acked, 1);
+    assert_eq!(pair.client.datagram_stats().acked, 1);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn three_newer_acks_say_lost_and_so_does_time() {
     assert_eq!(fates(&pair.client_events), [Event::Lost { seq: late }]);
     pair.settle();
     pair.pass(Micros::from_millis(20));
-    assert_eq!(pair.client.stats().datagrams_late, 1);
+    assert_eq!(pair.client.datagram_stats().late, 1);
     assert_eq!(fates(&pair.client_events).len(), 1);
 }
 
@@ -64,8 +64,8 @@ fn on_an_ordered_pipe_two_fly_and_the_newest_waits() {
     pair.pass(Micros::from_millis(50));
     let got: Vec<Lane> = pair.server_events.iter().filter_map(lane_of).collect();
     assert_eq!(got, [17, 17, 17, 32]);
-    assert_eq!(pair.client.stats().datagrams_acked, 4);
-    assert_eq!(pair.client.stats().datagrams_replaced, 3);
+    assert_eq!(pair.client.datagram_stats().acked, 4);
+    assert_eq!(pair.client.datagram_stats().replaced, 3);
 }
 
 fn lane_of(event: &Event) -> Option<Lane> {
@@ -129,7 +129,20 @@ fn numbers_wrap_around_for_hours() {
         }
     }
     pair.pass(Micros::from_millis(100));
-    assert_eq!(pair.client.stats().datagrams_acked, 140_000);
-    assert_eq!(pair.server().stats().datagrams_acked, 140_000);
-    assert_eq!(pair.client.stats().datagrams_dropped + pair.client.stats().datagrams_lost, 0);
+    assert_eq!(pair.client.datagram_stats().acked, 140_000);
+    assert_eq!(pair.server().datagram_stats().acked, 140_000);
+    assert_eq!(pair.client.datagram_stats().dropped + pair.client.datagram_stats().lost, 0);
+}
+
+#[test]
+fn the_newest_eight_unordered_datagrams_wait_on_an_ordered_pipe() {
+    let mut pair = Pair::attached(PipeKind::Ordered);
+    let seqs: Vec<u16> = (0..12).map(|_| send(&mut pair, 32, "shot")).collect();
+    assert_eq!(fates(&pair.client_events), seqs[2..4].iter().map(|seq| Event::Lost { seq: *seq }).collect::<Vec<_>>());
+    assert_eq!(pair.client.datagram_stats().overflowed, 2);
+    for _ in 0..10 {
+        pair.settle();
+        pair.pass(Micros::from_millis(50));
+    }
+    assert_eq!(pair.client.datagram_stats().acked, 10);
 }

@@ -158,3 +158,22 @@ fn a_refusal_that_says_stop_ends_a_client_and_others_do_not() {
         assert!(matches!(pair.wires[pipe].to_server.back(), Some(Output::ClosePipe { .. })));
     }
 }
+
+#[test]
+fn a_reader_that_is_ten_seconds_behind_loses_its_pipe_and_nothing_else() {
+    let mut pair = Pair::attached(PipeKind::Ordered);
+    pair.server_sends(LANE_ROOM, "never read").unwrap();
+    pair.stall(Micros::from_millis(9_999));
+    assert!(pair.server().is_attached());
+    let now = pair.now;
+    assert_eq!(pair.server().retained_age(now), Micros::from_millis(9_999));
+    pair.stall(Micros::from_millis(1));
+    assert!(!pair.server().is_attached() && pair.server().stats().slow_readers == 1);
+    let last = pair.wires[0].to_client.back();
+    assert!(matches!(last, Some(Output::ClosePipe { code: Code::SlowReader, .. })));
+    pair.cut(0);
+    // The next pipe has its own ten seconds.
+    pair.dial();
+    pair.settle();
+    assert_eq!((pair.client_got(), pair.server().stats().slow_readers), (vec!["2:never read".to_owned()], 1));
+}

@@ -122,7 +122,7 @@ proptest! {
                     prop_assert!(!closed, "output after Closed: {output:?}");
                     closed = matches!(output, Output::Event(Event::Closed { .. }));
                 }
-                prop_assert!(session.stats().retained_bytes <= 256 * 1024);
+                prop_assert!(session.retained_bytes() <= 256 * 1024);
                 prop_assert!(session.poll_timeout().is_none_or(|(at, _)| at.0 > 0));
             }
         }

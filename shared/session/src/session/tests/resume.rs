@@ -1,6 +1,7 @@
 //! Sessions that go on over other pipes.
 
 use super::*;
+use crate::TopicPosition;
 
 #[test]
 fn nothing_is_lost_doubled_or_reordered_when_a_pipe_breaks() {
@@ -19,9 +20,9 @@ fn nothing_is_lost_doubled_or_reordered_when_a_pipe_breaks() {
     pair.settle();
     assert_eq!(pair.server_got(), ["2:1", "2:2", "2:3"]);
     assert_eq!(pair.client_got(), ["3:a", "0:b", "3:c"]);
-    assert!(pair.client_events.contains(&Event::Attached { resumed: true, generation: 2 }));
+    assert!(pair.client_events.contains(&Event::Attached { resumed: true, generation: 2, topics: Vec::new() }));
     pair.pass(Micros::from_millis(200));
-    assert_eq!(pair.client.stats().retained_messages + pair.server().stats().retained_messages, 0);
+    assert_eq!(pair.client.retained_messages() + pair.server().retained_messages(), 0);
 }
 
 #[test]
@@ -40,9 +41,12 @@ fn a_parallel_dial_takes_over_without_a_gap() {
     assert_eq!(pair.server_got(), ["2:up"]);
     assert_eq!(pair.client.stats().messages_repeated, 70);
     // The server leaves the old pipe before its Welcome is read.
-    assert_eq!(pair.client_events, [Event::Detached, Event::Attached { resumed: true, generation: 2 }]);
+    assert_eq!(
+        pair.client_events,
+        [Event::Detached, Event::Attached { resumed: true, generation: 2, topics: Vec::new() }]
+    );
     pair.pass(Micros::from_millis(200));
-    assert_eq!(pair.server().stats().retained_messages, 0);
+    assert_eq!(pair.server().retained_messages(), 0);
 }
 
 #[test]
@@ -55,7 +59,7 @@ fn an_overtaken_hello_is_refused_and_the_old_pipe_goes_on() {
     assert!(!pair.client.is_dialing());
     pair.settle();
     pair.pass(Micros::from_millis(200));
-    assert_eq!(pair.server().stats().retained_messages, 0);
+    assert_eq!(pair.server().retained_messages(), 0);
     pair.deliver_up(slow, hello);
     assert_eq!(pair.refusals.pop().map(|r| r.code), Some(Code::GenerationStale));
     pair.server_sends(LANE_ROOM, "still here").unwrap();
@@ -96,14 +100,15 @@ fn lanes_that_overtake_the_welcome_wait_for_it() {
 #[test]
 fn resumes_without_proof_are_refused() {
     let mut pair = Pair::attached(PipeKind::Streams);
-    let hello = |change: fn(&mut crate::ResumeRequest), pair: &mut Pair| {
-        let mut resume = crate::ResumeRequest {
+    let hello = |change: fn(&mut ResumeRequest), pair: &mut Pair| {
+        let mut resume = ResumeRequest {
             session: pair.server().id().unwrap(),
             secret: pair.server().secret().unwrap(),
             generation: 2,
             received: Vec::new(),
             welcomed: 1,
             lost: Vec::new(),
+            topics: Vec::new(),
         };
         change(&mut resume);
         let mut hello = parse_hello(first_frame(&mut Session::connect(Config::default(), request()))).unwrap();
@@ -120,7 +125,7 @@ fn resumes_without_proof_are_refused() {
 }
 
 fn first_frame(client: &mut Session) -> Bytes {
-    client.dial(Micros(0), PipeInfo { id: PipeId(0), kind: PipeKind::Streams, max_datagram: 1_000 });
+    client.dial(Micros(0), PipeInfo { id: PipeId(0), kind: PipeKind::Streams, max_datagram: 1_000, early: false });
     match client.poll_output() {
         Some(Output::Frame { payload, .. }) => payload,
         other => panic!("{other:?}"),
@@ -146,9 +151,12 @@ fn a_client_without_memory_finds_its_session_and_hears_what_is_gone() {
     pair.settle();
     let lost = |lane| Event::LaneLost { lane, code: Code::LaneLost };
     assert_eq!(pair.server_got(), ["0:again"]);
-    assert_eq!(pair.server_events, [Event::Attached { resumed: true, generation: 2 }, lost(0), lost(2)]);
+    assert_eq!(
+        pair.server_events,
+        [Event::Attached { resumed: true, generation: 2, topics: Vec::new() }, lost(0), lost(2)]
+    );
     assert_eq!(pair.client_got(), ["3:kept from the first on"]);
-    assert_eq!(pair.client_events, [Event::Attached { resumed: true, generation: 2 }, lost(2)]);
+    assert_eq!(pair.client_events, [Event::Attached { resumed: true, generation: 2, topics: Vec::new() }, lost(2)]);
     assert_eq!(pair.server_sends(LANE_ROOM, "joined again"), Ok(0));
     pair.client.send_datagram(pair.now, 17, Bytes::from_static(b"input")).unwrap();
     pair.settle();
@@ -195,7 +203,7 @@ fn a_new_session_instead_of_the_old_one_drops_what_was_kept() {
     pair.server_events.clear();
     pair.dial();
     pair.settle();
-    assert!(pair.client_events.contains(&Event::Attached { resumed: false, generation: 1 }));
+    assert!(pair.client_events.contains(&Event::Attached { resumed: false, generation: 1, topics: Vec::new() }));
     assert!(pair.client_events.contains(&Event::LaneLost { lane: LANE_ROOM, code: Code::LaneLost }));
     assert_eq!(pair.client_sends(LANE_ROOM, "new"), Ok(0));
     pair.settle();
@@ -215,4 +223,35 @@ fn another_client_with_the_secret_ends_this_one() {
     while pair.down(0) {}
     assert!(pair.client.is_closed());
     assert!(matches!(pair.client_events.last(), Some(Event::Closed { code: Code::GenerationStale, .. })));
+}
+
+#[test]
+fn a_resume_names_the_topics_that_fit() {
+    let topic = |n: usize| TopicPosition { topic: format!("{n:03}:{}", "t".repeat(124)), since: Some((u64::MAX, 7)) };
+    let mut pair = Pair::attached(PipeKind::Ordered);
+    for (count, token) in [(3, 10), (64, 10), (64, 4_000)] {
+        let topics: Vec<TopicPosition> = (0..count).map(topic).collect();
+        pair.client.restore(topics.clone());
+        pair.client.set_token("t".repeat(token));
+        pair.server_events.clear();
+        pair.cut(pair.wires.len() - 1);
+        pair.dial();
+        pair.settle();
+        let restored = pair.server_events.iter().find_map(|event| match event {
+            Event::Attached { topics, .. } => Some(topics.clone()),
+            Event::Detached
+            | Event::PathSilent
+            | Event::Message { .. }
+            | Event::Datagram { .. }
+            | Event::Acked { .. }
+            | Event::Lost { .. }
+            | Event::LaneWritable { .. }
+            | Event::LaneLost { .. }
+            | Event::Refused(_)
+            | Event::Closed { .. } => None,
+        });
+        let restored = restored.expect("the Hello was taken");
+        assert!(topics.starts_with(&restored));
+        assert!(restored.len() == count || restored.len() * 150 + token > 7_500, "{} of {count}", restored.len());
+    }
 }

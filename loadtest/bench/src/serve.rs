@@ -1,0 +1,34 @@
+//! What this program serves to its own benches.
+
+use serde::{Deserialize, Serialize};
+
+use crate::harness::Stage;
+use crate::{datagrams, fanout, messages, node};
+
+/// A server of a bench, with its work.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Serve {
+    /// One side of `fanout`.
+    Fanout(fanout::Kind, fanout::Work),
+    /// A node as `amphi up` runs it: the live role, and a match host.
+    Node(node::Work),
+    /// One side of `datagrams`.
+    Datagrams(datagrams::Kind),
+    /// The owner of the sessions of `messages`.
+    Messages(messages::Work),
+}
+
+impl Serve {
+    /// Serves until the stage ends.
+    ///
+    /// # Errors
+    /// When the server cannot serve.
+    pub(crate) fn run(self, stage: Stage) -> anyhow::Result<()> {
+        match self {
+            Self::Fanout(kind, work) => kind.serve(work, stage),
+            Self::Node(work) => node::serve(work, stage),
+            Self::Datagrams(kind) => kind.serve(stage),
+            Self::Messages(work) => messages::serve(work, stage),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The owner's end of a connection.
+
+use std::fmt;
+use std::sync::Arc;
+
+use amphi_shared_wire::{Code, Lane, ORDERED_LANES};
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::counters::Refused;
+use crate::network::Outlet;
+
+/// The queue towards a connection is full: the client reads too slowly. Its owner closes it with `SlowReader`.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("the client reads too slowly")]
+pub struct Overflow;
+
+/// The owner's end of a connection: sends, closes, never blocks. Dropping it closes the connection with `Bye`.
+pub struct PipeHandle {
+    outlet: Arc<Outlet>,
+}
+
+impl PipeHandle {
+    pub(crate) fn new(outlet: Arc<Outlet>) -> Self {
+        Self { outlet }
+    }
+
+    /// Queues a message on a reliable lane, 0 to 8. On a connection that is gone it does nothing; its owner hears
+    /// `Closed`.
+    ///
+    /// # Errors
+    /// The queue is full.
+    ///
+    /// # Panics
+    /// `lane` is no reliable lane.
+    pub fn frame(&self, lane: Lane, payload: Bytes) -> Result<(), Overflow> {
+        assert!(usize::from(lane) < ORDERED_LANES, "lane {lane} has no ordered pipe");
+        self.outlet.frame(lane, payload)
+    }
+
+    /// Sends a datagram, session header included. One that the path cannot take now is dropped and counted.
+    pub fn datagram(&self, bytes: Bytes) {
+        self.outlet.datagram(bytes);
+    }
+
+    /// Closes the connection after what is queued (within a second; at once with `SlowReader`). The first call counts.
+    pub fn close(&self, code: Code, message: &str) {
+        if code == Code::SlowReader {
+            self.outlet.counters().count(Refused::SlowReader);
+        }
+        self.outlet.close(code, message);
+    }
+
+    /// Bytes of the largest datagram the path takes now, session header included; 0 when it takes none.
+    pub fn max_datagram(&self) -> usize {
+        self.outlet.max_datagram()
+    }
+
+    /// Bytes that congestion control would let leave now, as of the last packet; on a WebSocket it is not known and
+    /// there is no limit. What a room sends beyond it waits, and old datagrams are dropped.
+    pub fn window_room(&self) -> usize {
+        self.outlet.window_room()
+    }
+
+    /// Smoothed round-trip time of the transport, µs; 0 while it is not known.
+    pub fn rtt_us(&self) -> u32 {
+        self.outlet.rtt_us()
+    }
+
+    /// Bytes of reliable messages that the transport has not taken yet.
+    pub fn queued_bytes(&self) -> usize {
+        self.outlet.queued_bytes()
+    }
+
+    pub(super) fn outlet(&self) -> &Arc<Outlet> {
+        &self.outlet
+    }
+}
+
+impl Drop for PipeHandle {
+    fn drop(&mut self) {
+        self.outlet.close(Code::Bye, "");
+    }
+}
+
+impl fmt::Debug for PipeHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PipeHandle({} bytes queued)", self.queued_bytes())
+    }
+}
