@@ -12,6 +12,8 @@ export interface Weather {
   loss_permille?: number;
   /** Nothing passes, and nobody is told. */
   dead?: boolean;
+  /** Number of the way to the host. What began on another one is dead for ever, and nobody is told. */
+  path?: number;
 }
 
 interface Found {
