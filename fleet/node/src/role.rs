@@ -10,7 +10,7 @@ use amphi_fleet_core::{AllocationState, ConfigError, Fleet, FleetConfig, Output,
 use amphi_shared_auth::{Keyring, Scope, ServiceToken};
 use amphi_shared_edge::certificate::Certificate;
 use amphi_shared_edge::clock::Clock;
-use amphi_shared_edge::host::{HostReady, HostStart, HostTls, HostTokens, JournalLimits};
+use amphi_shared_edge::host::{HostNews, HostReady, HostStart, HostTokens, JournalLimits};
 use amphi_shared_edge::http::Routes;
 use amphi_shared_edge::service::{ServiceClient, ServiceFailure};
 use amphi_shared_edge::shutdown::Shutdown;
@@ -87,6 +87,7 @@ pub(crate) enum Event {
     HostExited { host: HostId },
     RoomCreated { match_id: MatchId, host: HostId },
     RoomRefused { match_id: MatchId, host: HostId },
+    Renew { certificate: Certificate },
 }
 
 /// What the role needs from its process.
@@ -145,6 +146,13 @@ impl FleetRole {
     /// A way to ask for hosts and rooms.
     pub fn watcher(&self) -> FleetWatcher {
         FleetWatcher { events: self.events.clone() }
+    }
+
+    /// Takes the certificate that hosts serve after the one they have. Those of an earlier process are not reached: they
+    /// end with their matches.
+    pub async fn renew(&self, certificate: Certificate) {
+        // A role that has stopped has no hosts.
+        let _ = self.events.send(Event::Renew { certificate }).await;
     }
 
     /// Returns when the role has drained: every host has ended, or the time for it is over.
@@ -244,6 +252,10 @@ impl Task {
             }
             Event::RoomCreated { match_id, host } => self.fleet.handle_room_created(match_id, host),
             Event::RoomRefused { match_id, host } => self.fleet.handle_room_refused(now, match_id, host),
+            Event::Renew { certificate } => {
+                self.hosts.tell(HostNews::Renew((&certificate).into()));
+                self.parts.certificate = certificate;
+            }
         }
     }
 
@@ -309,10 +321,7 @@ impl Task {
             rooms_max: u32::try_from(self.config.fleet.rooms_per_host).unwrap_or(u32::MAX),
             jwks: self.parts.keyring.jwks(),
             tokens: HostTokens { fleet_report: token(Scope::FleetReport), live_publish: token(Scope::LivePublish) },
-            tls: HostTls {
-                cert_der: self.parts.certificate.der().to_vec(),
-                key_der: self.parts.certificate.key_der().to_vec(),
-            },
+            tls: (&self.parts.certificate).into(),
         }
     }
 

@@ -11,7 +11,7 @@ use amphi_fleet_node::{FleetParts, FleetRole, FleetRoleConfig, HostCommand};
 use amphi_shared_auth::{Keyring, Scope, ServiceToken};
 use amphi_shared_edge::certificate::Certificate;
 use amphi_shared_edge::clock::Clock;
-use amphi_shared_edge::host::JournalLimits;
+use amphi_shared_edge::host::{HostNews, HostStart, JournalLimits};
 use amphi_shared_edge::http::{Access, Request, Response, Routes};
 use amphi_shared_edge::service::ServiceClient;
 use amphi_shared_edge::shutdown::Shutdown;
@@ -128,13 +128,15 @@ fn listen(routes: Routes, keyring: &Keyring, clock: Clock) -> Listening {
         .unwrap()
 }
 
-/// A child that keeps its lease and its process id in files, says that it is ready, and ends with its parent.
+/// A child that keeps its lease and its process id in files, says that it is ready, passes on later lines through the
+/// pipe `news`, and ends with its parent.
 fn host_script(folder: &Path, url: &str) -> HostCommand {
     let folder = folder.display();
     let ready =
         format!(r#"{{"ready":{{"endpoints":[{{"transport":"ws","url":"ws://x/session"}}],"internal_url":"{url}"}}}}"#);
     let script = format!(
-        "read -r line; printf '%s' \"$line\" > {folder}/lease; echo $$ > {folder}/pid; echo '{ready}'; read -r rest"
+        "read -r line; printf '%s' \"$line\" > {folder}/lease; echo $$ > {folder}/pid; echo '{ready}'
+        while read -r line; do printf '%s' \"$line\" > {folder}/news; done"
     );
     HostCommand { program: "sh".into(), args: vec!["-c".to_owned(), script] }
 }
@@ -206,6 +208,27 @@ async fn a_drain_reaches_the_hosts_and_ends_the_role() {
     assert!(Command::new("kill").arg(pid.trim()).status().unwrap().success());
     world.role.wait().await;
     assert_eq!(world.results.recv().await.unwrap().outcome, "lost");
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_reaches_running_hosts_and_those_to_come() {
+    let mut world = World::start().await;
+    let news = world.folder.path().join("news");
+    assert!(Command::new("mkfifo").arg(&news).status().unwrap().success());
+    world.allocate(id(1)).await;
+    let next = Certificate::generate(world.clock.now()).unwrap();
+    world.role.renew(next.clone()).await;
+    // Opening the pipe waits for the child.
+    let line = tokio::task::spawn_blocking(move || fs::read_to_string(news)).await.unwrap().unwrap();
+    let HostNews::Renew(tls) = serde_json::from_str(&line).unwrap();
+    assert_eq!(Certificate::from(tls).sha256(), next.sha256());
+
+    let pid = fs::read_to_string(world.folder.path().join("pid")).unwrap();
+    assert!(Command::new("kill").args(["-9", pid.trim()]).status().unwrap().success());
+    world.results.recv().await.unwrap();
+    world.allocate(id(2)).await;
+    let start: HostStart = serde_json::from_value(world.lease()).unwrap();
+    assert_eq!(Certificate::from(start.tls).sha256(), next.sha256());
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use amphi_server_node::GameHost;
 use amphi_shared_auth::{ConnectToken, Keyring, Scope, ServiceToken};
 use amphi_shared_edge::certificate::Certificate;
 use amphi_shared_edge::clock::Clock;
-use amphi_shared_edge::host::{HostStart, HostTls, HostTokens, JournalLimits};
+use amphi_shared_edge::host::{HostStart, HostTokens, JournalLimits};
 use amphi_shared_edge::http::{Access, Problem, Request, Response, Routes};
 use amphi_shared_edge::service::{ServiceClient, ServiceFailure};
 use amphi_shared_edge::shutdown::Shutdown;
@@ -70,7 +70,7 @@ impl World {
             rooms_max: 2,
             jwks: keyring.jwks(),
             tokens: HostTokens { fleet_report: token(Scope::FleetReport), live_publish: token(Scope::LivePublish) },
-            tls: HostTls { cert_der: certificate.der().to_vec(), key_der: certificate.key_der().to_vec() },
+            tls: (&certificate).into(),
         };
         let game = game();
         let host = GameHost::start(game.clone(), start, clock, shutdown.clone()).unwrap();
