@@ -332,6 +332,15 @@ impl Settings {
         let scheme = if self.tls.files().is_some() { "https" } else { "http" };
         self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", reachable(listen)))
     }
+
+    /// Address of the live role's relay, for clients: where people reach the live role.
+    pub(crate) fn relay_url(&self, listen: SocketAddr) -> String {
+        let live = self.public_url.clone().or_else(|| self.live.url.clone());
+        let base = live.unwrap_or_else(|| self.public_url(listen));
+        let base = base.trim_end_matches('/');
+        // Both start with http, so this makes ws and wss.
+        format!("ws{}/session", base.strip_prefix("http").unwrap_or(base))
+    }
 }
 
 impl Tls {

@@ -17,7 +17,7 @@ use amphi_shared_replica::Game;
 use amphi_shared_store::{FleetStore, LiveStore, MatchStore};
 use amphi_shared_wire::limits::TOKEN_LIFE_S_MAX;
 use amphi_shared_wire::{AppId, Micros, Seed};
-use amphi_streaming_node::LiveRole;
+use amphi_streaming_node::{LiveConfig, LiveRole};
 use anyhow::{Context, Result};
 
 use crate::config::{LogFormat, Settings, reachable};
@@ -144,7 +144,8 @@ impl Roles {
 
     async fn start_live(&mut self) -> Result<()> {
         let store = LiveStore::open(&self.data.database(self.settings.live.database.as_ref())).await?;
-        let config = self.settings.live_config()?;
+        let fleet_url = Some(self.url_of(self.settings.fleet.url.as_ref()));
+        let config = LiveConfig { fleet_url, ..self.settings.live_config()? };
         let keys = (self.keyring.clone(), self.clock);
         self.live = Some(Arc::new(LiveRole::start(config, store, keys, self.stops.live.clone()).await?));
         Ok(())
@@ -200,6 +201,7 @@ impl Roles {
             fleet_url: self.own_url(),
             match_url: self.url_of(self.settings.matchmaking.url.as_ref()),
             live_url: self.url_of(self.settings.live.url.as_ref()),
+            relay_url: Some(self.settings.relay_url(self.listen)),
             drain: Micros::from_secs(self.settings.drain_s),
         };
         let parts = FleetParts {

@@ -6,6 +6,8 @@ const REMEMBERED_MAX = 256;
 /** Unacknowledged datagrams on an ordered pipe; beyond, the newest of each lane waits. */
 const ORDERED_IN_FLIGHT_MAX = 2;
 const LOST_AFTER_NEWER = 3;
+/** Nothing overtakes on an ordered pipe: whatever a newer one came without was dropped on the way. */
+const ORDERED_LOST_AFTER_NEWER = 1;
 const ACK_AFTER_US = 20_000;
 
 interface Sent {
@@ -120,6 +122,7 @@ export class Datagrams {
       const behind = seqDiff(ack, seq);
       return behind === 0 || (behind > 0 && behind <= 32 && ((ackBits >>> (behind - 1)) & 1) === 1);
     };
+    const newerMax = lostAfterUs === Infinity ? ORDERED_LOST_AFTER_NEWER : LOST_AFTER_NEWER;
     const fates: { seq: number; acked: boolean }[] = [];
     let newlyAcked = 0;
     const open: Sent[] = [];
@@ -128,7 +131,7 @@ export class Datagrams {
       if (isAcked(sent.seq)) {
         newlyAcked += 1;
         fates.push({ seq: sent.seq, acked: true });
-      } else if (sent.newerAcked >= LOST_AFTER_NEWER || now - sent.at > lostAfterUs) {
+      } else if (sent.newerAcked >= newerMax || now - sent.at > lostAfterUs) {
         fates.push({ seq: sent.seq, acked: false });
       } else {
         open.push(sent);

@@ -23,9 +23,9 @@ pub mod proto {
 pub use bits::{BitReader, BitWriter, OutOfBits};
 pub use code::{Action, Code};
 pub use frame::{
-    Datagram, DatagramHeader, FrameError, LANE_BULK, LANE_CONTROL, LANE_DATAGRAM, LANE_INPUT, LANE_ROOM, LANE_SNAPSHOT,
-    LANE_TOPICS, Lane, LaneKind, ORDERED_LANES, StreamDecoder, decode_pipe_frame, decode_varint, encode_pipe_frame,
-    encode_stream_message, encode_varint,
+    Datagram, DatagramHeader, FrameError, LANE_BULK, LANE_CONTROL, LANE_DATAGRAM, LANE_INPUT, LANE_PIPE, LANE_ROOM,
+    LANE_SNAPSHOT, LANE_TOPICS, Lane, LaneKind, ORDERED_LANES, StreamDecoder, decode_pipe_frame, decode_varint,
+    encode_pipe_frame, encode_stream_message, encode_varint,
 };
 pub use id::{AppId, HostId, IdError, LeaseId, MatchId, SessionId, TicketId, TokenId, UserId};
 pub use seed::{Rng, Seed};

@@ -7,6 +7,7 @@ mod hostile;
 mod http;
 mod keys;
 mod quic;
+mod relay;
 mod server;
 mod sessions;
 mod tls;
