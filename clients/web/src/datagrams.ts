@@ -55,10 +55,10 @@ export class Datagrams {
     return seq;
   }
 
-  /** Takes a datagram from the wire; throws `FrameError` when it is none. `lostAfterUs` is infinite on an ordered pipe. */
-  receive(now: number, bytes: Uint8Array, lostAfterUs: number): void {
+  /** Takes a datagram from the wire; throws `FrameError` when it is none. `lostAfterUs` is infinite where time says nothing. */
+  receive(now: number, bytes: Uint8Array, ordered: boolean, lostAfterUs: number): void {
     const { seq, ack, ackBits, lane, payload } = decodeDatagram(bytes);
-    this.decide(now, ack, ackBits, lostAfterUs);
+    this.decide(now, { ack, ackBits }, ordered ? ORDERED_LOST_AFTER_NEWER : LOST_AFTER_NEWER, lostAfterUs);
     this.release(now);
     if (lane === LANE_CONTROL || seq === 0) return;
     // An ack says that the payload was used: an older one on a latest lane is dropped without one.
@@ -116,13 +116,12 @@ export class Datagrams {
     return true;
   }
 
-  private decide(now: number, ack: number, ackBits: number, lostAfterUs: number): void {
+  private decide(now: number, { ack, ackBits }: { ack: number; ackBits: number }, newerMax: number, lostAfterUs: number): void {
     if (ack === 0) return;
     const isAcked = (seq: number) => {
       const behind = seqDiff(ack, seq);
       return behind === 0 || (behind > 0 && behind <= 32 && ((ackBits >>> (behind - 1)) & 1) === 1);
     };
-    const newerMax = lostAfterUs === Infinity ? ORDERED_LOST_AFTER_NEWER : LOST_AFTER_NEWER;
     const fates: { seq: number; acked: boolean }[] = [];
     let newlyAcked = 0;
     const open: Sent[] = [];
