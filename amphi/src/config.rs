@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) log: LogFormat,
     /// Log filter, as in `info,amphi_server_node=debug`.
     pub(crate) log_filter: String,
+    /// `http://host:4317` of an OpenTelemetry collector (OTLP over gRPC) that gets the traces; needs the feature `otlp`.
+    pub(crate) otlp_url: Option<String>,
     /// Seconds that running matches get after SIGTERM.
     pub(crate) drain_s: u64,
     pub(crate) tls: Tls,
@@ -176,6 +178,7 @@ impl Default for Settings {
             region: "local".to_owned(),
             log: LogFormat::Text,
             log_filter: "info".to_owned(),
+            otlp_url: None,
             drain_s: 30,
             tls: Tls::default(),
             auth: Auth::default(),

@@ -12,7 +12,8 @@ use amphi_shared_edge::clock::{Clock, follow, time_routes};
 use amphi_shared_edge::http::{Access, Routes, probes};
 use amphi_shared_edge::keys::{self, KeyOwner, KeySource};
 use amphi_shared_edge::shutdown::{Phase, Shutdown};
-use amphi_shared_edge::{ListenConfig, Listener, Listening, Origins, Sessions, telemetry};
+use amphi_shared_edge::telemetry::{self, TelemetryConfig};
+use amphi_shared_edge::{ListenConfig, Listener, Listening, Origins, Sessions};
 use amphi_shared_replica::Game;
 use amphi_shared_store::{FleetStore, LiveStore, MatchStore};
 use amphi_shared_wire::limits::TOKEN_LIFE_S_MAX;
@@ -69,7 +70,12 @@ impl Roles {
             LogFormat::Text => telemetry::LogFormat::Text,
             LogFormat::Json => telemetry::LogFormat::Json,
         };
-        telemetry::init(format, &settings.log_filter)?;
+        telemetry::init(&TelemetryConfig {
+            format,
+            filter: settings.log_filter.clone(),
+            service: "amphi",
+            otlp_url: settings.otlp_url.clone(),
+        })?;
         let signal = Shutdown::signal().context("signals cannot be handled")?;
         let mut roles = Self::open(settings)?;
         say(
@@ -97,6 +103,7 @@ impl Roles {
         let listening = roles.serve(listening, &signal).await;
         roles.stop(&signal).await;
         listening.shutdown(GRACE).await;
+        telemetry::flush().await;
         Ok(())
     }
 
@@ -202,6 +209,7 @@ impl Roles {
             match_url: self.url_of(self.settings.matchmaking.url.as_ref()),
             live_url: self.url_of(self.settings.live.url.as_ref()),
             relay_url: Some(self.settings.relay_url(self.listen)),
+            otlp_url: self.settings.otlp_url.clone(),
             drain: Micros::from_secs(self.settings.drain_s),
         };
         let parts = FleetParts {

@@ -157,9 +157,15 @@ async fn a_match_is_played_through_the_relay_over_a_cut_and_on_to_its_host() {
     let live = up.url.replacen("http", "ws", 1);
     assert_eq!(relay, format!("{live}/session?match={}", found["match_id"].as_str().unwrap()));
 
+    // One trace from the seat to the session, over processes.
+    let granted = up.line_with("seat granted");
+    let trace = granted.split("trace_id=").nth(1).unwrap()[..32].to_owned();
+
     let mut player = Player::connect(relay, found["token"].as_str().unwrap()).await;
     assert!(!player.attached().await);
     player.until(|event| matches!(event, Event::Message { lane: LANE_ROOM, .. }).then_some(())).await;
+    let joined = up.line_with("player joined");
+    assert!(joined.contains(&format!("trace_id={trace}")), "{joined}");
     player.play().await;
     for way in [relay, direct, relay] {
         player.resume(way).await;

@@ -64,6 +64,8 @@ pub struct FleetRoleConfig {
     /// Address of the live role's relay for clients, `ws://host:port/session` or `wss://…`; it ends the list of
     /// endpoints of each match. None: there is no relay.
     pub relay_url: Option<String>,
+    /// OTLP/gRPC address of an OpenTelemetry collector, for the hosts.
+    pub otlp_url: Option<String>,
     /// Time that running matches get when the role drains.
     pub drain: Micros,
 }
@@ -306,6 +308,7 @@ impl Task {
             region: self.config.region.clone(),
             fleet_url: self.config.fleet_url.clone(),
             live_url: self.config.live_url.clone(),
+            otlp_url: self.config.otlp_url.clone(),
             public_host: self.config.public_host.clone(),
             listen: self.config.host_listen,
             data_dir: self.config.data_dir.clone(),

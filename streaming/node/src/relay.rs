@@ -17,6 +17,7 @@ use amphi_shared_edge::relay::{Leg, carry};
 use amphi_shared_edge::service::{ServiceClient, ServiceFailure};
 use amphi_shared_edge::session::{Incoming, Refusal};
 use amphi_shared_edge::shutdown::Shutdown;
+use amphi_shared_edge::telemetry;
 use amphi_shared_session::RateTable;
 use amphi_shared_wire::limits::{RELAY_DIAL_MS_MAX, RELAY_SESSIONS_MAX, RELAY_WAITING_MAX};
 use amphi_shared_wire::proto::{MatchInfo, MatchQuery};
@@ -24,6 +25,7 @@ use amphi_shared_wire::{AppId, Code, MatchId, Micros, Rng, Seed};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tracing::{Instrument, Span};
 
 use self::places::{Place, Places};
 use crate::LiveConfig;
@@ -121,12 +123,20 @@ struct Task {
     hellos_by_address: RateTable<IpAddr>,
     places: Places,
     /// Connections whose match the fleet was asked about.
-    waiting: BTreeMap<MatchId, Vec<Incoming>>,
+    waiting: BTreeMap<MatchId, Vec<Checked>>,
     questions: JoinSet<(MatchId, Result<Place, Code>)>,
     sessions: JoinSet<(MatchId, Carried)>,
     seed: Rng,
     counters: RelayCounters,
     shutdown: Shutdown,
+}
+
+/// A connection that may be carried on.
+struct Checked {
+    match_id: MatchId,
+    incoming: Incoming,
+    /// In the trace that led here, when a token says which.
+    span: Span,
 }
 
 /// What became of a session.
@@ -159,24 +169,27 @@ impl Task {
         }
         let now = self.clock.now();
         match self.check(now, &incoming) {
-            Ok(match_id) => match self.places.find(now, match_id) {
-                Some(place) => self.place(match_id, incoming, &place),
-                None => self.ask(match_id, incoming),
-            },
+            Ok((match_id, span)) => {
+                let checked = Checked { match_id, incoming, span };
+                match self.places.find(now, match_id) {
+                    Some(place) => self.place(checked, &place),
+                    None => self.ask(checked),
+                }
+            }
             Err(refusal) => self.refuse(incoming, refusal),
         }
     }
 
     /// The match of a Hello that may be passed on. A resume proves itself to the host alone, by its session's secret.
-    fn check(&mut self, now: Micros, incoming: &Incoming) -> Result<MatchId, Refusal> {
+    fn check(&mut self, now: Micros, incoming: &Incoming) -> Result<(MatchId, Span), Refusal> {
         self.hellos_by_address.check(now, incoming.peer.ip()).map_err(|wait| {
             let retry_after_ms = u32::try_from(wait.0.div_ceil(1_000)).unwrap_or(u32::MAX);
             later(Code::RateLimited, retry_after_ms)
         })?;
         let wanted = incoming.query("match").unwrap_or_default();
         let match_id: MatchId = wanted.parse().map_err(|_| Code::MatchUnknown)?;
-        if incoming.hello.resume.is_some() {
-            return Ok(match_id);
+        if let Some(resume) = &incoming.hello.resume {
+            return Ok((match_id, tracing::info_span!("relay", %match_id, session = %resume.session)));
         }
         if incoming.hello.token.is_empty() {
             return Err(Code::TokenMissing.into());
@@ -188,16 +201,19 @@ impl Task {
         if token.match_id != match_id {
             return Err(Code::TokenWrongMatch.into());
         }
-        Ok(match_id)
+        let span = tracing::info_span!("relay", trace_id = %token.trace, %match_id);
+        telemetry::set_trace(&span, token.trace);
+        Ok((match_id, span))
     }
 
     /// Asks the fleet where a match runs, once for everyone who waits for the answer.
-    fn ask(&mut self, match_id: MatchId, incoming: Incoming) {
+    fn ask(&mut self, checked: Checked) {
+        let match_id = checked.match_id;
         if self.waiting.values().map(Vec::len).sum::<usize>() >= RELAY_WAITING_MAX {
-            return self.refuse(incoming, later(Code::Overloaded, UNAVAILABLE_RETRY_MS));
+            return self.refuse(checked.incoming, later(Code::Overloaded, UNAVAILABLE_RETRY_MS));
         }
         let waiting = self.waiting.entry(match_id).or_default();
-        waiting.push(incoming);
+        waiting.push(checked);
         if waiting.len() == 1 {
             let (fleet, app) = (self.fleet.clone(), self.app.clone());
             self.questions.spawn(async move { (match_id, find(&fleet, &app, match_id).await) });
@@ -213,16 +229,17 @@ impl Task {
         if let Ok(place) = &found {
             self.places.put(self.clock.now(), match_id, place.clone());
         }
-        for incoming in self.waiting.remove(&match_id).unwrap_or_default() {
+        for checked in self.waiting.remove(&match_id).unwrap_or_default() {
             match &found {
-                Ok(place) => self.place(match_id, incoming, place),
-                Err(code) => self.refuse(incoming, later(*code, UNAVAILABLE_RETRY_MS)),
+                Ok(place) => self.place(checked, place),
+                Err(code) => self.refuse(checked.incoming, later(*code, UNAVAILABLE_RETRY_MS)),
             }
         }
     }
 
     /// Carries a connection to the host of its match.
-    fn place(&mut self, match_id: MatchId, incoming: Incoming, place: &Place) {
+    fn place(&mut self, checked: Checked, place: &Place) {
+        let Checked { match_id, incoming, span } = checked;
         let endpoint = match place {
             Place::Host(endpoint) => endpoint.clone(),
             Place::Nowhere(code) => return self.refuse(incoming, Refusal::from(*code)),
@@ -240,26 +257,28 @@ impl Task {
             }
             Code::Draining
         };
-        self.sessions.spawn(async move {
+        let carrying = async move {
             let dial = Leg::dial(&dialer, &endpoint);
             let error = match tokio::time::timeout(Duration::from_millis(RELAY_DIAL_MS_MAX), dial).await {
-                Ok(Ok(leg)) => return (match_id, Carried::Until(carry(incoming, leg, end).await)),
+                Ok(Ok(leg)) => {
+                    let code = carry(incoming, leg, end).await;
+                    tracing::info!(%code, "a relayed connection ended");
+                    return (match_id, Carried::Until(code));
+                }
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => format!("{} does not answer", endpoint.url),
             };
-            tracing::warn!(%match_id, error, "the host of a match cannot be reached");
+            tracing::warn!(error, "the host of a match cannot be reached");
             incoming.refuse(later(Code::Unavailable, UNAVAILABLE_RETRY_MS));
             (match_id, Carried::Unreachable)
-        });
+        };
+        self.sessions.spawn(carrying.instrument(span));
         self.counters.started += 1;
     }
 
     fn handle_ended(&mut self, ended: Result<(MatchId, Carried), tokio::task::JoinError>) {
         match ended {
-            Ok((match_id, Carried::Until(code))) => {
-                self.counters.slow_readers += u64::from(code == Code::SlowReader);
-                tracing::debug!(%match_id, %code, "a relayed connection ended");
-            }
+            Ok((_, Carried::Until(code))) => self.counters.slow_readers += u64::from(code == Code::SlowReader),
             Ok((match_id, Carried::Unreachable)) => {
                 // The fleet may know of another host by now.
                 self.places.forget(match_id);

@@ -83,6 +83,7 @@ impl World {
             match_url: url.clone(),
             live_url: url,
             relay_url: Some("ws://live.example/session".to_owned()),
+            otlp_url: None,
             drain: Micros::from_secs(5),
         };
         let parts = FleetParts {
@@ -229,6 +230,7 @@ async fn a_program_that_cannot_start_ends_in_no_capacity() {
         match_url: "http://127.0.0.1:9".to_owned(),
         live_url: "http://127.0.0.1:9".to_owned(),
         relay_url: None,
+        otlp_url: None,
         drain: Micros::from_secs(1),
     };
     let parts = FleetParts {

@@ -6,6 +6,8 @@ mod client;
 mod hostile;
 mod http;
 mod keys;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod quic;
 mod relay;
 mod server;

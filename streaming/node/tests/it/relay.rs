@@ -67,6 +67,7 @@ impl World {
             app: app.parse::<AppId>().unwrap(),
             name: "Ada".to_owned(),
             team: None,
+            trace: match_id.into(),
             expires: now + Micros::from_secs(60),
         };
         self.house.keyring.mint_connect(now, &token)
