@@ -7,7 +7,7 @@ use amphi_server_node::GameHost;
 use amphi_shared_edge::clock::{Clock, follow};
 use amphi_shared_edge::host::{HOST_LINE_BYTES_MAX, HostLine, HostNews, HostStart};
 use amphi_shared_edge::shutdown::Shutdown;
-use amphi_shared_edge::telemetry::{self, LogFormat};
+use amphi_shared_edge::telemetry::{self, LogFormat, TelemetryConfig};
 use amphi_shared_replica::Game;
 use anyhow::{Context, Result};
 use tokio::sync::mpsc;
@@ -23,9 +23,14 @@ pub(crate) async fn run(game: Game) -> Result<()> {
         Ok("json") => LogFormat::Json,
         Ok(_) | Err(_) => LogFormat::Text,
     };
-    telemetry::init(format, &std::env::var("AMPHI_LOG_FILTER").unwrap_or_else(|_| "info".to_owned()))?;
-    let shutdown = Shutdown::signal().context("signals cannot be handled")?;
     let (start, clock) = (read_lease()?, Clock::start());
+    telemetry::init(&TelemetryConfig {
+        format,
+        filter: std::env::var("AMPHI_LOG_FILTER").unwrap_or_else(|_| "info".to_owned()),
+        service: "amphi-game",
+        otlp_url: start.otlp_url.clone(),
+    })?;
+    let shutdown = Shutdown::signal().context("signals cannot be handled")?;
     tokio::spawn(follow(clock, start.live_url.clone()));
     let mut host = GameHost::start(game, start, clock, shutdown)?;
     plain(&serde_json::to_string(&HostLine { ready: host.ready() })?);
@@ -34,12 +39,15 @@ pub(crate) async fn run(game: Game) -> Result<()> {
         tokio::select! {
             news = news.recv() => match news {
                 Some(HostNews::Renew(tls)) => host.renew(tls).await,
-                None => break host.orphaned().await,
+                None => {
+                    host.orphaned().await;
+                    break host.wait().await;
+                }
             },
-            () = host.wait() => return Ok(()),
+            () = host.wait() => break,
         }
     }
-    host.wait().await;
+    telemetry::flush().await;
     Ok(())
 }
 

@@ -13,12 +13,13 @@ use amphi_shared_edge::clock::{Clock, follow, time_routes};
 use amphi_shared_edge::http::{Access, Routes, probes};
 use amphi_shared_edge::keys::{self, KeyOwner, KeySource};
 use amphi_shared_edge::shutdown::{Phase, Shutdown};
-use amphi_shared_edge::{ListenConfig, Listener, Listening, Origins, Sessions, telemetry};
+use amphi_shared_edge::telemetry::{self, TelemetryConfig};
+use amphi_shared_edge::{ListenConfig, Listener, Listening, Origins, Sessions};
 use amphi_shared_replica::Game;
 use amphi_shared_store::{FleetStore, LiveStore, MatchStore};
 use amphi_shared_wire::limits::TOKEN_LIFE_S_MAX;
 use amphi_shared_wire::{AppId, Micros, Seed};
-use amphi_streaming_node::LiveRole;
+use amphi_streaming_node::{LiveConfig, LiveRole};
 use anyhow::{Context, Result};
 
 use crate::config::{LogFormat, Settings, reachable};
@@ -72,7 +73,12 @@ impl Roles {
             LogFormat::Text => telemetry::LogFormat::Text,
             LogFormat::Json => telemetry::LogFormat::Json,
         };
-        telemetry::init(format, &settings.log_filter)?;
+        telemetry::init(&TelemetryConfig {
+            format,
+            filter: settings.log_filter.clone(),
+            service: "amphi",
+            otlp_url: settings.otlp_url.clone(),
+        })?;
         let signal = Shutdown::signal().context("signals cannot be handled")?;
         let mut roles = Self::open(settings)?;
         say(
@@ -100,6 +106,7 @@ impl Roles {
         let listening = roles.serve(listening, &signal).await;
         roles.stop(&signal).await;
         listening.shutdown(GRACE).await;
+        telemetry::flush().await;
         Ok(())
     }
 
@@ -148,7 +155,8 @@ impl Roles {
 
     async fn start_live(&mut self) -> Result<()> {
         let store = LiveStore::open(&self.data.database(self.settings.live.database.as_ref())).await?;
-        let config = self.settings.live_config()?;
+        let fleet_url = Some(self.url_of(self.settings.fleet.url.as_ref()));
+        let config = LiveConfig { fleet_url, ..self.settings.live_config()? };
         let keys = (self.keyring.clone(), self.clock);
         self.live = Some(Arc::new(LiveRole::start(config, store, keys, self.stops.live.clone()).await?));
         Ok(())
@@ -204,6 +212,8 @@ impl Roles {
             fleet_url: self.own_url(),
             match_url: self.url_of(self.settings.matchmaking.url.as_ref()),
             live_url: self.url_of(self.settings.live.url.as_ref()),
+            relay_url: Some(self.settings.relay_url(self.listen)),
+            otlp_url: self.settings.otlp_url.clone(),
             drain: Micros::from_secs(self.settings.drain_s),
         };
         let parts = FleetParts {

@@ -130,6 +130,7 @@ fn host_start(
         region: String::new(),
         fleet_url: url.clone(),
         live_url: url,
+        otlp_url: None,
         public_host: "127.0.0.1".into(),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         data_dir: data.to_owned(),
@@ -216,6 +217,7 @@ impl Node {
             app: AppId::default(),
             name: "Player".to_owned(),
             team: None,
+            trace: match_id.into(),
             expires: now + HOUR,
         };
         self.keyring.mint_connect(now, &token)

@@ -43,6 +43,9 @@ pub struct HostStart {
     pub journals: JournalLimits,
     /// Most rooms at a time.
     pub rooms_max: u32,
+    /// OTLP/gRPC address of an OpenTelemetry collector, when there is one.
+    #[serde(default)]
+    pub otlp_url: Option<String>,
     /// The deployment's public keys (JSON Web Key Set).
     pub jwks: String,
     /// The service tokens it may use.
@@ -185,6 +188,7 @@ mod tests {
             region: String::new(),
             fleet_url: "http://127.0.0.1:7000".into(),
             live_url: "http://127.0.0.1:7000".into(),
+            otlp_url: None,
             public_host: "127.0.0.1".into(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             data_dir: "/tmp/x".into(),

@@ -18,8 +18,8 @@ use amphi_shared_edge::shutdown::Shutdown;
 use amphi_shared_edge::{ListenConfig, Listener, Listening};
 use amphi_shared_store::{FleetStore, Location};
 use amphi_shared_wire::proto::{
-    AllocateReply, AllocateRequest, CreateRoom, CreateRoomReply, Drain, HostReport, HostReportReply, MatchInfo,
-    MatchQuery, MatchResult, ResultsReply, RoomReport,
+    AllocateReply, AllocateRequest, CreateRoom, CreateRoomReply, Drain, Endpoint, HostReport, HostReportReply,
+    MatchInfo, MatchQuery, MatchResult, ResultsReply, RoomReport,
 };
 use amphi_shared_wire::{AppId, MatchId, Micros, Seed};
 use serde_json::Value;
@@ -82,6 +82,8 @@ impl World {
             fleet_url: url.clone(),
             match_url: url.clone(),
             live_url: url,
+            relay_url: Some("ws://live.example/session".to_owned()),
+            otlp_url: None,
             drain: Micros::from_secs(5),
         };
         let parts = FleetParts {
@@ -149,13 +151,16 @@ fn id(n: u128) -> MatchId {
 async fn a_match_runs_on_a_child_and_its_result_is_told_once() {
     let mut world = World::start().await;
     let reply = world.allocate(id(7)).await;
-    assert_eq!(reply.endpoints[0].url, "ws://x/session");
+    let relay = format!("ws://live.example/session?match={}", id(7));
+    let urls = |endpoints: &[Endpoint]| endpoints.iter().map(|e| e.url.clone()).collect::<Vec<_>>();
+    assert_eq!(urls(&reply.endpoints), ["ws://x/session", &relay]);
     let lease = world.lease();
     assert_eq!(lease["host_id"], reply.host_id.as_str());
 
     let query = MatchQuery { match_id: id(7).to_string() };
     let info: MatchInfo = world.client(Scope::FleetRead).call("/internal/v1/fleet/match", &query).await.unwrap();
     assert_eq!((info.state.as_str(), info.mode.as_str()), ("running", "2v2"));
+    assert_eq!(urls(&info.endpoints), ["ws://x/session", &relay]);
 
     let result =
         MatchResult { match_id: id(7).to_string(), version: 1, outcome: "finished".to_owned(), ..Default::default() };
@@ -247,6 +252,8 @@ async fn a_program_that_cannot_start_ends_in_no_capacity() {
         fleet_url: "http://127.0.0.1:9".to_owned(),
         match_url: "http://127.0.0.1:9".to_owned(),
         live_url: "http://127.0.0.1:9".to_owned(),
+        relay_url: None,
+        otlp_url: None,
         drain: Micros::from_secs(1),
     };
     let parts = FleetParts {

@@ -92,6 +92,7 @@ async fn wrong_tokens_are_refused() {
         app: AppId::default(),
         name: "Ada".into(),
         team: None,
+        trace: TokenId::from_bits(9).into(),
         expires: world.clock.now() + Micros::from_secs(60),
     };
     let check = async |token: ConnectToken, code: Code| {

@@ -63,6 +63,7 @@ impl World {
             region: "test".into(),
             fleet_url: url.clone(),
             live_url: url,
+            otlp_url: None,
             public_host: "127.0.0.1".into(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             data_dir: dir.path().to_owned(),
@@ -119,6 +120,7 @@ impl World {
             app: AppId::default(),
             name: format!("player {user}"),
             team: None,
+            trace: match_id.into(),
             expires: self.clock.now() + Micros::from_secs(60),
         };
         self.mint(&token)
