@@ -80,12 +80,9 @@ impl Player {
     }
 
     async fn attached(&mut self) -> bool {
-        self.until(|event| match event {
-            Event::Attached { resumed, .. } => Some(resumed),
-            other => {
-                assert!(!matches!(other, Event::Refused(_) | Event::Closed { .. }), "{other:?}");
-                None
-            }
+        self.until(|event| {
+            assert!(!matches!(event, Event::Refused(_) | Event::Closed { .. }), "{event:?}");
+            if let Event::Attached { resumed, .. } = event { Some(resumed) } else { None }
         })
         .await
     }

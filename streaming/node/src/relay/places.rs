@@ -65,7 +65,7 @@ mod tests {
         }
         assert_eq!(places.find(Micros(999_999), id(3)), Some(gone.clone()));
         assert_eq!(places.find(NOWHERE_LIFE, id(3)), None);
-        places.put(Micros(0), id(u128::MAX), gone.clone());
+        places.put(Micros(0), id(u128::MAX), gone);
         assert_eq!((places.known.len(), places.find(Micros(0), id(3))), (1, None));
         places.forget(id(u128::MAX));
         assert!(places.known.is_empty());

@@ -11,7 +11,9 @@ use amphi_shared_edge::session::{PipeEventKind, PipeId};
 use amphi_shared_edge::{ListenConfig, Listener, Listening, Origins, Sessions};
 use amphi_shared_session::{Config, ConnectRequest, Output, PipeInfo, PipeKind, Session};
 use amphi_shared_wire::proto::{Endpoint, Link, MatchInfo, MatchQuery, link};
-use amphi_shared_wire::{AppId, Code, LANE_CONTROL, LANE_ROOM, MatchId, Micros, TokenId, UserId};
+use amphi_shared_wire::{
+    AppId, Code, LANE_CONTROL, LANE_ROOM, MatchId, Micros, TokenId, UserId, decode_pipe_frame, encode_pipe_frame,
+};
 use amphi_streaming_node::LiveConfig;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -135,21 +137,19 @@ impl Client {
     }
 
     async fn write(&mut self, lane: u8, payload: &[u8]) {
-        self.0.send(Message::Binary(amphi_shared_wire::encode_pipe_frame(lane, payload))).await.unwrap();
+        self.0.send(Message::Binary(encode_pipe_frame(lane, payload))).await.unwrap();
     }
 
     async fn read(&mut self) -> (u8, Bytes) {
-        match patient(self.0.next()).await.unwrap().unwrap() {
-            Message::Binary(frame) => amphi_shared_wire::decode_pipe_frame(frame).unwrap(),
-            other => panic!("expected a frame: {other:?}"),
-        }
+        let message = patient(self.0.next()).await.unwrap().unwrap();
+        let Message::Binary(frame) = message else { panic!("expected a frame: {message:?}") };
+        decode_pipe_frame(frame).unwrap()
     }
 
     async fn closed(&mut self) -> u16 {
-        match patient(self.0.next()).await.unwrap().unwrap() {
-            Message::Close(frame) => frame.unwrap().code.into(),
-            other => panic!("expected a close: {other:?}"),
-        }
+        let message = patient(self.0.next()).await.unwrap().unwrap();
+        let Message::Close(Some(frame)) = message else { panic!("expected a close: {message:?}") };
+        frame.code.into()
     }
 }
 
