@@ -33,7 +33,7 @@ impl Smoothing {
             match lerp {
                 Lerp::Linear if small => self.offsets[i] += moved as f32,
                 Lerp::Linear => self.offsets[i] = 0.0,
-                Lerp::Step | Lerp::Angle | Lerp::Quaternion => {}
+                Lerp::Step | Lerp::Angle | Lerp::Quaternion | Lerp::SmallestThree => {}
             }
         }
     }

@@ -1,6 +1,6 @@
 // What the rows of a game mean: the schema a room sends in `Joined` and a view carries in its keyframes.
 
-export type LerpKind = "linear" | "step" | "angle" | "quaternion";
+export type LerpKind = "linear" | "step" | "angle" | "quaternion" | "smallest_three";
 
 export interface FieldSchema {
   name: string;

@@ -1,18 +1,26 @@
 //! The bench `codec`: what a snapshot costs, over a match of bots in the sample game.
 //!
 //! The match is recorded once, tick by tick; each contestant then encodes every tick for every player. Ours is measured
-//! on a clean link and on one that loses datagrams. The baseline sends every entity whole in every tick, each number in
+//! on a clean link and on one that loses datagrams, in table set 0, which is what hosts send, and in tables trained on
+//! other matches. `copies_per_body` says how often an encoded row was copied. The baseline sends every entity whole in every tick, each number in
 //! the bits that its range in this very match needs, encoded once for all players: what a careful hand would write
 //! before it starts with deltas.
+
+mod bitpack;
+pub(crate) mod cubes;
+mod pose;
+pub(crate) mod replay;
+mod trace;
 
 use std::collections::VecDeque;
 use std::hint::black_box;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use amphi_server_arena::{Arena, TICK_HZ};
 use amphi_shared_replica::{
-    Game, Mirror, NetId, Recipient, Seat, SimMode, SnapshotDecoder, SnapshotEncoder, SnapshotHeader,
+    Game, Mirror, NetId, Recipient, Seat, SimMode, SnapshotDecoder, SnapshotEncoder, SnapshotHeader, Tables, Trainer,
 };
 use amphi_shared_wire::limits::{DATAGRAM_BYTES_NATIVE_MAX, DATAGRAM_HEADER_BYTES};
 use amphi_shared_wire::{BitWriter, Rng, Seed};
@@ -21,6 +29,9 @@ use anyhow::{Context, ensure};
 use crate::floor;
 use crate::harness::{Bench, Contestant, Sample, Scale};
 
+/// The measured match, and those that tables are trained on.
+const SEED: Seed = Seed(7);
+const TRAINING_SEEDS: [Seed; 3] = [Seed(21), Seed(22), Seed(23)];
 const MODE: &str = "8v8";
 /// Bytes of a snapshot at most: what a native client's datagram holds.
 const BUDGET_BYTES: usize = DATAGRAM_BYTES_NATIVE_MAX - DATAGRAM_HEADER_BYTES - 1;
@@ -34,18 +45,32 @@ const FLOOR_BYTES: usize = 200;
 /// # Errors
 /// When the sample game does not run.
 pub(crate) fn bench(scale: Scale) -> anyhow::Result<Bench> {
-    let record = Rc::new(Record::play(scale.pick(3_600, 120))?);
-    let run = |loss_permille: u32| {
-        let record = Rc::clone(&record);
-        move || ours(&record, loss_permille)
+    let record = Rc::new(Record::play(scale.pick(3_600, 120), SEED)?);
+    let tables = Arc::new(train(scale)?);
+    let run = |loss_permille: u32, tables: Option<&Arc<Tables>>| {
+        let (record, tables) = (Rc::clone(&record), tables.cloned());
+        move || ours(&record, loss_permille, tables.as_ref())
     };
-    let ours = Contestant::new("ours", run(0));
-    let lossy = Contestant::new("ours, 2 % lost", run(20));
+    let ours = Contestant::new("ours", run(0, None));
+    let lossy = Contestant::new("ours, 2 % lost", run(20, None));
+    let trained = Contestant::new("ours, trained", run(0, Some(&tables)));
+    let trained_lossy = Contestant::new("ours, trained, 2 % lost", run(20, Some(&tables)));
     let whole = {
         let record = Rc::clone(&record);
         Contestant::new("absolute, bit-packed", move || Ok(absolute(&record)))
     };
-    Ok(Bench::new("codec", "ns_per_send", floor::contestant(FLOOR_BYTES, scale), ours).against(lossy).against(whole))
+    let bench = Bench::new("codec", "ns_per_send", floor::contestant(FLOOR_BYTES, scale), ours);
+    Ok(bench.against(lossy).against(trained).against(trained_lossy).against(whole))
+}
+
+/// Tables for the sample game, from other matches.
+fn train(scale: Scale) -> anyhow::Result<Tables> {
+    let mut trainer = Trainer::new(Arc::clone(Game::new("arena", Arena).schema()));
+    for seed in TRAINING_SEEDS {
+        trainer.start_match();
+        Record::play(scale.pick(3_600, 60), seed)?.ticks.iter().for_each(|mirror| trainer.note(mirror));
+    }
+    Ok(trainer.finish())
 }
 
 /// A match, tick by tick.
@@ -56,10 +81,10 @@ struct Record {
 }
 
 impl Record {
-    fn play(ticks: usize) -> anyhow::Result<Self> {
+    fn play(ticks: usize, seed: Seed) -> anyhow::Result<Self> {
         let game = Game::new("arena", Arena);
         let mode = game.mode(MODE).context("the mode is gone")?;
-        let mut sim = game.build(SimMode::Authority, mode.at(TICK_HZ), Seed(7))?;
+        let mut sim = game.build(SimMode::Authority, mode.at(TICK_HZ), seed)?;
         let mut record = Vec::with_capacity(ticks);
         for _ in 0..ticks {
             sim.step()?;
@@ -87,11 +112,19 @@ struct Link {
     rng: Rng,
 }
 
-fn ours(record: &Record, loss_permille: u32) -> anyhow::Result<Sample> {
+fn ours(record: &Record, loss_permille: u32, tables: Option<&Arc<Tables>>) -> anyhow::Result<Sample> {
     let link = |n| Link { recipient: Recipient::new(), under_way: VecDeque::new(), rng: Seed(n).rng() };
     let mut links: Vec<Link> = (0..record.players.len() as u64).map(link).collect();
     let mut encoder = SnapshotEncoder::new();
     let mut decoder = SnapshotDecoder::new(record.ticks[0].schema().clone());
+    if let Some(tables) = tables {
+        encoder = SnapshotEncoder::with_tables(Arc::clone(tables));
+        decoder.add_tables(1, Arc::clone(tables));
+        for link in &mut links {
+            link.recipient.use_tables(1);
+            link.recipient.reset();
+        }
+    }
     let (mut bytes, mut encoding, mut decoding) = (0, Duration::ZERO, Duration::ZERO);
     for (tick, mirror) in record.ticks.iter().enumerate() {
         let start = Instant::now();
@@ -110,7 +143,7 @@ fn ours(record: &Record, loss_permille: u32) -> anyhow::Result<Sample> {
             link.under_way.push_back(arrives);
             if n == 0 && arrives {
                 let start = Instant::now();
-                black_box(decoder.decode(&snapshot)?);
+                black_box(decoder.decode(snapshot)?);
                 decoding += start.elapsed();
             }
         }
@@ -119,7 +152,9 @@ fn ours(record: &Record, loss_permille: u32) -> anyhow::Result<Sample> {
         same_world(record, &decoder)?;
     }
     let received = record.ticks.len() as f64 * f64::from(1000 - loss_permille) / 1000.0;
-    Ok(record.sample(bytes, encoding).with("us_per_decode", decoding.as_secs_f64() * 1e6 / received))
+    let (copies, bodies) = encoder.copies_and_bodies();
+    let sample = record.sample(bytes, encoding).with("us_per_decode", decoding.as_secs_f64() * 1e6 / received);
+    Ok(sample.with("copies_per_body", copies as f64 / bodies as f64))
 }
 
 impl Link {

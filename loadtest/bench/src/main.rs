@@ -17,10 +17,13 @@ mod messages;
 mod node;
 mod owner;
 mod peers;
+mod relay;
 mod resume;
 mod serve;
 mod session;
 mod storm;
+
+use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use harness::{Bench, Plan, Scale, Stage};
@@ -33,12 +36,31 @@ enum Command {
     Run {
         /// Which bench.
         name: Name,
+        /// For `codec`: a recorded trace (`AMTR`) to code instead of a match of bots; `cubes` is a built-in scene.
+        #[arg(long)]
+        trace: Option<PathBuf>,
         /// How often each contestant runs; 5, or 3 where a round takes minutes.
         #[arg(long)]
         rounds: Option<usize>,
         /// Little work and one round: shows that the bench runs, not how fast anything is.
         #[arg(long)]
         smoke: bool,
+    },
+    /// Trains the code tables of the bench `codec --trace` on other seeds of its scene and writes them to a file.
+    Train {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Plays the cube scene of the bench `codec --trace` and writes it to a file.
+    Trace {
+        /// The file; its format is described in `codec/trace.rs`.
+        file: PathBuf,
+        /// Where the large cube goes.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Frames, 60 per second.
+        #[arg(long, default_value_t = 3_600)]
+        frames: usize,
     },
     /// Serves what a bench asks for, in JSON; started by it.
     #[command(hide = true)]
@@ -60,6 +82,8 @@ enum Name {
     Idle,
     /// Messages over connections that break: lost, doubled, reordered.
     Messages,
+    /// How much later a datagram comes back when a live node carries it.
+    Relay,
     /// Time from a cut to the first applied state, per transport.
     Resume,
     /// Messages and datagrams through a pair of session engines.
@@ -78,6 +102,7 @@ impl Name {
             Self::Floor => floor::bench(scale),
             Self::Idle => Ok(idle::bench(scale)),
             Self::Messages => Ok(messages::bench(scale)),
+            Self::Relay => Ok(relay::bench(scale)),
             Self::Resume => Ok(resume::bench(scale)),
             Self::Session => Ok(session::bench(scale)),
             Self::Storm => Ok(storm::bench(scale)),
@@ -87,14 +112,21 @@ impl Name {
 
 fn main() -> anyhow::Result<()> {
     match Command::parse() {
-        Command::Run { name, rounds, smoke } => {
+        Command::Run { name, trace, rounds, smoke } => {
             let scale = if smoke { Scale::Smoke } else { Scale::Full };
             let plan = if smoke { Plan::smoke() } else { Plan { rounds, ..Plan::default() } };
             let pinned = harness::pin_load();
-            let report = name.bench(scale)?.run(&plan, pinned)?;
+            let bench = match trace {
+                Some(file) if name == Name::Codec => codec::replay::bench(&file, scale)?,
+                Some(_) => anyhow::bail!("only the bench codec takes a trace"),
+                None => name.bench(scale)?,
+            };
+            let report = bench.run(&plan, pinned)?;
             print!("{}", report.table());
             println!("{}", report.json()?);
         }
+        Command::Train { file } => std::fs::write(file, codec::replay::train()?.to_bytes())?,
+        Command::Trace { file, seed, frames } => codec::cubes::play(seed, frames).write(&file)?,
         Command::Serve { what } => {
             serde_json::from_str::<Serve>(&what)?.run(Stage::process(|line| println!("{line}")))?;
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::harness::Stage;
-use crate::{datagrams, fanout, messages, node};
+use crate::{datagrams, fanout, messages, node, relay};
 
 /// A server of a bench, with its work.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,6 +16,8 @@ pub(crate) enum Serve {
     Datagrams(datagrams::Kind),
     /// The owner of the sessions of `messages`.
     Messages(messages::Work),
+    /// The host and the relay of `relay`.
+    Relay,
 }
 
 impl Serve {
@@ -29,6 +31,7 @@ impl Serve {
             Self::Node(work) => node::serve(work, stage),
             Self::Datagrams(kind) => kind.serve(stage),
             Self::Messages(work) => messages::serve(work, stage),
+            Self::Relay => relay::serve(stage),
         }
     }
 }

@@ -1,7 +1,9 @@
+use std::path::Path;
+
 use clap::ValueEnum;
 
-use crate::Name;
 use crate::harness::{Plan, Scale};
+use crate::{Name, codec};
 
 #[test]
 fn every_bench_runs_and_reports() -> anyhow::Result<()> {
@@ -12,5 +14,13 @@ fn every_bench_runs_and_reports() -> anyhow::Result<()> {
         assert!(json["floor"]["figures"].as_object().is_some_and(|figures| !figures.is_empty()), "{name:?}: {json}");
         assert!(json["machine"]["cores"].as_u64().is_some_and(|cores| cores > 0), "{name:?}: {json}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_trace_is_coded_exactly() -> anyhow::Result<()> {
+    let bench = codec::replay::bench(Path::new(codec::replay::BUILT_IN), Scale::Smoke)?;
+    let json: serde_json::Value = serde_json::from_str(&bench.run(&Plan::smoke(), false)?.json()?)?;
+    assert_eq!(json["results"]["ours"]["exact"]["median"], 1.0, "{json}");
     Ok(())
 }

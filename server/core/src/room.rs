@@ -308,7 +308,7 @@ impl Room {
             ..SnapshotHeader::default()
         };
         let mirror = self.world.sim.mirror();
-        self.encoder.encode(mirror, &mut player.recipient, header, own, budget_bytes).map(Bytes::from)
+        self.encoder.encode(mirror, &mut player.recipient, header, own, budget_bytes).map(Bytes::copy_from_slice)
     }
 
     /// The snapshot encoded last for this seat has left in the datagram with this number.

@@ -15,6 +15,8 @@ pub(crate) struct CodeTable {
 
 /// Gaps between ascending ids, and ages of inputs.
 pub(crate) const GAP: CodeTable = CodeTable::new([0, 2, 5, 9, 16]);
+/// Entities of a list that are there again, up to one that is not.
+pub(crate) const RUN: CodeTable = CodeTable::new([0, 2, 4, 7, 16]);
 /// Differences to a baseline.
 pub(crate) const RESIDUAL: CodeTable = CodeTable::new([0, 4, 7, 10, 14]);
 /// Values without a baseline.

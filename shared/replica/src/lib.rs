@@ -12,6 +12,7 @@ extern crate self as amphi_shared_replica;
 pub mod blend;
 mod board;
 mod code_table;
+mod coding;
 mod event;
 mod game;
 mod input;
@@ -29,6 +30,7 @@ mod state_hash;
 
 pub use amphi_shared_replica_derive::Replicate;
 pub use board::MatchBoard;
+pub use coding::{Tables, TablesError, Trainer};
 pub use event::{GameEvent, GameEvents};
 pub use game::{Game, GameError};
 pub use input::{Input, InputError, InputPort, Inputs, encode_inputs};

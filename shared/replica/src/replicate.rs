@@ -79,6 +79,9 @@ pub enum Lerp {
     Angle,
     /// One of the four parts x, y, z, w of a rotation: normalised straight line, the shorter way round.
     Quaternion,
+    /// One of the four integers of a rotation as smallest three: which part x, y, z, w is the largest and positive, then
+    /// the other three in order, from 0 for −√½ to `n` for √½ where `1/n` is the unit.
+    SmallestThree,
 }
 
 impl Lerp {
@@ -89,6 +92,7 @@ impl Lerp {
             Self::Step => "step",
             Self::Angle => "angle",
             Self::Quaternion => "quaternion",
+            Self::SmallestThree => "smallest_three",
         }
     }
 }

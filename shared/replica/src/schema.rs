@@ -60,7 +60,7 @@ impl Schema {
     }
 
     /// The components of a mask, with their numbers.
-    pub fn in_mask(&self, mask: u64) -> impl Iterator<Item = (usize, &ComponentSchema)> {
+    pub fn in_mask(&self, mask: u64) -> impl Iterator<Item = (usize, &ComponentSchema)> + Clone {
         self.components.iter().enumerate().filter(move |(i, _)| mask >> i & 1 == 1)
     }
 }

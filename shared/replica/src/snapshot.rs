@@ -5,12 +5,14 @@ mod decoder;
 mod encoder;
 mod header;
 mod history;
+mod ids;
 mod recipient;
 mod view;
 
 pub use decoder::{Snapshot, SnapshotDecoder, SnapshotError};
 pub use encoder::SnapshotEncoder;
 pub use header::SnapshotHeader;
+pub(crate) use history::{History, Rows};
 pub use recipient::Recipient;
 pub use view::{ViewDecoder, ViewEncoder};
 

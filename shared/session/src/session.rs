@@ -284,7 +284,13 @@ impl Session {
 
     /// True while a pipe carries the session, if only an early one.
     pub fn is_attached(&self) -> bool {
-        self.attached.is_some() || self.early.iter().any(Early::is_announced)
+        self.pipe().is_some()
+    }
+
+    /// The pipe that carries the session: the one in use, else the early one that the owner was told of.
+    pub fn pipe(&self) -> Option<PipeInfo> {
+        let early = self.early.iter().find(|early| early.is_announced()).map(|early| early.pipe);
+        self.attached.map(|attached| attached.pipe).or(early)
     }
 
     /// Server: true once the client has shown that it read a Welcome. Until then it does not know its session.

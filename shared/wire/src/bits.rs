@@ -104,13 +104,20 @@ impl<'a> BitReader<'a> {
         if end > self.bytes.len() * 8 {
             return Err(OutOfBits);
         }
-        let first = self.position / 8;
-        let mut word = 0_u64;
-        for (i, byte) in self.bytes[first..self.bytes.len().min(first + 5)].iter().enumerate() {
-            word |= u64::from(*byte) << (8 * i);
-        }
+        let value = self.peek(count);
         self.position = end;
-        Ok(((word >> ((end - count as usize) % 8)) & ((1_u64 << count) - 1)) as u32)
+        Ok(value)
+    }
+
+    /// The next `count` bits, at most 32, without reading them; zeros where the input ends.
+    pub fn peek(&self, count: u32) -> u32 {
+        debug_assert!(count <= 32);
+        let rest = self.bytes.get(self.position / 8..).unwrap_or_default();
+        let word = match rest.first_chunk() {
+            Some(word) => u64::from_le_bytes(*word),
+            None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        };
+        ((word >> (self.position % 8)) & ((1_u64 << count) - 1)) as u32
     }
 
     /// Reads one bit.

@@ -33,6 +33,9 @@ pub const ACK_AFTER_MS: u64 = 200;
 pub const LATEST_IN_FLIGHT_MAX: usize = 2;
 /// Unacked `unordered` datagrams that wait on a transport without datagrams. Beyond: drop oldest.
 pub const UNORDERED_WAITING_MAX: usize = 8;
+/// Datagrams that wait for the transport on one ordered pipe: those in flight, and as many acknowledgements. Beyond: drop
+/// oldest.
+pub const ORDERED_DATAGRAMS_WAITING_MAX: usize = 2 * LATEST_IN_FLIGHT_MAX;
 /// Datagrams whose fate is remembered, per session. Beyond: the oldest counts as lost.
 pub const DATAGRAM_SENT_MAX: usize = 256;
 /// Time from accepting a connection to a valid Hello, ms. Beyond: close with `HandshakeTimeout`.
@@ -71,7 +74,8 @@ pub const DATAGRAMS_PER_S_MAX: u32 = 512;
 pub const IDLE_MS_MAX: u64 = 30_000;
 /// Interval of the pings of a match session, ms.
 pub const PING_EVERY_MS: u64 = 5_000;
-/// Interval of the pings of a home session, ms.
+/// Interval of the pings of a home session, ms. The client asks; pings of the transport and of the server are for one
+/// that does not, so they come later.
 pub const HOME_PING_EVERY_MS: u64 = 25_000;
 /// Answers to clock probes that are compared. Beyond: drop oldest.
 pub const CLOCK_SAMPLES_MAX: usize = 32;
@@ -90,12 +94,18 @@ pub const fn silence_ms_max(ping_every_ms: u64) -> u64 {
     if patience_ms > IDLE_MS_MAX { patience_ms } else { IDLE_MS_MAX }
 }
 
+/// Match sessions that one live node carries to hosts at a time. Beyond: refuse with `Overloaded`.
+pub const RELAY_SESSIONS_MAX: usize = 1_024;
+/// Connections that wait for the relay, or for what the fleet says of their match. Beyond: refuse with `Overloaded`.
+pub const RELAY_WAITING_MAX: usize = 256;
+/// How long a host may take to answer its relay, ms. Beyond: refuse with `Unavailable`.
+pub const RELAY_DIAL_MS_MAX: u64 = 2_000;
 /// Time between two token refreshes of one session, ms. Beyond: refuse with `RateLimited`.
 pub const REFRESH_EVERY_MS_MIN: u64 = 1_000;
 /// A WebSocket from which nothing was heard for this long is pinged, ms.
-pub const WS_PING_MS: u64 = 25_000;
+pub const WS_PING_MS: u64 = 27_000;
 /// Interval of keep-alive packets on a QUIC connection where nobody says anything, ms.
-pub const QUIC_PING_EVERY_MS: u64 = 20_000;
+pub const QUIC_PING_EVERY_MS: u64 = 27_000;
 
 // Rooms.
 /// Seats of one room. Beyond: refuse with `RequestInvalid`.
@@ -223,5 +233,7 @@ const _: () = {
     assert!(BASELINE_TICKS_MAX.is_multiple_of(KEYFRAME_TICKS));
     assert!(CLOCK_SLEW_PPM < CLOCK_DRIFT_PPM);
     assert!(PING_EVERY_MS * 3 < IDLE_MS_MAX && HOME_PING_EVERY_MS < IDLE_MS_MAX);
-    assert!(WS_PING_MS + 3_000 <= IDLE_MS_MAX && QUIC_PING_EVERY_MS < IDLE_MS_MAX);
+    assert!(RELAY_DIAL_MS_MAX < HANDSHAKE_MS_MAX);
+    assert!(HOME_PING_EVERY_MS < WS_PING_MS && WS_PING_MS + 3_000 <= IDLE_MS_MAX);
+    assert!(HOME_PING_EVERY_MS < QUIC_PING_EVERY_MS && QUIC_PING_EVERY_MS + 3_000 <= IDLE_MS_MAX);
 };

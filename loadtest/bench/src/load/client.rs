@@ -38,7 +38,11 @@ impl Client {
 
     /// A client of a home session.
     pub(crate) fn home(clock: Clock, token: String) -> Self {
-        Self::new(clock, ConnectRequest { token, build: "bench".to_owned(), ..ConnectRequest::default() })
+        Self::with(
+            clock,
+            Config::home(),
+            ConnectRequest { token, build: "bench".to_owned(), ..ConnectRequest::default() },
+        )
     }
 
     /// Says Hello on a fresh connection; one that carries the session goes on until the answer.

@@ -20,17 +20,17 @@ const DATAGRAMS_MAX: u32 = 16;
 pub(crate) struct Path {
     /// Bytes of the largest datagram, session header included; 0 when it takes none.
     pub(crate) max_datagram: AtomicU32,
-    /// Bytes that congestion control would let leave now.
-    pub(crate) window_room: AtomicU32,
+    /// A datagram waits for congestion control.
+    pub(crate) congested: AtomicBool,
     /// Smoothed round-trip time, µs; 0 before it is known.
     pub(crate) rtt_us: AtomicU32,
 }
 
 impl Path {
     /// Thread: what the path is like now.
-    pub(crate) fn tell(&self, max_datagram: usize, window_room: u64, rtt: Duration) {
+    pub(crate) fn tell(&self, max_datagram: usize, congested: bool, rtt: Duration) {
         self.max_datagram.store(max_datagram as u32, Ordering::Relaxed);
-        self.window_room.store(u32::try_from(window_room).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.congested.store(congested, Ordering::Relaxed);
         self.rtt_us.store(u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 }
@@ -116,17 +116,20 @@ impl Outlet {
         self.bytes.load(Ordering::Relaxed) as usize
     }
 
+    /// Less than a quarter of the queue is used.
+    pub(crate) fn has_room(&self) -> bool {
+        (self.frames.load(Ordering::Relaxed) as usize) < RING_FRAMES_MAX / 4
+            && self.queued_bytes() < SEND_QUEUE_BYTES_MAX / 4
+    }
+
     /// Bytes of the largest datagram the path takes now.
     pub(crate) fn max_datagram(&self) -> usize {
         self.path.max_datagram.load(Ordering::Relaxed) as usize
     }
 
-    /// Bytes that congestion control would let leave now.
-    pub(crate) fn window_room(&self) -> usize {
-        match self.path.window_room.load(Ordering::Relaxed) {
-            u32::MAX => usize::MAX,
-            room => room as usize,
-        }
+    /// True while a datagram waits for congestion control.
+    pub(crate) fn is_congested(&self) -> bool {
+        self.path.congested.load(Ordering::Relaxed)
     }
 
     /// Smoothed round-trip time, µs; 0 before it is known.

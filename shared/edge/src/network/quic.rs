@@ -12,7 +12,6 @@ mod http3;
 mod lanes;
 mod socket;
 mod thread;
-mod window;
 
 use std::io;
 use std::net::UdpSocket;

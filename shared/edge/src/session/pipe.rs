@@ -56,10 +56,10 @@ impl PipeHandle {
         self.outlet.max_datagram()
     }
 
-    /// Bytes that congestion control would let leave now, as of the last packet; on a WebSocket it is not known and
-    /// there is no limit. What a room sends beyond it waits, and old datagrams are dropped.
-    pub fn window_room(&self) -> usize {
-        self.outlet.window_room()
+    /// True while congestion control holds back a datagram that was sent earlier, as of the last packet. What is sent
+    /// now waits behind it, and the oldest are dropped. Never on a WebSocket, whose datagrams the session holds back.
+    pub fn is_congested(&self) -> bool {
+        self.outlet.is_congested()
     }
 
     /// Smoothed round-trip time of the transport, µs; 0 while it is not known.
@@ -70,6 +70,11 @@ impl PipeHandle {
     /// Bytes of reliable messages that the transport has not taken yet.
     pub fn queued_bytes(&self) -> usize {
         self.outlet.queued_bytes()
+    }
+
+    /// Whether less than a quarter of its queue is used: time for more, where one can wait.
+    pub fn has_room(&self) -> bool {
+        self.outlet.has_room()
     }
 
     pub(super) fn outlet(&self) -> &Arc<Outlet> {

@@ -1,14 +1,18 @@
 //! The row of one entity as bits, absolute or against a baseline, and the ids between.
 
+use amphi_shared_wire::limits::KEYFRAME_TICKS;
 use amphi_shared_wire::{BitReader, BitWriter};
 
 use super::SnapshotError;
 use super::history::Rows;
-use crate::code_table::{ABSOLUTE, GAP, RESIDUAL, unzigzag, zigzag};
-use crate::{Mirror, Row, Schema};
+use crate::code_table::{ABSOLUTE, RESIDUAL, unzigzag, zigzag};
+use crate::coding::{Past, read_component, write_component};
+use crate::{Mirror, Row, Schema, Tables};
 
 /// Width of a body's `age`.
 pub(super) const AGE_BITS: u32 = 4;
+/// Width of a section's number of baselines.
+pub(super) const DEPTH_BITS: u32 = 2;
 
 /// Writes mask and values of a slot.
 pub(super) fn write_absolute(writer: &mut BitWriter, mirror: &Mirror, slot: u32) {
@@ -64,33 +68,78 @@ pub(super) fn read_residual(reader: &mut BitReader<'_>, schema: &Schema, base: &
     Ok(row)
 }
 
-/// Ascending ids between bit ranges: bit 1 and the gap before each, bit 0 behind the last.
-#[derive(Debug, Default)]
-pub(super) struct Ids {
-    previous: u32,
+/// Writes a slot against its rows in one to three baselines, newest first, which have the same mask.
+pub(super) fn write_modelled(writer: &mut BitWriter, tables: &Tables, mirror: &Mirror, slot: u32, past: &[&Rows]) {
+    let (schema, mask) = (mirror.schema(), mirror.mask(slot));
+    let rows = |i: usize| core::array::from_fn(|n| past.get(n).map_or(&[][..], |rows| rows.component_row(slot, i)));
+    let changed = differing(schema, mask, |i| mirror.component_row(slot, i) != rows(i)[0]);
+    let moving = if past.len() > 1 { differing(schema, mask, |i| rows(i)[0] != rows(i)[1]) } else { 0 };
+    let coded = code_changed(schema, mask, moving, changed, |bit| {
+        writer.bit(bit);
+        Ok(bit)
+    });
+    let age = mirror.tick().0 - past[0].tick();
+    for (i, _) in schema.in_mask(coded.unwrap_or(mask)) {
+        let past = Past { rows: rows(i), depth: past.len(), age, step: KEYFRAME_TICKS };
+        write_component(tables, writer, i, &past, mirror.component_row(slot, i));
+    }
 }
 
-impl Ids {
-    /// Writes the next id, greater than the one before.
-    pub(super) fn write(&mut self, writer: &mut BitWriter, id: u32) {
-        writer.bit(true);
-        GAP.write(writer, id - self.previous - 1);
-        self.previous = id;
+/// Reads what [`write_modelled`] wrote `age` ticks after the newest of its baselines.
+pub(super) fn read_modelled(
+    reader: &mut BitReader<'_>,
+    schema: &Schema,
+    tables: &Tables,
+    past: &[&Row],
+    age: u32,
+) -> Result<Row, SnapshotError> {
+    let mut row = past[0].clone();
+    let mask = row.mask;
+    if past.iter().any(|past| past.mask != mask) {
+        return Err(SnapshotError::Baseline);
     }
-
-    /// Reads the next id; `None` behind the last.
-    pub(super) fn read(&mut self, reader: &mut BitReader<'_>) -> Result<Option<u32>, SnapshotError> {
-        if !reader.bit()? {
-            return Ok(None);
+    let moving = match past {
+        [newest, before, ..] => differing(schema, mask, |i| newest.component(schema, i) != before.component(schema, i)),
+        _ => 0,
+    };
+    let coded = code_changed(schema, mask, moving, 0, |_| Ok(reader.bit()?))?;
+    let mut start = 0;
+    for (i, component) in schema.in_mask(mask) {
+        let fields = start..start + component.fields.len();
+        start = fields.end;
+        if coded >> i & 1 == 1 {
+            let rows = core::array::from_fn(|n| past.get(n).map_or(&[][..], |row| &row.values[fields.clone()]));
+            let past = Past { rows, depth: past.len(), age, step: KEYFRAME_TICKS };
+            read_component(tables, reader, i, &past, &mut row.values[fields])?;
         }
-        let gap = GAP.read(reader)?;
-        let id = self.previous.checked_add(1).and_then(|next| next.checked_add(gap)).ok_or(SnapshotError::Id)?;
-        self.previous = id;
-        Ok(Some(id))
     }
+    Ok(row)
+}
 
-    /// Bits of one id when no gap is greater than `gap_max`.
-    pub(super) fn cost_max(gap_max: u32) -> usize {
-        1 + GAP.cost(gap_max)
+/// Components of a mask with a property, as a mask.
+fn differing(schema: &Schema, mask: u64, differs: impl Fn(usize) -> bool) -> u64 {
+    schema.in_mask(mask).filter(|(i, _)| differs(*i)).fold(0, |all, (i, _)| all | 1 << i)
+}
+
+/// Says which components are coded, in as few bits as it takes: `changed`, most often those that were `moving`. A reader
+/// passes any `changed`. Components without fields are never coded.
+fn code_changed(
+    schema: &Schema,
+    mask: u64,
+    moving: u64,
+    changed: u64,
+    mut bit: impl FnMut(bool) -> Result<bool, SnapshotError>,
+) -> Result<u64, SnapshotError> {
+    let sent = schema.in_mask(mask).filter(|(_, c)| !c.fields.is_empty());
+    if sent.clone().count() < 2 {
+        return Ok(sent.fold(0, |all, (i, _)| all | 1 << i));
     }
+    if moving != 0 && bit(changed == moving)? {
+        return Ok(moving);
+    }
+    let mut coded = 0;
+    for (i, _) in sent {
+        coded |= u64::from(bit(changed >> i & 1 == 1)?) << i;
+    }
+    Ok(coded)
 }

@@ -8,11 +8,17 @@ use amphi_shared_wire::{BitReader, OutOfBits, Tick};
 use thiserror::Error;
 
 use super::SnapshotHeader;
-use super::body::{AGE_BITS, Ids, read_absolute, read_residual};
-use crate::{NetId, Row, Schema};
+use super::body::{AGE_BITS, DEPTH_BITS, read_absolute, read_modelled, read_residual};
+use super::ids::{Ids, read_by_reference};
+use crate::code_table::GAP;
+use crate::coding::DEPTH_MAX;
+use crate::{NetId, Row, Schema, Tables};
 
 /// Rows are kept as baselines this many ticks before the newest snapshot.
 const KEPT_TICKS: u32 = 2 * BASELINE_TICKS_MAX;
+
+/// Table sets beside set 0 that a snapshot can name.
+const TABLE_SETS_MAX: usize = 15;
 
 /// Why bytes are not a snapshot, or not one that counts.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -62,6 +68,10 @@ pub struct SnapshotDecoder {
     entities: BTreeMap<u32, Known>,
     // Ticks and ids of entities that left, oldest first.
     left: VecDeque<(u32, u32)>,
+    // Ticks of snapshots in a trained table set and the ids of their rows, by tick.
+    lists: VecDeque<(u32, Vec<u32>)>,
+    // Trained table sets, by number - 1.
+    tables: [Option<Arc<Tables>>; TABLE_SETS_MAX],
 }
 
 #[derive(Clone, Debug, Default)]
@@ -70,6 +80,8 @@ struct Known {
     rows: VecDeque<(u32, Row)>,
     gone_at: Option<u32>,
 }
+
+static NO_ROW: Row = Row { mask: 0, values: Vec::new() };
 
 struct Parsed {
     header: SnapshotHeader,
@@ -80,7 +92,23 @@ struct Parsed {
 impl SnapshotDecoder {
     /// A decoder that knows no entity.
     pub fn new(schema: Arc<Schema>) -> Self {
-        Self { schema, epoch: None, newest: 0, entities: BTreeMap::new(), left: VecDeque::new() }
+        let tables = core::array::from_fn(|_| None);
+        Self {
+            schema,
+            epoch: None,
+            newest: 0,
+            entities: BTreeMap::new(),
+            left: VecDeque::new(),
+            lists: VecDeque::new(),
+            tables,
+        }
+    }
+
+    /// Takes the tables of a set, 1 to 15, which belong to this decoder's schema. Other numbers are ignored.
+    pub fn add_tables(&mut self, set: u8, tables: Arc<Tables>) {
+        if let Some(entry) = usize::from(set).checked_sub(1).and_then(|at| self.tables.get_mut(at)) {
+            *entry = Some(tables);
+        }
     }
 
     /// Reads a snapshot. After an error nothing of it counts.
@@ -92,13 +120,13 @@ impl SnapshotDecoder {
             return Err(SnapshotError::Stale);
         }
         let parsed = if restarted {
-            Self::new(Arc::clone(&self.schema)).parse(&mut reader, header)?
+            let fresh = self.forgetful();
+            let parsed = fresh.parse(&mut reader, header)?;
+            *self = fresh;
+            parsed
         } else {
             self.parse(&mut reader, header)?
         };
-        if restarted {
-            *self = Self::new(Arc::clone(&self.schema));
-        }
         self.epoch = Some(header.epoch);
         Ok(self.keep(parsed, restarted))
     }
@@ -130,9 +158,17 @@ impl SnapshotDecoder {
             gone.push(id);
         }
         let mut rows = Vec::new();
-        let mut ids = Ids::default();
-        while let Some(id) = ids.read(reader)? {
-            rows.push((id, self.read_body(reader, header.tick, id)?));
+        match usize::from(header.tables).checked_sub(1) {
+            None => {
+                let mut ids = Ids::default();
+                while let Some(id) = ids.read(reader)? {
+                    rows.push((id, self.read_body(reader, header.tick, id)?));
+                }
+            }
+            Some(set) => {
+                let tables = self.tables[set].as_deref().ok_or(SnapshotError::Tables)?;
+                self.read_sections(reader, tables, header.tick, &mut rows)?;
+            }
         }
         if self.entities.len() + rows.len() + gone.len() > 2 * ENTITIES_MAX {
             return Err(SnapshotError::Id);
@@ -150,6 +186,62 @@ impl SnapshotDecoder {
         read_residual(reader, &self.schema, base)
     }
 
+    /// The rows of a trained table set: sections of one kind of body, each with its ids first.
+    fn read_sections(
+        &self,
+        reader: &mut BitReader<'_>,
+        tables: &Tables,
+        tick: Tick,
+        rows: &mut Vec<(u32, Row)>,
+    ) -> Result<(), SnapshotError> {
+        let reference = if reader.bit()? {
+            let named = tick.0.checked_sub(GAP.read(reader)?).and_then(|tick| tick.checked_sub(1));
+            let list = self.lists.iter().find(|(tick, _)| Some(*tick) == named);
+            &list.ok_or(SnapshotError::Baseline)?.1[..]
+        } else {
+            &[]
+        };
+        let mut ids = Vec::new();
+        while reader.bit()? {
+            let depth = reader.bits(DEPTH_BITS)? as usize;
+            let age = if depth > 0 { reader.bits(AGE_BITS)? } else { 0 };
+            ids.clear();
+            let before = if reader.bit()? { reference } else { &[] };
+            read_by_reference(reader, before, &mut ids)?;
+            for id in &ids {
+                let row = match depth {
+                    0 => read_absolute(reader, &self.schema)?,
+                    _ => self.read_modelled(reader, tables, tick, (*id, age, depth))?,
+                };
+                rows.push((*id, row));
+            }
+        }
+        rows.sort_by_key(|(id, _)| *id);
+        Ok(())
+    }
+
+    fn read_modelled(
+        &self,
+        reader: &mut BitReader<'_>,
+        tables: &Tables,
+        tick: Tick,
+        (id, age, depth): (u32, u32, usize),
+    ) -> Result<Row, SnapshotError> {
+        let known = self.entities.get(&id).ok_or(SnapshotError::Baseline)?;
+        let back = tick.0 % KEYFRAME_TICKS + KEYFRAME_TICKS * age;
+        let mut past: [&Row; DEPTH_MAX] = [&NO_ROW; DEPTH_MAX];
+        for (row, older) in past.iter_mut().zip(0..depth as u32) {
+            let keyframe = tick.0.checked_sub(back + KEYFRAME_TICKS * older);
+            *row = keyframe.and_then(|tick| known.at(tick)).ok_or(SnapshotError::Baseline)?;
+        }
+        read_modelled(reader, &self.schema, tables, &past[..depth], back)
+    }
+
+    /// A decoder that knows the tables and nothing else.
+    fn forgetful(&self) -> Self {
+        Self { tables: self.tables.clone(), ..Self::new(Arc::clone(&self.schema)) }
+    }
+
     fn keep(&mut self, parsed: Parsed, restarted: bool) -> Snapshot {
         let tick = parsed.header.tick.0;
         self.newest = self.newest.max(tick);
@@ -163,6 +255,14 @@ impl SnapshotDecoder {
             }
             if was_there && known.current().is_none() {
                 snapshot.gone.push(NetId(id));
+            }
+        }
+        if parsed.header.tables != 0 {
+            self.lists.retain(|(of, _)| *of != tick);
+            let at = self.lists.partition_point(|(of, _)| *of < tick);
+            self.lists.insert(at, (tick, parsed.rows.iter().map(|(id, _)| *id).collect()));
+            while self.lists.front().is_some_and(|(of, _)| of.saturating_add(BASELINE_TICKS_MAX) < self.newest) {
+                self.lists.pop_front();
             }
         }
         for (id, row) in parsed.rows {

@@ -5,8 +5,6 @@ use amphi_shared_wire::{BitReader, BitWriter, Tick};
 use super::SnapshotError;
 use crate::code_table::GAP;
 
-/// The only table set there is.
-const TABLES: u32 = 0;
 /// `margin` on the wire when nothing was measured.
 const NO_MARGIN: i8 = i8::MIN;
 
@@ -15,6 +13,8 @@ const NO_MARGIN: i8 = i8::MIN;
 pub struct SnapshotHeader {
     /// The tick whose state this is.
     pub tick: Tick,
+    /// Table set of the rows, 0 to 15.
+    pub tables: u8,
     /// Counts, modulo 16, how often the server forgot what the client knows.
     pub epoch: u8,
     /// Newest tick whose input was applied for this seat.
@@ -28,7 +28,7 @@ pub struct SnapshotHeader {
 impl SnapshotHeader {
     pub(super) fn write(&self, writer: &mut BitWriter) {
         writer.bits(self.tick.0, 32);
-        writer.bits(TABLES, 4);
+        writer.bits(u32::from(self.tables & 15), 4);
         writer.bits(u32::from(self.epoch & 15), 4);
         let age = self.applied.and_then(|applied| self.tick.0.checked_sub(applied.0));
         writer.bit(age.is_some());
@@ -42,12 +42,10 @@ impl SnapshotHeader {
 
     pub(super) fn read(reader: &mut BitReader<'_>) -> Result<Self, SnapshotError> {
         let tick = Tick(reader.bits(32)?);
-        if reader.bits(4)? != TABLES {
-            return Err(SnapshotError::Tables);
-        }
+        let tables = reader.bits(4)? as u8;
         let epoch = reader.bits(4)? as u8;
         let applied = if reader.bit()? { Some(tick.minus(GAP.read(reader)?)) } else { None };
         let margin = Some(reader.bits(8)? as u8 as i8).filter(|margin| *margin != NO_MARGIN);
-        Ok(Self { tick, epoch, applied, margin, late: reader.bits(8)? as u8 })
+        Ok(Self { tick, tables, epoch, applied, margin, late: reader.bits(8)? as u8 })
     }
 }

@@ -11,7 +11,7 @@ const KEYFRAMES_MAX: usize = (BASELINE_TICKS_MAX / KEYFRAME_TICKS) as usize;
 
 /// The rows of a mirror at one tick.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     tick: u32,
     // By slot; id 0: free.
     ids: Vec<u32>,
@@ -23,7 +23,7 @@ pub(super) struct Rows {
 
 impl Rows {
     /// Copies a mirror, into the memory this already has.
-    pub(super) fn copy(&mut self, mirror: &Mirror) {
+    pub(crate) fn copy(&mut self, mirror: &Mirror) {
         self.tick = mirror.tick().0;
         self.ids.clear();
         self.ids.resize(mirror.slots(), 0);
@@ -35,46 +35,46 @@ impl Rows {
         self.widths.extend(mirror.schema().components().iter().map(|c| c.fields.len()));
     }
 
-    pub(super) fn tick(&self) -> u32 {
+    pub(crate) fn tick(&self) -> u32 {
         self.tick
     }
 
     /// The slot holds this entity with these components.
-    pub(super) fn holds(&self, slot: u32, id: u32, mask: u64) -> bool {
+    pub(crate) fn holds(&self, slot: u32, id: u32, mask: u64) -> bool {
         self.ids.get(slot as usize) == Some(&id) && self.masks[slot as usize] == mask
     }
 
     /// Tick in which the slot's row last changed.
-    pub(super) fn changed(&self, slot: u32) -> u32 {
+    pub(crate) fn changed(&self, slot: u32) -> u32 {
         self.changed[slot as usize]
     }
 
-    pub(super) fn component_row(&self, slot: u32, component: usize) -> &[i32] {
+    pub(crate) fn component_row(&self, slot: u32, component: usize) -> &[i32] {
         let (start, width) = (slot as usize * self.widths[component], self.widths[component]);
         &self.columns[component][start..start + width]
     }
 
     /// Ids of the entities with any component, with their slots.
-    pub(super) fn ids(&self) -> impl Iterator<Item = (u32, u32)> {
+    pub(crate) fn ids(&self) -> impl Iterator<Item = (u32, u32)> {
         let slots = self.ids.iter().zip(&self.masks).enumerate();
         slots.filter(|(_, (id, mask))| **id != 0 && **mask != 0).map(|(slot, (id, _))| (*id, slot as u32))
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.ids.clear();
     }
 }
 
 /// The rows at the last keyframe ticks.
 #[derive(Clone, Debug, Default)]
-pub(super) struct History {
+pub(crate) struct History {
     // Newest first.
     keyframes: VecDeque<Rows>,
 }
 
 impl History {
     /// Keeps the mirror when its tick is a keyframe.
-    pub(super) fn note(&mut self, mirror: &Mirror) {
+    pub(crate) fn note(&mut self, mirror: &Mirror) {
         if !is_keyframe(mirror.tick().0) {
             return;
         }
@@ -85,17 +85,17 @@ impl History {
     }
 
     /// The keyframes that a body of this tick can name, newest first.
-    pub(super) fn before(&self, tick: Tick) -> impl Iterator<Item = &Rows> {
+    pub(crate) fn before(&self, tick: Tick) -> impl Iterator<Item = &Rows> {
         self.keyframes.iter().filter(move |k| k.tick < tick.0 && age(tick.0, k.tick) < KEYFRAMES_MAX as u32)
     }
 }
 
 /// True for the ticks to which baselines are aligned.
-pub(super) fn is_keyframe(tick: u32) -> bool {
+pub(crate) fn is_keyframe(tick: u32) -> bool {
     tick.is_multiple_of(KEYFRAME_TICKS)
 }
 
 /// How many keyframes before `tick` a keyframe lies, as a body names it.
-pub(super) fn age(tick: u32, keyframe: u32) -> u32 {
+pub(crate) fn age(tick: u32, keyframe: u32) -> u32 {
     (tick - tick % KEYFRAME_TICKS - keyframe) / KEYFRAME_TICKS
 }

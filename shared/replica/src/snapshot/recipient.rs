@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use amphi_shared_wire::Tick;
-use amphi_shared_wire::limits::BASELINE_TICKS_MAX;
+use amphi_shared_wire::limits::{BASELINE_TICKS_MAX, KEYFRAME_TICKS};
 
 use super::history::is_keyframe;
 use crate::{Mirror, NetId};
@@ -15,8 +15,12 @@ pub(super) struct Known {
     pub(super) id: u32,
     /// Newest tick whose row it has acknowledged.
     pub(super) acked: u32,
-    /// Newest keyframe tick whose row it has acknowledged.
+    /// The 32 ticks up to `acked` whose rows it has acknowledged: bit *i* is `acked - i`.
+    recent: u32,
+    /// Newest keyframe tick whose row it is known to have.
     pub(super) keyframe: u32,
+    /// The 16 keyframes up to that one: bit *i* is `keyframe - 8 · i`.
+    keyframes: u16,
     /// Newest tick whose row is under way.
     pub(super) sent: u32,
     /// Grows while a changed row waits.
@@ -28,6 +32,41 @@ impl Known {
     pub(super) fn lacks(&self, changed: u32) -> bool {
         let newest = self.acked.max(self.sent);
         newest == 0 || changed > newest
+    }
+
+    fn ack(&mut self, tick: u32) {
+        if tick > self.acked {
+            self.recent = self.recent.checked_shl(tick - self.acked).unwrap_or(0);
+            self.acked = tick;
+        }
+        self.recent |= 1_u32.checked_shl(self.acked - tick).unwrap_or(0);
+        if is_keyframe(tick) {
+            self.has_keyframe(tick);
+        }
+    }
+
+    /// Notes that the client has the row of this keyframe.
+    pub(super) fn has_keyframe(&mut self, tick: u32) {
+        if tick > self.keyframe {
+            self.keyframes = self.keyframes.checked_shl((tick - self.keyframe) / KEYFRAME_TICKS).unwrap_or(0);
+            self.keyframe = tick;
+        }
+        self.keyframes |= 1_u16.checked_shl((self.keyframe - tick) / KEYFRAME_TICKS).unwrap_or(0);
+    }
+
+    /// The client is known to have the row of this keyframe.
+    pub(super) fn knows(&self, tick: u32) -> bool {
+        let back = self.keyframe.checked_sub(tick).map(|ticks| ticks / KEYFRAME_TICKS);
+        back.is_some_and(|back| back < u16::BITS && self.keyframes >> back & 1 == 1)
+    }
+
+    /// It has acknowledged a row of these ticks; only the last 32 up to `acked` are remembered.
+    pub(super) fn acked_within(&self, first: u32, last: u32) -> bool {
+        let (Some(newest), oldest) = (self.acked.checked_sub(first), self.acked.saturating_sub(last)) else {
+            return false;
+        };
+        let below = u64::from(self.recent) & ((1_u64 << newest.saturating_add(1).min(32)) - 1);
+        below >> oldest.min(32) != 0
     }
 }
 
@@ -48,6 +87,11 @@ pub struct Recipient {
     /// Ids that left and whose leaving is not acknowledged.
     pub(super) gone: Vec<u32>,
     epoch: u8,
+    /// Table set that the client has.
+    tables: u8,
+    tables_next: u8,
+    /// The newest snapshot it has acknowledged.
+    reference: Sent,
     /// Encoded, not yet numbered.
     pub(super) fresh: Option<Sent>,
     under_way: VecDeque<Sent>,
@@ -66,7 +110,25 @@ impl Recipient {
         self.gone.clear();
         self.fresh = None;
         self.under_way.clear();
+        self.reference = Sent::default();
+        self.tables = self.tables_next;
         self.epoch = (self.epoch + 1) & 15;
+    }
+
+    /// From the next [`reset`](Self::reset) on, the client gets its rows in this table set; it must have the tables.
+    pub fn use_tables(&mut self, set: u8) {
+        self.tables_next = set & 15;
+    }
+
+    /// Table set that the client gets.
+    pub(super) fn tables(&self) -> u8 {
+        self.tables
+    }
+
+    /// Rows of a snapshot that the client is known to have, recent enough to be named: its tick, and slots and ids.
+    pub(super) fn reference(&self, now: Tick) -> Option<(u32, &[(u32, u32)])> {
+        let recent = self.reference.tick != 0 && now.0 - self.reference.tick <= BASELINE_TICKS_MAX;
+        recent.then_some((self.reference.tick, &self.reference.rows))
     }
 
     /// Counts [`reset`](Self::reset)s, modulo 16.
@@ -93,13 +155,14 @@ impl Recipient {
         for (slot, id) in &sent.rows {
             let known = &mut self.known[*slot as usize];
             if known.id == *id {
-                known.acked = known.acked.max(sent.tick);
-                if is_keyframe(sent.tick) {
-                    known.keyframe = known.keyframe.max(sent.tick);
-                }
+                known.ack(sent.tick);
             }
         }
         self.gone.retain(|id| !sent.gone.contains(id));
+        if self.tables != 0 && sent.tick > self.reference.tick {
+            let before = core::mem::replace(&mut self.reference, sent);
+            return self.recycle(before);
+        }
         self.recycle(sent);
     }
 

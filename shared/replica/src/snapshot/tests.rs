@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use amphi_shared_wire::{Rng, Seed, Tick};
 use bevy_app::{App, Plugin};
@@ -6,7 +7,7 @@ use bevy_ecs::prelude::*;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Game, Mirror, Mode, NetId, ReplicaApp, Replicate, Row, Seat, Sim, SimMode};
+use crate::{Game, Mirror, Mode, NetId, ReplicaApp, Replicate, Row, Seat, Sim, SimMode, Tables, Trainer};
 
 mod vectors;
 
@@ -121,14 +122,25 @@ struct Client {
 
 impl Client {
     fn new(sim: &Sim, link: Link, seed: u64) -> Self {
-        let decoder = SnapshotDecoder::new(sim.schema().clone());
-        Self { recipient: Recipient::new(), decoder, link, rng: Seed(seed).rng(), next_seq: 1, fates: vec![], bits: 0 }
+        Self::with_tables(sim, link, seed, None)
+    }
+
+    fn with_tables(sim: &Sim, link: Link, seed: u64, tables: Option<&Arc<Tables>>) -> Self {
+        let mut decoder = SnapshotDecoder::new(sim.schema().clone());
+        let mut recipient = Recipient::new();
+        if let Some(tables) = tables {
+            decoder.add_tables(1, Arc::clone(tables));
+            recipient.use_tables(1);
+            recipient.reset();
+        }
+        Self { recipient, decoder, link, rng: Seed(seed).rng(), next_seq: 1, fates: vec![], bits: 0 }
     }
 
     fn send(&mut self, sim: &Sim, encoder: &mut SnapshotEncoder) {
         let now = sim.tick().0;
         let header = SnapshotHeader::default();
-        let payload = encoder.encode(sim.mirror(), &mut self.recipient, header, None, self.link.budget).unwrap();
+        let payload =
+            encoder.encode(sim.mirror(), &mut self.recipient, header, None, self.link.budget).unwrap().to_vec();
         assert!(payload.len() <= self.link.budget);
         self.bits += payload.len() * 8;
         let seq = self.next_seq;
@@ -163,12 +175,34 @@ impl Client {
     }
 }
 
+/// Tables trained on another turmoil.
+fn tables() -> Arc<Tables> {
+    static TABLES: OnceLock<Arc<Tables>> = OnceLock::new();
+    let train = || {
+        let mut sim = empty_world();
+        let mut turmoil = Turmoil::new(0, 20);
+        let mut trainer = Trainer::new(sim.schema().clone());
+        for _ in 0..300 {
+            turmoil.stir(sim.world_mut());
+            sim.step().unwrap();
+            trainer.note(sim.mirror());
+        }
+        Arc::new(trainer.finish())
+    };
+    Arc::clone(TABLES.get_or_init(train))
+}
+
+/// Every second client uses trained tables.
 fn check(seed: u64, links: &[Link], ticks: u32, entities_max: usize) {
     let mut sim = empty_world();
     let mut turmoil = Turmoil::new(seed, entities_max);
-    let mut encoder = SnapshotEncoder::new();
-    let mut clients: Vec<Client> =
-        links.iter().enumerate().map(|(i, link)| Client::new(&sim, *link, seed ^ i as u64)).collect();
+    let tables = tables();
+    let mut encoder = SnapshotEncoder::with_tables(Arc::clone(&tables));
+    let clients = links.iter().enumerate().map(|(i, link)| {
+        let tables = Some(&tables).filter(|_| i % 2 == 0);
+        Client::with_tables(&sim, *link, seed ^ i as u64, tables)
+    });
+    let mut clients: Vec<Client> = clients.collect();
     let mut past = BTreeMap::new();
     for tick in 1..=ticks + 400 {
         if tick <= ticks {
@@ -202,25 +236,31 @@ proptest! {
         budget in 60_usize..400,
     ) {
         let link = Link { loss, ack_loss, delay_max, budget };
-        check(seed, &[link, Link { loss: 0, ..link }, Link { delay_max: 3, budget: 1_150, ..link }], 300, 20);
+        check(seed, &[link, link, Link { loss: 0, ..link }, Link { delay_max: 3, budget: 1_150, ..link }], 300, 20);
     }
 
     #[test]
     fn hostile_snapshots_never_panic(
         seed: u64,
+        trained: bool,
         bytes in prop::collection::vec(any::<u8>(), 0..200),
         flips in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..8), 1..4),
     ) {
         let mut sim = empty_world();
         let mut turmoil = Turmoil::new(seed, 10);
-        let (mut encoder, mut recipient) = (SnapshotEncoder::new(), Recipient::new());
+        let (mut encoder, mut recipient) = (SnapshotEncoder::with_tables(tables()), Recipient::new());
         let mut decoder = SnapshotDecoder::new(sim.schema().clone());
+        if trained {
+            decoder.add_tables(1, tables());
+            recipient.use_tables(1);
+            recipient.reset();
+        }
         for seq in 1..40 {
             turmoil.stir(sim.world_mut());
             sim.step().unwrap();
             encoder.start_tick(sim.mirror());
             let header = SnapshotHeader::default();
-            let mut payload = encoder.encode(sim.mirror(), &mut recipient, header, None, 500).unwrap();
+            let mut payload = encoder.encode(sim.mirror(), &mut recipient, header, None, 500).unwrap().to_vec();
             recipient.sent(seq);
             recipient.on_acked(seq);
             if seq > 30 {
@@ -352,7 +392,8 @@ fn the_own_entity_never_waits_and_the_others_take_turns() {
         places.iter_mut(sim.world_mut()).for_each(|mut place| place.x += 10_000);
         sim.step().unwrap();
         encoder.start_tick(sim.mirror());
-        let payload = encoder.encode(sim.mirror(), &mut recipient, SnapshotHeader::default(), Some(own), 80).unwrap();
+        let payload =
+            encoder.encode(sim.mirror(), &mut recipient, SnapshotHeader::default(), Some(own), 80).unwrap().to_vec();
         recipient.sent(seq);
         recipient.on_acked(seq);
         let changed = decoder.decode(&payload).unwrap().changed;
@@ -367,9 +408,9 @@ fn the_own_entity_never_waits_and_the_others_take_turns() {
 #[test]
 fn headers_survive() {
     for header in [
-        SnapshotHeader { tick: Tick(9), epoch: 15, applied: Some(Tick(2)), margin: Some(-127), late: 255 },
-        SnapshotHeader { tick: Tick(u32::MAX), epoch: 0, applied: None, margin: None, late: 0 },
-        SnapshotHeader { tick: Tick(5), epoch: 1, applied: Some(Tick(5)), margin: Some(127), late: 3 },
+        SnapshotHeader { tick: Tick(9), tables: 0, epoch: 15, applied: Some(Tick(2)), margin: Some(-127), late: 255 },
+        SnapshotHeader { tick: Tick(u32::MAX), tables: 15, epoch: 0, applied: None, margin: None, late: 0 },
+        SnapshotHeader { tick: Tick(5), tables: 1, epoch: 1, applied: Some(Tick(5)), margin: Some(127), late: 3 },
     ] {
         let mut writer = amphi_shared_wire::BitWriter::new();
         header.write(&mut writer);

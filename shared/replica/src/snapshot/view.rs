@@ -7,8 +7,9 @@ use amphi_shared_wire::limits::ENTITIES_MAX;
 use amphi_shared_wire::{BitReader, BitWriter};
 
 use super::SnapshotError;
-use super::body::{Ids, read_absolute, read_residual, write_absolute, write_residual};
+use super::body::{read_absolute, read_residual, write_absolute, write_residual};
 use super::history::Rows;
+use super::ids::Ids;
 use crate::{Mirror, NetId, Row, Schema};
 
 /// Encodes the rows of a view, once for all who watch.

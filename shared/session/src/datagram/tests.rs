@@ -46,6 +46,21 @@ fn an_ack_only_datagram_is_on_lane_0() {
     assert_eq!(datagrams.ack_due, None);
 }
 
+#[test]
+fn a_gap_on_an_ordered_pipe_is_a_loss() {
+    for (kind, fates) in
+        [(PipeKind::Streams, vec![Fate::Acked(2)]), (PipeKind::Ordered, vec![Fate::Acked(2), Fate::Lost(1)])]
+    {
+        let mut datagrams = Datagrams::new();
+        for _ in 0..2 {
+            let seq = datagrams.number();
+            datagrams.leave(Micros(0), seq, 16, Bytes::new());
+        }
+        let acks = datagrams.acknowledge(Micros(9), DatagramHeader { ack: 2, ..HEADER }, kind);
+        assert_eq!(acks.fates, fates, "{kind:?}");
+    }
+}
+
 proptest! {
     /// What the header says is exactly what arrived, whatever the order, the repeats and the gaps.
     #[test]

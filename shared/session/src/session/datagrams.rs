@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Attached, Life, Session};
 use crate::datagram::{Datagrams, Fate};
-use crate::{DatagramStats, Event, Output, PipeId, PipeInfo, PipeKind};
+use crate::{DatagramStats, Event, Output, PipeId, PipeKind};
 
 impl Session {
     /// Takes a datagram.
@@ -68,6 +68,15 @@ impl Session {
         max_datagram.saturating_sub(DATAGRAM_HEADER_BYTES + 1)
     }
 
+    /// The path of a pipe takes larger or smaller datagrams from now on.
+    pub fn handle_datagram_size(&mut self, pipe: PipeId, max_datagram: usize) {
+        let attached = self.attached.as_mut().map(|attached| &mut attached.pipe);
+        let pipes = attached.into_iter().chain(self.early.iter_mut().map(|early| &mut early.pipe));
+        for known in pipes.filter(|known| known.id == pipe) {
+            known.max_datagram = max_datagram;
+        }
+    }
+
     /// Counters of datagrams.
     pub fn datagram_stats(&self) -> DatagramStats {
         self.datagrams.as_ref().map_or_else(DatagramStats::default, |datagrams| datagrams.stats)
@@ -75,12 +84,6 @@ impl Session {
 
     fn datagrams(&mut self) -> &mut Datagrams {
         self.datagrams.get_or_insert_with(|| Box::new(Datagrams::new()))
-    }
-
-    /// The pipe whose kind counts: the one in use, else the early one that the owner was told of.
-    fn pipe(&self) -> Option<PipeInfo> {
-        let early = self.early.iter().find(|early| early.is_announced()).map(|early| early.pipe);
-        self.attached.map(|attached| attached.pipe).or(early)
     }
 
     fn take_acks(&mut self, now: Micros, datagram: &Datagram) {

@@ -50,6 +50,7 @@ impl Session {
         match link.kind {
             Some(link::Kind::Ack(ack)) => self.take_ack(&ack),
             Some(link::Kind::Ping(ping)) => {
+                self.rest();
                 let pong = proto::Pong { t0_us: ping.t0_us, t1_us: now.0, t2_us: now.0 };
                 self.write_attached(LANE_CONTROL, encode_link(link::Kind::Pong(pong)));
             }

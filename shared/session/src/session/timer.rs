@@ -108,7 +108,7 @@ impl Session {
             self.ack_due().map(|at| (at, "ack")),
             self.datagram_ack_due().map(|at| (at, "datagram ack")),
             self.datagram_lost_at(attached).map(|at| (at, "datagram loss")),
-            Some((self.probes.next, "probe")),
+            Some((self.probe_at(attached), "probe")),
         ]
     }
 
@@ -128,17 +128,31 @@ impl Session {
         if self.datagram_lost_at(attached).is_some_and(|at| at <= now) {
             self.expire_datagrams(now - self.lost_after());
         }
-        if self.probes.next <= now {
+        if self.probe_at(attached) <= now {
             self.probe(now);
+        }
+    }
+
+    /// A client keeps reading the server's clock. A server has no use for the client's: it asks only one that is silent
+    /// when it should have asked itself.
+    fn probe_at(&self, attached: Attached) -> Micros {
+        let every = self.config.ping_every;
+        match self.role {
+            Role::Client(_) => self.probes.next,
+            Role::Server { .. } => self.probes.next.max(attached.heard + Micros(every.0 + every.0 / 5)),
         }
     }
 
     fn probe(&mut self, now: Micros) {
         self.probes.send(now, self.config.ping_every);
-        // Between two pings of an idle session nothing is queued: what a busy moment left behind goes.
+        self.rest();
+        self.write_attached(LANE_CONTROL, encode_link(link::Kind::Ping(proto::Ping { t0_us: now.0 })));
+    }
+
+    /// Between two pings of an idle session nothing is queued: what a busy moment left behind goes.
+    pub(super) fn rest(&mut self) {
         self.outputs.rest();
         self.lanes.rest();
-        self.write_attached(LANE_CONTROL, encode_link(link::Kind::Ping(proto::Ping { t0_us: now.0 })));
     }
 
     /// The attached pipe is of no use; the session waits for a resume.

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use amphi_shared_wire::ALPN_AMPHI;
-use amphi_shared_wire::limits::{IDLE_MS_MAX, PING_EVERY_MS, RESUME_BYTES_MAX};
+use amphi_shared_wire::limits::{IDLE_MS_MAX, QUIC_PING_EVERY_MS, RESUME_BYTES_MAX};
 use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn_proto::{ClientConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt};
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519, SerialNumber};
@@ -16,10 +16,10 @@ use rustls::{DigitallySignedStruct, SignatureScheme};
 
 // What `shared/edge` allows a connection.
 const BIDI_STREAMS_MAX: u32 = 12;
-const DATAGRAM_SEND_BYTES_MAX: usize = 16 * 1024;
+const DATAGRAM_SEND_BYTES_MAX: usize = 8 * 1024;
 const DATAGRAM_RECEIVE_BYTES_MAX: usize = 64 * 1024;
-const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+const STREAM_WINDOW_BYTES: u32 = 96 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 192 * 1024;
 
 /// An Ed25519 key in PKCS #8 (RFC 8410 section 7) whose seed is all sevens. Its signatures have always the same size,
 /// so every history has packets of the same sizes.
@@ -49,7 +49,7 @@ fn transport() -> Arc<TransportConfig> {
     transport
         .max_concurrent_bidi_streams(BIDI_STREAMS_MAX.into())
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_MS_MAX as u32))))
-        .keep_alive_interval(Some(Duration::from_millis(PING_EVERY_MS)))
+        .keep_alive_interval(Some(Duration::from_millis(QUIC_PING_EVERY_MS)))
         .datagram_send_buffer_size(DATAGRAM_SEND_BYTES_MAX)
         .datagram_receive_buffer_size(Some(DATAGRAM_RECEIVE_BYTES_MAX))
         .stream_receive_window(STREAM_WINDOW_BYTES.into())

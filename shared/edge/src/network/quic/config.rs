@@ -14,7 +14,6 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::server::ServerSessionMemoryCache;
 
 use super::certificates::Certificates;
-use super::window::MeasuredFactory;
 
 /// ALPN of HTTP/3, which carries WebTransport.
 pub(crate) const ALPN_H3: &[u8] = b"h3";
@@ -22,7 +21,7 @@ pub(crate) const ALPN_H3: &[u8] = b"h3";
 const BIDI_STREAMS_MAX: u32 = 12;
 const UNI_STREAMS_MAX: u32 = 8;
 /// Old datagrams that have not left are worth less than new ones, so few are kept, bytes. Beyond: drop oldest.
-const DATAGRAM_SEND_BYTES_MAX: usize = 8 * 1024;
+pub(super) const DATAGRAM_SEND_BYTES_MAX: usize = 8 * 1024;
 const DATAGRAM_RECEIVE_BYTES_MAX: usize = 64 * 1024;
 /// What a client may send on one stream before it is read, bytes: one message of the largest size, and some.
 const STREAM_WINDOW_BYTES: u32 = 96 * 1024;
@@ -86,7 +85,6 @@ fn transport() -> Result<TransportConfig, VarIntBoundsExceeded> {
         .keep_alive_interval(Some(Duration::from_millis(QUIC_PING_EVERY_MS)))
         .datagram_send_buffer_size(DATAGRAM_SEND_BYTES_MAX)
         .datagram_receive_buffer_size(Some(DATAGRAM_RECEIVE_BYTES_MAX))
-        .send_window(RESUME_BYTES_MAX as u64)
-        .congestion_controller_factory(Arc::new(MeasuredFactory::default()));
+        .send_window(RESUME_BYTES_MAX as u64);
     Ok(transport)
 }

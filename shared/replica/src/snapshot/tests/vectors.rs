@@ -116,7 +116,7 @@ fn record(seed: u64, link: Link, ticks: u32, reset_at: u32) -> Recorder {
         let applied = (tick > 3).then(|| Tick(tick - rng.below(4) as u32));
         let margin = rng.chance(700).then(|| rng.below(255) as i8);
         let header = SnapshotHeader { applied, margin, late: rng.below(256) as u8, ..SnapshotHeader::default() };
-        let payload = encoder.encode(sim.mirror(), &mut recipient, header, None, link.budget).unwrap();
+        let payload = encoder.encode(sim.mirror(), &mut recipient, header, None, link.budget).unwrap().to_vec();
         recipient.sent(tick as u16);
         let arrival = tick + rng.below(link.delay_max + 1) as u32;
         if rng.chance(link.loss) {
@@ -162,7 +162,7 @@ fn gone_before_its_first_row() {
         sim.step().unwrap();
         encoder.start_tick(sim.mirror());
         let header = SnapshotHeader::default();
-        payloads.push(encoder.encode(sim.mirror(), &mut recipient, header, None, 100).unwrap());
+        payloads.push(encoder.encode(sim.mirror(), &mut recipient, header, None, 100).unwrap().to_vec());
         recipient.sent(tick);
     }
     for arrival in [0, 2, 1, 3] {

@@ -1,0 +1,118 @@
+//! Where coded numbers go to or come from. One walk over a component serves writing, reading and training, so the three
+//! cannot disagree.
+
+use amphi_shared_wire::{BitReader, BitWriter, OutOfBits};
+
+use super::estimate::{Clues, Weights, bucket};
+use super::prefix::{ESCAPE, LITERALS};
+use super::tables::{Bucket, Shape};
+use crate::code_table::{unzigzag, zigzag};
+
+/// What is known of an error before it is coded.
+pub(super) struct Spot<'a> {
+    pub(super) shape: usize,
+    /// The number's field, or a rotation's first one.
+    pub(super) field: usize,
+    pub(super) weights: &'a Weights,
+    pub(super) clues: Clues,
+}
+
+impl Spot<'_> {
+    fn bucket<'a>(&self, shapes: &'a [Shape]) -> &'a Bucket {
+        &shapes[self.shape].buckets[bucket(self.weights, &self.clues)]
+    }
+}
+
+/// A direction of coding. Each call takes the number that is written, and returns the one that stands in the bits;
+/// a reader ignores what it is given.
+pub(super) trait Channel {
+    /// An error, or `None` for the escape.
+    fn error(&mut self, spot: &Spot<'_>, error: Option<i32>) -> Result<Option<i32>, OutOfBits>;
+
+    /// Plain bits.
+    fn bits(&mut self, value: u32, count: u32) -> Result<u32, OutOfBits>;
+}
+
+/// Writes.
+pub(super) struct Writing<'a> {
+    pub(super) shapes: &'a [Shape],
+    pub(super) writer: &'a mut BitWriter,
+}
+
+impl Channel for Writing<'_> {
+    fn error(&mut self, spot: &Spot<'_>, error: Option<i32>) -> Result<Option<i32>, OutOfBits> {
+        let bucket = spot.bucket(self.shapes);
+        match error {
+            Some(error) => {
+                let split = Split::of(zigzag(error), bucket.shift);
+                bucket.code.write(self.writer, split.symbol);
+                self.writer.bits(split.rest, split.rest_bits);
+                self.writer.bits(split.low, bucket.shift);
+            }
+            None => bucket.code.write(self.writer, ESCAPE),
+        }
+        Ok(error)
+    }
+
+    fn bits(&mut self, value: u32, count: u32) -> Result<u32, OutOfBits> {
+        self.writer.bits(value, count);
+        Ok(value)
+    }
+}
+
+/// Reads.
+pub(super) struct Reading<'a, 'b> {
+    pub(super) shapes: &'a [Shape],
+    pub(super) reader: &'a mut BitReader<'b>,
+}
+
+impl Channel for Reading<'_, '_> {
+    fn error(&mut self, spot: &Spot<'_>, _: Option<i32>) -> Result<Option<i32>, OutOfBits> {
+        let bucket = spot.bucket(self.shapes);
+        let symbol = bucket.code.read(self.reader)?;
+        if symbol == ESCAPE {
+            return Ok(None);
+        }
+        let (first, rest_bits) = Split::class(symbol);
+        let high = first + self.reader.bits(rest_bits)?;
+        let folded = u64::from(high) << bucket.shift | u64::from(self.reader.bits(bucket.shift)?);
+        // Too large only in bits that no writer made.
+        Ok(Some(unzigzag(u32::try_from(folded).map_err(|_| OutOfBits)?)))
+    }
+
+    fn bits(&mut self, _: u32, count: u32) -> Result<u32, OutOfBits> {
+        self.reader.bits(count)
+    }
+}
+
+/// A folded number as a symbol, the bits that tell it from the others of its class, and its lowest bits.
+pub(super) struct Split {
+    pub(super) symbol: usize,
+    pub(super) rest: u32,
+    pub(super) rest_bits: u32,
+    pub(super) low: u32,
+}
+
+impl Split {
+    pub(super) fn of(folded: u32, shift: u32) -> Self {
+        let (high, low) = (folded >> shift, folded & ((1 << shift) - 1));
+        if high < LITERALS as u32 {
+            return Self { symbol: high as usize, rest: 0, rest_bits: 0, low };
+        }
+        // 12 … 15, 16 … 23, 24 … 39, and so on: classes of 4, 8, 16, … numbers.
+        let above = high - LITERALS as u32 + 4;
+        let rest_bits = above.ilog2();
+        Self { symbol: LITERALS + rest_bits as usize - 2, rest: above - (1 << rest_bits), rest_bits, low }
+    }
+
+    /// First number of a symbol, and how many bits tell its numbers apart.
+    pub(super) fn class(symbol: usize) -> (u32, u32) {
+        match symbol.checked_sub(LITERALS) {
+            None => (symbol as u32, 0),
+            Some(class) => {
+                let rest_bits = class as u32 + 2;
+                ((1 << rest_bits) + LITERALS as u32 - 4, rest_bits)
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+use std::sync::OnceLock;
+
+use amphi_shared_wire::{BitReader, BitWriter, Rng, Seed};
+use proptest::prelude::*;
+
+use super::past::DEPTH_MAX;
+use super::prefix::{ESCAPE, PrefixCode, SYMBOLS};
+use super::tables::ComponentModel;
+use super::turn::{extrapolated, turn};
+use super::*;
+use crate::{ComponentSchema, Field, FieldKind, Lerp, Schema};
+
+const fn field(name: &'static str, unit: &'static str, lerp: Lerp) -> Field {
+    Field { name, unit, kind: FieldKind::I32, lerp }
+}
+
+const STEPS: i32 = 511;
+const PLACE: [Field; 8] = [
+    field("x", "1/512", Lerp::Linear),
+    field("turn.0", "1/511", Lerp::SmallestThree),
+    field("turn.1", "1/511", Lerp::SmallestThree),
+    field("turn.2", "1/511", Lerp::SmallestThree),
+    field("turn.3", "1/511", Lerp::SmallestThree),
+    field("y", "1/512", Lerp::Linear),
+    field("vx", "1/512", Lerp::Linear),
+    field("team", "1", Lerp::Step),
+];
+
+fn schema() -> Schema {
+    let component = |name, fields| ComponentSchema { name, predict: false, interpolate: true, fields };
+    Schema::new(vec![component("Place", &PLACE), component("Mark", &[])])
+}
+
+const TABLES: u64 = 4;
+
+/// Tables with arbitrary numbers in them.
+fn tables(seed: u64) -> &'static Tables {
+    static MADE: OnceLock<Vec<Tables>> = OnceLock::new();
+    &MADE.get_or_init(|| (0..TABLES).map(make_tables).collect())[seed as usize]
+}
+
+fn make_tables(seed: u64) -> Tables {
+    let mut rng = Seed(seed).rng();
+    let mut models: Vec<ComponentModel> =
+        schema().components().iter().map(|c| ComponentModel::blank(c.fields)).collect();
+    let any = |rng: &mut Rng| rng.below(400) as i16 - 200;
+    for number in &mut models[0].numbers {
+        number.velocity = rng.chance(500).then_some(6);
+        for depth in &mut number.depths {
+            (depth.linear, depth.quadratic) = (any(&mut rng) * 5, any(&mut rng) * 5);
+            depth.velocity = i32::from(any(&mut rng)) * 1_000;
+            depth.weights.iter_mut().for_each(|weight| *weight = any(&mut rng));
+        }
+    }
+    for weights in &mut models[0].turns[0].weights {
+        weights.iter_mut().for_each(|weight| *weight = any(&mut rng));
+    }
+    let shape = |rng: &mut Rng, escape: bool| {
+        let bucket = |_| {
+            let mut counts: [u64; SYMBOLS] = core::array::from_fn(|_| 1 << rng.below(20));
+            if !escape {
+                counts[ESCAPE] = 0;
+            }
+            tables::Bucket { shift: rng.below(21) as u32, code: PrefixCode::from_counts(counts) }
+        };
+        tables::Shape { buckets: (0..estimate::BUCKETS).map(bucket).collect() }
+    };
+    let shapes = [false, true, false].map(|escape| shape(&mut rng, escape));
+    Tables::new(&schema(), shapes.into(), models)
+}
+
+/// Rows of all kinds: real rotations, numbers that are near each other, and anything.
+fn row() -> impl Strategy<Value = [i32; 8]> {
+    let rotation = (0..4, 0..=STEPS, 0..=STEPS, 0..=STEPS);
+    let near = (-3_000..3_000, rotation, -3_000..3_000, -100..100, 0..9);
+    let near = near.prop_map(|(x, (l, a, b, c), y, v, team)| [x, l, a, b, c, y, v, team]);
+    prop_oneof![4 => near, 1 => any::<[i32; 8]>()]
+}
+
+proptest! {
+    #[test]
+    fn components_survive(
+        seed in 0..TABLES,
+        rows in prop::array::uniform4(row()),
+        depth in 1..=DEPTH_MAX,
+        age in 0_u32..256,
+        step in 1_u32..256,
+    ) {
+        let tables = tables(seed);
+        let past = Past { rows: [&rows[1], &rows[2], &rows[3]], depth, age, step };
+        let mut writer = BitWriter::new();
+        write_component(tables, &mut writer, 0, &past, &rows[0]);
+        let bits = writer.len_bits();
+        let bytes = writer.finish();
+        let (mut reader, mut read) = (BitReader::new(&bytes), [7; 8]);
+        read_component(tables, &mut reader, 0, &past, &mut read).unwrap();
+        prop_assert_eq!((read, reader.position()), (rows[0], bits));
+    }
+
+    #[test]
+    fn any_bits_give_a_row_or_an_end(seed in 0..TABLES, rows in prop::array::uniform3(row()), bytes: [u8; 24]) {
+        let past = Past { rows: [&rows[0], &rows[1], &rows[2]], depth: 3, age: 9, step: 8 };
+        let _ = read_component(tables(seed), &mut BitReader::new(&bytes), 0, &past, &mut [0; 8]);
+    }
+
+    #[test]
+    fn tables_survive_and_damage_is_seen(seed in 0..TABLES, at: prop::sample::Index, bit in 0_u8..8) {
+        let tables = tables(seed);
+        let mut bytes = tables.to_bytes().to_vec();
+        let again = Tables::from_bytes(&bytes, &schema());
+        prop_assert_eq!(again.as_ref(), Ok(tables));
+        prop_assert_eq!(Tables::from_bytes(&bytes[..at.index(bytes.len())], &schema()), Err(TablesError::Format));
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1 << bit;
+        if let Ok(damaged) = Tables::from_bytes(&bytes, &schema()) {
+            prop_assert_ne!(damaged.hash(), tables.hash());
+            let past = Past { rows: [&[9; 8]; 3], depth: 3, age: 255, step: 1 };
+            let _ = read_component(&damaged, &mut BitReader::new(&bytes), 0, &past, &mut [0; 8]);
+        }
+    }
+
+    #[test]
+    fn a_code_reads_what_it_wrote(counts: [u32; 32], symbols in prop::collection::vec(0..SYMBOLS, 0..60)) {
+        let code = PrefixCode::from_counts(core::array::from_fn(|n| (1 + u64::from(counts[n % 32])) << (n % 13)));
+        let mut writer = BitWriter::new();
+        symbols.iter().for_each(|symbol| code.write(&mut writer, *symbol));
+        let bytes = writer.finish();
+        let mut reader = BitReader::new(&bytes);
+        for symbol in symbols {
+            prop_assert_eq!(code.read(&mut reader), Ok(symbol));
+        }
+    }
+}
+
+#[test]
+fn lengths_that_make_no_code_are_refused() {
+    let mut lengths = *PrefixCode::from_counts([1; SYMBOLS]).lengths();
+    lengths[3] += 1;
+    assert_eq!(PrefixCode::new(lengths), None);
+    assert_eq!(PrefixCode::new([0; SYMBOLS]), None);
+    assert_eq!(PrefixCode::new([1; SYMBOLS]), None);
+}
+
+#[test]
+fn a_steady_turn_goes_on() {
+    // About the y axis, 0.15 rad of half angle per step: w = cos, y = sin.
+    let rotation = |half_angle: f64| {
+        let part = |value: f64| ((value * 2_f64.sqrt() + 1.0) / 2.0 * f64::from(STEPS)).round() as i32;
+        let square = half_angle * half_angle;
+        let sine = half_angle * (1.0 - square / 6.0 * (1.0 - square / 20.0));
+        [3, part(0.0), part(sine), part(0.0)]
+    };
+    let (before, newest) = (rotation(0.10), rotation(0.25));
+    let predicted = extrapolated(&newest, STEPS, turn(&before, &newest, STEPS), 12, 8);
+    assert_eq!(predicted.largest(), 3);
+    let parts = predicted.parts(3, STEPS);
+    let wanted = rotation(0.25 + 0.15 * 1.5);
+    for (part, wanted) in parts.iter().zip(&wanted[1..]) {
+        assert!((part - wanted).abs() <= 2, "{parts:?} is not {wanted:?}");
+    }
+    // Seen with another part as the largest, it is the same rotation.
+    assert!(predicted.parts(1, STEPS)[2] > STEPS / 2);
+}
