@@ -1,4 +1,5 @@
 use super::*;
+use crate::plan::What;
 use crate::shrink::shortest;
 
 fn hold(name: &str, seeds: u64, plan: fn(Seed) -> Plan, play: fn(&Plan) -> Result<Report, Violation>) -> Report {
@@ -39,11 +40,7 @@ fn the_same_seed_gives_the_same_history() {
 fn a_failure_shrinks_to_what_it_needs() {
     let plan = plan(Seed(5));
     let sends_on = |plan: &Plan, wanted: u8| {
-        let lanes = plan.acts.iter().filter_map(|act| match &act.what {
-            crate::plan::What::Send { lane, .. } => Some(*lane),
-            _ => None,
-        });
-        lanes.filter(|lane| *lane == wanted).count()
+        plan.acts.iter().filter(|act| matches!(act.what, What::Send { lane, .. } if lane == wanted)).count()
     };
     let broken = |plan: &Plan| {
         let (three, four) = (sends_on(plan, 3), sends_on(plan, 4));

@@ -30,6 +30,17 @@ const OPENING_MAX: Micros = Micros::from_secs(5);
 /// Things that may happen at one moment.
 const BUSY_MAX: u32 = 20_000;
 
+/// What a pipe may be closed with while both sides keep to the protocol.
+const HONEST: [Code; 7] = [
+    Code::Bye,
+    Code::GenerationStale,
+    Code::HandshakeTimeout,
+    Code::Overloaded,
+    Code::SessionUnknown,
+    Code::Silent,
+    Code::SlowReader,
+];
+
 /// Everything in one history.
 pub(crate) struct World<N> {
     net: N,
@@ -602,16 +613,7 @@ impl<N: Net> World<N> {
     fn note_close(&mut self, code: Option<Code>) -> Result<(), String> {
         let Some(code) = code else { return Ok(()) };
         *self.report.closes.entry(code.number()).or_default() += 1;
-        match code {
-            Code::Bye
-            | Code::GenerationStale
-            | Code::HandshakeTimeout
-            | Code::Overloaded
-            | Code::SessionUnknown
-            | Code::Silent
-            | Code::SlowReader => Ok(()),
-            _ => Err(format!("a pipe was closed with {code}")),
-        }
+        if HONEST.contains(&code) { Ok(()) } else { Err(format!("a pipe was closed with {code}")) }
     }
 
     fn end(&mut self, side: Side, code: Code) {

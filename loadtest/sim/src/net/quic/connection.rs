@@ -128,12 +128,13 @@ impl Carried {
             self.max_datagram = size.min(DATAGRAM_BYTES_NATIVE_MAX);
         }
         self.write();
-        if reads && !self.over {
-            if let Err(code) = self.read(hear) {
-                self.over = true;
-                hear(Arrival::Closed(Some(code)));
-                self.end(at, code);
-            }
+        if reads
+            && !self.over
+            && let Err(code) = self.read(hear)
+        {
+            self.over = true;
+            hear(Arrival::Closed(Some(code)));
+            self.end(at, code);
         }
         if let Some((code, until)) = self.closing {
             self.finish();
