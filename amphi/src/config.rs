@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) log: LogFormat,
     /// Log filter, as in `info,amphi_server_node=debug`.
     pub(crate) log_filter: String,
+    /// `http://host:4317` of an OpenTelemetry collector (OTLP over gRPC) that gets the traces; needs the feature `otlp`.
+    pub(crate) otlp_url: Option<String>,
     /// Seconds that running matches get after SIGTERM.
     pub(crate) drain_s: u64,
     pub(crate) tls: Tls,
@@ -176,6 +178,7 @@ impl Default for Settings {
             region: "local".to_owned(),
             log: LogFormat::Text,
             log_filter: "info".to_owned(),
+            otlp_url: None,
             drain_s: 30,
             tls: Tls::default(),
             auth: Auth::default(),
@@ -331,6 +334,15 @@ impl Settings {
     pub(crate) fn public_url(&self, listen: SocketAddr) -> String {
         let scheme = if self.tls.files().is_some() { "https" } else { "http" };
         self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", reachable(listen)))
+    }
+
+    /// Address of the live role's relay, for clients: where people reach the live role.
+    pub(crate) fn relay_url(&self, listen: SocketAddr) -> String {
+        let live = self.public_url.clone().or_else(|| self.live.url.clone());
+        let base = live.unwrap_or_else(|| self.public_url(listen));
+        let base = base.trim_end_matches('/');
+        // Both start with http, so this makes ws and wss.
+        format!("ws{}/session", base.strip_prefix("http").unwrap_or(base))
     }
 }
 

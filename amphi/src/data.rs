@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use amphi_shared_auth::Keyring;
 use amphi_shared_edge::certificate::Certificate;
-use amphi_shared_edge::clock::Clock;
 use amphi_shared_store::{Location, OpenError};
+use amphi_shared_wire::Micros;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
@@ -42,9 +42,9 @@ impl Data {
         Ok(Keyring::load_or_create(&self.folder.join("keyring.json"))?)
     }
 
-    /// The certificate of QUIC and WebTransport.
-    pub(crate) fn certificate(&self, clock: &Clock) -> Result<Certificate> {
-        Ok(Certificate::load_or_create(&self.folder, clock.now())?)
+    /// The certificate of QUIC and WebTransport; a new one when half of its life is over.
+    pub(crate) fn certificate(&self, now: Micros) -> Result<Certificate> {
+        Ok(Certificate::load_or_create(&self.folder, now)?)
     }
 
     /// Where a role's database is: an address from the settings, or a file here.

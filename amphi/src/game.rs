@@ -5,17 +5,17 @@ use std::thread;
 
 use amphi_server_node::GameHost;
 use amphi_shared_edge::clock::{Clock, follow};
-use amphi_shared_edge::host::{HostLine, HostStart};
+use amphi_shared_edge::host::{HOST_LINE_BYTES_MAX, HostLine, HostNews, HostStart};
 use amphi_shared_edge::shutdown::Shutdown;
-use amphi_shared_edge::telemetry::{self, LogFormat};
+use amphi_shared_edge::telemetry::{self, LogFormat, TelemetryConfig};
 use amphi_shared_replica::Game;
 use anyhow::{Context, Result};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 
 use crate::words::plain;
 
-/// Bytes of the lease line.
-const LEASE_BYTES_MAX: u64 = 256 * 1024;
+/// Lines of the fleet that wait. Beyond: the fleet waits.
+const NEWS_MAX: usize = 4;
 
 /// Runs a host until its fleet, or a signal, ends it.
 pub(crate) async fn run(game: Game) -> Result<()> {
@@ -23,36 +23,62 @@ pub(crate) async fn run(game: Game) -> Result<()> {
         Ok("json") => LogFormat::Json,
         Ok(_) | Err(_) => LogFormat::Text,
     };
-    telemetry::init(format, &std::env::var("AMPHI_LOG_FILTER").unwrap_or_else(|_| "info".to_owned()))?;
-    let shutdown = Shutdown::signal().context("signals cannot be handled")?;
     let (start, clock) = (read_lease()?, Clock::start());
+    telemetry::init(&TelemetryConfig {
+        format,
+        filter: std::env::var("AMPHI_LOG_FILTER").unwrap_or_else(|_| "info".to_owned()),
+        service: "amphi-game",
+        otlp_url: start.otlp_url.clone(),
+    })?;
+    let shutdown = Shutdown::signal().context("signals cannot be handled")?;
     tokio::spawn(follow(clock, start.live_url.clone()));
     let mut host = GameHost::start(game, start, clock, shutdown)?;
     plain(&serde_json::to_string(&HostLine { ready: host.ready() })?);
-    tokio::select! {
-        () = parent_gone() => host.orphaned().await,
-        () = host.wait() => return Ok(()),
+    let mut news = news();
+    loop {
+        tokio::select! {
+            news = news.recv() => match news {
+                Some(HostNews::Renew(tls)) => host.renew(tls).await,
+                None => {
+                    host.orphaned().await;
+                    break host.wait().await;
+                }
+            },
+            () = host.wait() => break,
+        }
     }
-    host.wait().await;
+    telemetry::flush().await;
     Ok(())
 }
 
-/// Returns when the fleet's end of the pipe is closed: it has ended, or crashed.
-async fn parent_gone() {
-    let (gone, wait) = oneshot::channel();
+/// What the fleet says later. It ends when the fleet's end of the pipe is closed: it has ended, or crashed.
+fn news() -> mpsc::Receiver<HostNews> {
+    let (sender, receiver) = mpsc::channel(NEWS_MAX);
     // A read of stdin cannot be cancelled, so it gets a thread that may outlive the runtime.
     thread::spawn(move || {
-        let mut rest = [0; 64];
-        while !matches!(std::io::stdin().read(&mut rest), Ok(0) | Err(_)) {}
-        let _ = gone.send(());
+        let mut stdin = std::io::stdin().lock();
+        loop {
+            let mut line = Vec::new();
+            match stdin.by_ref().take(HOST_LINE_BYTES_MAX).read_until(b'\n', &mut line) {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+            match serde_json::from_slice(&line) {
+                Ok(news) => {
+                    if sender.blocking_send(news).is_err() {
+                        return;
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "the fleet says what this host does not know"),
+            }
+        }
     });
-    // An error cannot be told from the end.
-    let _ = wait.await;
+    receiver
 }
 
 fn read_lease() -> Result<HostStart> {
     let mut line = String::new();
-    std::io::stdin().lock().take(LEASE_BYTES_MAX).read_line(&mut line).context("the lease cannot be read")?;
+    std::io::stdin().lock().take(HOST_LINE_BYTES_MAX).read_line(&mut line).context("the lease cannot be read")?;
     serde_json::from_str(&line).context(
         "`amphi game` is started by a fleet, which writes its lease to standard input; run `amphi up` to start everything",
     )

@@ -8,16 +8,18 @@ use std::time::Duration;
 use amphi_fleet_node::{FleetConfig, FleetParts, FleetRole, FleetRoleConfig, HostCommand};
 use amphi_matchmaker_node::{Bots, MatchParts, MatchRole, MatchRoleConfig, Mode};
 use amphi_shared_auth::{Keyring, Rotation, random_bytes};
+use amphi_shared_edge::certificate::Certificate;
 use amphi_shared_edge::clock::{Clock, follow, time_routes};
 use amphi_shared_edge::http::{Access, Routes, probes};
 use amphi_shared_edge::keys::{self, KeyOwner, KeySource};
 use amphi_shared_edge::shutdown::{Phase, Shutdown};
-use amphi_shared_edge::{ListenConfig, Listener, Listening, Origins, Sessions, telemetry};
+use amphi_shared_edge::telemetry::{self, TelemetryConfig};
+use amphi_shared_edge::{ListenConfig, Listener, Listening, Origins, Sessions};
 use amphi_shared_replica::Game;
 use amphi_shared_store::{FleetStore, LiveStore, MatchStore};
 use amphi_shared_wire::limits::TOKEN_LIFE_S_MAX;
 use amphi_shared_wire::{AppId, Micros, Seed};
-use amphi_streaming_node::LiveRole;
+use amphi_streaming_node::{LiveConfig, LiveRole};
 use anyhow::{Context, Result};
 
 use crate::config::{LogFormat, Settings, reachable};
@@ -28,7 +30,7 @@ use crate::{ops, page};
 
 /// How long the last packets may take to leave.
 const GRACE: Duration = Duration::from_millis(500);
-/// How often the keyring is looked at.
+/// How often the keyring and the certificate are looked at.
 const KEYS_EVERY: Duration = Duration::from_secs(60);
 
 /// A part of the service that may run in a process of its own.
@@ -43,6 +45,8 @@ pub(crate) enum Role {
 pub(crate) struct Roles {
     settings: Settings,
     data: Data,
+    /// Of QUIC and WebTransport, when a role here needs one.
+    certificate: Option<Certificate>,
     keyring: Keyring,
     clock: Clock,
     /// Address of this process.
@@ -69,7 +73,12 @@ impl Roles {
             LogFormat::Text => telemetry::LogFormat::Text,
             LogFormat::Json => telemetry::LogFormat::Json,
         };
-        telemetry::init(format, &settings.log_filter)?;
+        telemetry::init(&TelemetryConfig {
+            format,
+            filter: settings.log_filter.clone(),
+            service: "amphi",
+            otlp_url: settings.otlp_url.clone(),
+        })?;
         let signal = Shutdown::signal().context("signals cannot be handled")?;
         let mut roles = Self::open(settings)?;
         say(
@@ -97,6 +106,7 @@ impl Roles {
         let listening = roles.serve(listening, &signal).await;
         roles.stop(&signal).await;
         listening.shutdown(GRACE).await;
+        telemetry::flush().await;
         Ok(())
     }
 
@@ -112,6 +122,7 @@ impl Roles {
             app: settings.app.parse()?,
             listen,
             data,
+            certificate: None,
             settings,
             live: None,
             matchmaking: None,
@@ -144,7 +155,8 @@ impl Roles {
 
     async fn start_live(&mut self) -> Result<()> {
         let store = LiveStore::open(&self.data.database(self.settings.live.database.as_ref())).await?;
-        let config = self.settings.live_config()?;
+        let fleet_url = Some(self.url_of(self.settings.fleet.url.as_ref()));
+        let config = LiveConfig { fleet_url, ..self.settings.live_config()? };
         let keys = (self.keyring.clone(), self.clock);
         self.live = Some(Arc::new(LiveRole::start(config, store, keys, self.stops.live.clone()).await?));
         Ok(())
@@ -200,12 +212,14 @@ impl Roles {
             fleet_url: self.own_url(),
             match_url: self.url_of(self.settings.matchmaking.url.as_ref()),
             live_url: self.url_of(self.settings.live.url.as_ref()),
+            relay_url: Some(self.settings.relay_url(self.listen)),
+            otlp_url: self.settings.otlp_url.clone(),
             drain: Micros::from_secs(self.settings.drain_s),
         };
         let parts = FleetParts {
             store: FleetStore::open(&self.data.database(settings.database.as_ref())).await?,
             keyring: self.keyring.clone(),
-            certificate: self.data.certificate(&self.clock)?,
+            certificate: self.certificate()?,
             clock: self.clock,
             shutdown: self.stops.fleet.clone(),
         };
@@ -214,9 +228,9 @@ impl Roles {
     }
 
     /// Binds the port with the routes of every role here.
-    fn listen(&self, signal: &Shutdown) -> Result<Listening> {
+    fn listen(&mut self, signal: &Shutdown) -> Result<Listening> {
         let sessions = match &self.live {
-            Some(_) => Some(Sessions { certificate: self.data.certificate(&self.clock)?, origins: self.origins() }),
+            Some(_) => Some(Sessions { certificate: self.certificate()?, origins: self.origins() }),
             None => None,
         };
         Ok(Listener::bind(ListenConfig {
@@ -285,9 +299,11 @@ impl Roles {
     }
 
     /// Hands connections to the live role until a signal, or the end of a role, stops the process.
-    async fn serve(&self, mut listening: Listening, signal: &Shutdown) -> Listening {
+    async fn serve(&mut self, mut listening: Listening, signal: &Shutdown) -> Listening {
+        let mut looks = tokio::time::interval(KEYS_EVERY);
         loop {
             tokio::select! {
+                _ = looks.tick() => self.renew_certificate(self.clock.now(), &listening).await,
                 incoming = listening.incoming.recv() => match (incoming, &self.live) {
                     (Some(incoming), Some(live)) => live.accept(incoming),
                     (Some(_), None) | (None, _) => break,
@@ -296,6 +312,37 @@ impl Roles {
             }
         }
         listening
+    }
+
+    /// The certificate that the roles here start with.
+    fn certificate(&mut self) -> Result<Certificate> {
+        let certificate = match self.certificate.take() {
+            Some(certificate) => certificate,
+            None => self.data.certificate(self.clock.now())?,
+        };
+        Ok(self.certificate.insert(certificate).clone())
+    }
+
+    /// Brings the next certificate, here and to the hosts, when half of the life of the one in use is over.
+    async fn renew_certificate(&mut self, now: Micros, listening: &Listening) {
+        let due = self.certificate.as_ref().and_then(Certificate::renew_at);
+        if due.is_none_or(|due| now < due) {
+            return;
+        }
+        let renewed = self.data.certificate(now).and_then(|certificate| {
+            listening.renew(certificate.clone())?;
+            Ok(certificate)
+        });
+        match renewed {
+            Ok(certificate) => {
+                tracing::info!(?certificate, "the certificate is renewed");
+                if let Some(fleet) = &self.fleet {
+                    fleet.renew(certificate.clone()).await;
+                }
+                self.certificate = Some(certificate);
+            }
+            Err(error) => tracing::error!(%error, "the certificate stays as it is"),
+        }
     }
 
     async fn stop(mut self, signal: &Shutdown) {

@@ -14,6 +14,7 @@ pub(crate) fn run(house: &House, quick: bool) -> anyhow::Result<()> {
     let mut checks: Vec<(&str, &[&str])> = vec![
         ("formatting", &["fmt", "--all", "--check"]),
         ("formatting of examples/own-game", &["fmt", "--check", "--manifest-path", "examples/own-game/Cargo.toml"]),
+        ("formatting of loadtest/fuzz", &["fmt", "--check", "--manifest-path", "loadtest/fuzz/Cargo.toml"]),
         ("formatting of loadtest/peers", &["fmt", "--check", "--manifest-path", "loadtest/peers/Cargo.toml"]),
         ("licences, bans and sources", &["deny", "--offline", "--locked", "check", "licenses", "bans", "sources"]),
     ];

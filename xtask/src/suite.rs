@@ -7,8 +7,10 @@ use crate::house::House;
 use crate::step::{Count, Runner};
 use crate::{page, setup, step, terminal};
 
-/// Histories of a pair of session engines per run.
-const SIMULATOR_SEEDS: &str = "200";
+/// Histories of session engines over pipes per run.
+const SESSION_SEEDS: &str = "200";
+/// The same over QUIC, whose cryptography takes most of the time.
+const QUIC_SEEDS: &str = "24";
 /// Histories of a whole room, which take over a second each.
 const ROOM_SEEDS: &str = "24";
 
@@ -100,7 +102,12 @@ fn steps(house: &House) -> Vec<Step> {
         step(
             "simulator",
             Weight::One,
-            vec![build_simulator, seeds("session", SIMULATOR_SEEDS), seeds("room", ROOM_SEEDS)],
+            vec![
+                build_simulator,
+                seeds("session", SESSION_SEEDS),
+                seeds("quic", QUIC_SEEDS),
+                seeds("room", ROOM_SEEDS),
+            ],
         ),
         step("players on a bad network", Weight::One, vec![faults]),
         step("a studio's own game", Weight::Tests(Runner::Libtest), cargo(&own_game)),

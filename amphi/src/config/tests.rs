@@ -56,3 +56,14 @@ fn hosts_are_where_people_find_this_process() {
     assert_eq!(at("listen = '0.0.0.0:7000'\npublic_url = 'https://play.example:8443/x'"), "0.0.0.0:0 play.example");
     assert_eq!(at("[fleet]\nhost_listen = '10.0.0.3:0'\npublic_host = 'h3.example'"), "10.0.0.3:0 h3.example");
 }
+
+#[test]
+fn the_relay_is_where_people_reach_the_live_role() {
+    let at = |toml: &str| {
+        let settings = read(toml, &[]).unwrap();
+        settings.relay_url(settings.listen)
+    };
+    assert_eq!(at(""), "ws://127.0.0.1:7000/session");
+    assert_eq!(at("[live]\nurl = 'http://10.0.0.2:7000/'"), "ws://10.0.0.2:7000/session");
+    assert_eq!(at("public_url = 'https://play.example/'"), "wss://play.example/session");
+}

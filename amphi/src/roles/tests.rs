@@ -1,5 +1,7 @@
 //! Every route has a stated rule, and this is the statement.
 
+use std::path::Path;
+
 use amphi_shared_auth::{Role as UserRole, Scope};
 use amphi_shared_edge::http::Method;
 use amphi_shared_replica::{Mode, ReplicaApp};
@@ -40,17 +42,41 @@ fn game(app: &mut App) {
     app.modes(&[Mode { name: "duel", teams: 2, team_size: 1, duration_s: 1 }]);
 }
 
+/// Roles that start no host.
+fn roles(folder: &Path) -> Roles {
+    Roles::open(Settings {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        data: folder.to_owned(),
+        fleet: crate::config::Fleet { warm_rooms: 0, ..Default::default() },
+        ..Settings::default()
+    })
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_when_half_of_its_life_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut roles = roles(folder.path());
+    roles.start_live().await.unwrap();
+    let listening = roles.listen(&Shutdown::new()).unwrap();
+    let hashes = || listening.endpoints("localhost", "")[0].cert_sha256.clone();
+    let first = roles.certificate().unwrap();
+    assert_eq!(hashes(), [first.sha256().to_vec()]);
+    let due = first.renew_at().unwrap();
+    roles.renew_certificate(due - Micros(1), &listening).await;
+    assert_eq!(hashes().len(), 1);
+    roles.renew_certificate(due, &listening).await;
+    let second = roles.data.certificate(due).unwrap();
+    assert_eq!(hashes(), [second.sha256().to_vec(), first.sha256().to_vec()]);
+    roles.renew_certificate(due, &listening).await;
+    assert_eq!(roles.certificate().unwrap().sha256(), second.sha256());
+    roles.stop(&Shutdown::new()).await;
+}
+
 #[tokio::test]
 async fn every_route_has_a_stated_rule() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings {
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        data: folder.path().to_owned(),
-        // No host is started: this is about routes.
-        fleet: crate::config::Fleet { warm_rooms: 0, ..Default::default() },
-        ..Settings::default()
-    };
-    let mut roles = Roles::open(settings).unwrap();
+    let mut roles = roles(folder.path());
     roles.start_live().await.unwrap();
     roles.start_match(&Game::new("test", game)).await.unwrap();
     roles.start_fleet().await.unwrap();

@@ -7,4 +7,6 @@ mod command_line;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
+mod relay;
+#[cfg(test)]
 mod service;

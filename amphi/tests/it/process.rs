@@ -65,8 +65,9 @@ impl Up {
 impl Drop for Up {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
-            // Twice: the second signal ends running matches at once.
+            // A second signal ends running matches at once; two that arrive together would count as one.
             signal(self.child.id(), "TERM");
+            while self.lines.recv_timeout(PATIENCE).is_ok_and(|line| !line.contains("Draining")) {}
             signal(self.child.id(), "TERM");
             let _ = self.child.wait();
         }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::process::{Up, amphi, run};
 
 /// A person who talks to the service.
-struct Person {
+pub(crate) struct Person {
     url: String,
     http: reqwest::Client,
     token: Option<String>,
@@ -19,7 +19,7 @@ impl Person {
         Self { url: up.url.clone(), http: reqwest::Client::builder().no_proxy().build().unwrap(), token: None }
     }
 
-    async fn guest(up: &Up, name: &str) -> Self {
+    pub(crate) async fn guest(up: &Up, name: &str) -> Self {
         let mut person = Self::stranger(up);
         let (status, answer) = person.call(Method::POST, "/api/v1/auth/guest", json!({ "name": name })).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
@@ -50,7 +50,7 @@ impl Person {
     }
 
     /// Queues for a mode and waits for the match.
-    async fn play(&self, mode: &str) -> Value {
+    pub(crate) async fn play(&self, mode: &str) -> Value {
         let (status, ticket) = self.call(Method::POST, "/api/v1/matchmaking/queue", json!({ "mode": mode })).await;
         assert!(status.is_success(), "{ticket}");
         let path = format!("/api/v1/matchmaking/queue/{}?wait_ms=25000", ticket["ticket"].as_str().unwrap());
@@ -87,7 +87,7 @@ async fn a_guest_is_matched_with_bots_and_everyone_sees_the_match() {
     let found = ada.play("blitz").await;
     let transports: Vec<&str> =
         found["endpoints"].as_array().unwrap().iter().map(|e| e["transport"].as_str().unwrap()).collect();
-    assert_eq!(transports, ["quic", "webtransport", "ws"]);
+    assert_eq!(transports, ["quic", "webtransport", "ws", "ws"]);
     assert!(found["token"].as_str().unwrap().len() > 100);
 
     let id = found["match_id"].as_str().unwrap();

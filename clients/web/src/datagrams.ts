@@ -6,6 +6,8 @@ const REMEMBERED_MAX = 256;
 /** Unacknowledged datagrams on an ordered pipe; beyond, the newest of each lane waits. */
 const ORDERED_IN_FLIGHT_MAX = 2;
 const LOST_AFTER_NEWER = 3;
+/** Nothing overtakes on an ordered pipe: whatever a newer one came without was dropped on the way. */
+const ORDERED_LOST_AFTER_NEWER = 1;
 const ACK_AFTER_US = 20_000;
 
 interface Sent {
@@ -53,10 +55,10 @@ export class Datagrams {
     return seq;
   }
 
-  /** Takes a datagram from the wire; throws `FrameError` when it is none. `lostAfterUs` is infinite on an ordered pipe. */
-  receive(now: number, bytes: Uint8Array, lostAfterUs: number): void {
+  /** Takes a datagram from the wire; throws `FrameError` when it is none. `lostAfterUs` is infinite where time says nothing. */
+  receive(now: number, bytes: Uint8Array, ordered: boolean, lostAfterUs: number): void {
     const { seq, ack, ackBits, lane, payload } = decodeDatagram(bytes);
-    this.decide(now, ack, ackBits, lostAfterUs);
+    this.decide(now, { ack, ackBits }, ordered ? ORDERED_LOST_AFTER_NEWER : LOST_AFTER_NEWER, lostAfterUs);
     this.release(now);
     if (lane === LANE_CONTROL || seq === 0) return;
     // An ack says that the payload was used: an older one on a latest lane is dropped without one.
@@ -114,7 +116,7 @@ export class Datagrams {
     return true;
   }
 
-  private decide(now: number, ack: number, ackBits: number, lostAfterUs: number): void {
+  private decide(now: number, { ack, ackBits }: { ack: number; ackBits: number }, newerMax: number, lostAfterUs: number): void {
     if (ack === 0) return;
     const isAcked = (seq: number) => {
       const behind = seqDiff(ack, seq);
@@ -128,7 +130,7 @@ export class Datagrams {
       if (isAcked(sent.seq)) {
         newlyAcked += 1;
         fates.push({ seq: sent.seq, acked: true });
-      } else if (sent.newerAcked >= LOST_AFTER_NEWER || now - sent.at > lostAfterUs) {
+      } else if (sent.newerAcked >= newerMax || now - sent.at > lostAfterUs) {
         fates.push({ seq: sent.seq, acked: false });
       } else {
         open.push(sent);

@@ -1,6 +1,6 @@
 // Reliable lanes of one session: messages kept until acknowledged, and how many were received.
 
-/** A reliable lane keeps at most this many unacknowledged messages. */
+/** A session keeps at most this many unacknowledged messages, over all lanes. */
 const UNACKED_MESSAGES_MAX = 4_096;
 
 interface SendLane {
@@ -25,8 +25,9 @@ export class ReliableLanes {
 
   /** Keeps a message until it is acknowledged; false when too many are. */
   keep(lane: number, payload: Uint8Array): boolean {
+    const kept = [...this.sending.values()].reduce((sum, { unacked }) => sum + unacked.length, 0);
+    if (kept >= UNACKED_MESSAGES_MAX) return false;
     const state = this.sendLane(lane);
-    if (state.unacked.length >= UNACKED_MESSAGES_MAX) return false;
     state.unacked.push({ seq: state.next, payload });
     state.next += 1;
     return true;

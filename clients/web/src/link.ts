@@ -4,8 +4,8 @@ import { actionOf, CODE } from "./codes.ts";
 import { canUse, type Endpoint, openPipe, type Pipe } from "./pipe.ts";
 import { Session } from "./session.ts";
 import type { ConnectRequest, Output } from "./session-types.ts";
+import { Ways } from "./ways.ts";
 
-const CONNECT_MS_MAX = 5_000;
 const BACKOFF_MS = [0, 250, 500, 1_000, 2_000, 4_000];
 const WELCOME_MS_MAX = 5_000;
 /** A connection that held this long, ms, was a good one: the next attempt comes at once. */
@@ -38,7 +38,10 @@ export function nowMicros(): number {
 export class Link {
   readonly session: Session;
   state: LinkState = "connecting";
+  private readonly ways: Ways;
   private pipes = new Map<number, Pipe>();
+  /** Connections on which no session was attached yet. */
+  private greeting = new Map<number, Endpoint>();
   private nextPipe = 1;
   private dialling = false;
   private attempt = 0;
@@ -49,6 +52,7 @@ export class Link {
 
   constructor(request: ConnectRequest, private readonly options: LinkOptions) {
     this.session = new Session(request);
+    this.ways = new Ways(options.endpoints.filter(canUse));
     this.timer = setInterval(() => this.tick(), 20);
     void this.dial();
   }
@@ -90,9 +94,9 @@ export class Link {
   private async dial(): Promise<void> {
     if (this.dialling || this.state === "over") return;
     this.dialling = true;
-    const usable = this.options.endpoints.filter(canUse);
-    for (const endpoint of usable) {
-      if (await this.dialOne(endpoint)) {
+    const round = this.attempt;
+    for (const [place, endpoint] of this.ways.all.entries()) {
+      if (await this.dialOne(endpoint, this.ways.patience(place, round))) {
         this.dialling = false;
         return;
       }
@@ -106,7 +110,7 @@ export class Link {
     return this.state === "over";
   }
 
-  private async dialOne(endpoint: Endpoint): Promise<boolean> {
+  private async dialOne(endpoint: Endpoint, patienceMs: number): Promise<boolean> {
     const id = this.nextPipe++;
     const early: (() => void)[] = [];
     let ready = false;
@@ -116,7 +120,7 @@ export class Link {
       datagram: (bytes) => late(() => this.datagram(id, bytes)),
       closed: (code) => late(() => this.closed(id, code)),
     });
-    const pipe = await withTimeout(opening, CONNECT_MS_MAX).catch(() => undefined);
+    const pipe = await withTimeout(opening, patienceMs).catch(() => undefined);
     if (pipe === undefined) {
       void opening.then((late) => late.close(CODE.Bye, ""), () => undefined);
       return false;
@@ -126,6 +130,7 @@ export class Link {
       return true;
     }
     this.pipes.set(id, pipe);
+    this.greeting.set(id, endpoint);
     this.session.dial(nowMicros(), id, pipe.kind);
     ready = true;
     for (const step of early) step();
@@ -175,9 +180,16 @@ export class Link {
 
   private closed(id: number, code: number | undefined): void {
     if (!this.pipes.delete(id)) return;
+    this.unwelcome(id);
     this.session.handlePipeClosed(id, code);
     this.pump();
     if (!this.session.isAttached && this.pipes.size === 0) this.lose();
+  }
+
+  /** A connection ended; if no session came of it, others are tried first. */
+  private unwelcome(id: number): void {
+    const endpoint = this.greeting.get(id);
+    if (this.greeting.delete(id) && endpoint !== undefined) this.ways.failed(endpoint);
   }
 
   private lose(): void {
@@ -210,13 +222,19 @@ export class Link {
       case "close-pipe": {
         const pipe = this.pipes.get(output.pipe);
         this.pipes.delete(output.pipe);
+        this.unwelcome(output.pipe);
         return pipe?.close(output.code, output.message);
       }
-      case "attached":
+      case "attached": {
+        const pipe = this.session.attachedPipe;
+        const endpoint = pipe === undefined ? undefined : this.greeting.get(pipe);
+        if (pipe !== undefined) this.greeting.delete(pipe);
+        if (endpoint !== undefined) this.ways.worked(endpoint);
         this.attachedAt = performance.now();
         this.lostAt = undefined;
         this.setState("live");
         break;
+      }
       case "detached":
         this.lose();
         break;

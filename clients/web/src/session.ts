@@ -74,6 +74,11 @@ export class Session {
     return this.attached !== undefined;
   }
 
+  /** The connection that carries the session. */
+  get attachedPipe(): number | undefined {
+    return this.attached;
+  }
+
   get isClosed(): boolean {
     return this.over;
   }
@@ -131,7 +136,7 @@ export class Session {
     this.stats.datagramsIn += 1;
     const { srtt, rttVar } = this.clock;
     const patient = this.isOrdered || srtt === 0;
-    this.datagrams.receive(now, bytes, patient ? Infinity : srtt + 4 * rttVar + 25_000);
+    this.datagrams.receive(now, bytes, this.isOrdered, patient ? Infinity : srtt + 4 * rttVar + 25_000);
   }
 
   /** The connection under `pipe` is gone. */

@@ -189,6 +189,18 @@ describe("a session", () => {
     expect(after.flatMap((output) => (output.kind === "datagram" ? [decodeDatagram(output.bytes).seq] : []))).toEqual([4]);
   });
 
+  it("waits for no datagram that an ack has passed on an ordered pipe", () => {
+    const session = connected("ordered");
+    const ack = (ack: number) => encodeDatagram({ seq: 0, ack, ackBits: 0, lane: 0, payload: new Uint8Array(0) });
+    for (let n = 1; n <= 50; n += 1) session.sendDatagram(n, 17, Uint8Array.of(n));
+    session.handleDatagram(60, 1, ack(1));
+    // 2 and 50 arrived together, and 2 lies too far below 50 for the bits.
+    session.handleDatagram(70, 1, ack(50));
+    expect(drain(session)).toContainEqual({ kind: "fate", seq: 2, acked: false });
+    for (const n of [51, 52]) session.sendDatagram(n, 17, Uint8Array.of(n));
+    expect(drain(session).filter(({ kind }) => kind === "datagram")).toHaveLength(2);
+  });
+
   it("ends when another page carries it, not when its own second dial does", () => {
     const session = connected();
     session.dial(1, 2, "streams");

@@ -263,6 +263,15 @@ impl Fleet {
             host.state = HostState::Draining;
             self.outputs.push_back(Output::HostChanged { host: id });
         }
+        if !report.endpoints.is_empty() && report.endpoints != host.endpoints {
+            host.endpoints = report.endpoints.clone();
+            self.outputs.push_back(Output::HostChanged { host: id });
+            let running = |record: &&mut MatchRecord| record.state == AllocationState::Running;
+            for record in self.matches.values_mut().filter(|record| record.host == Some(id)).filter(running) {
+                record.endpoints = report.endpoints.clone();
+                self.outputs.push_back(Output::MatchChanged { match_id: record.id });
+            }
+        }
         host.tick_load_permille = report.rooms.iter().map(tick_load_permille).max().unwrap_or(0);
         let draining = host.state == HostState::Draining;
         for room in &report.rooms {

@@ -1,15 +1,17 @@
 //! The local provider: match hosts as child processes of this binary.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::io;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 
-use amphi_shared_edge::host::{HostLine, HostReady, HostStart};
+use amphi_shared_edge::host::{HostLine, HostNews, HostReady, HostStart};
 use amphi_shared_wire::HostId;
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::role::Event;
 
@@ -29,9 +31,9 @@ pub struct HostCommand {
 #[derive(Debug, Error)]
 enum StartError {
     #[error("{program}: {error}")]
-    Spawn { program: String, error: std::io::Error },
+    Spawn { program: String, error: io::Error },
     #[error("the host did not take its lease: {0}")]
-    Lease(std::io::Error),
+    Lease(io::Error),
     #[error("the host did not say that it is ready: {0}")]
     Ready(String),
 }
@@ -42,18 +44,26 @@ pub(crate) struct LocalHosts {
     command: HostCommand,
     events: mpsc::Sender<Event>,
     kill: BTreeMap<HostId, oneshot::Sender<()>>,
+    /// For all of them; only the newest counts.
+    news: watch::Sender<Option<HostNews>>,
 }
 
 impl LocalHosts {
     pub(crate) fn new(command: HostCommand, events: mpsc::Sender<Event>) -> Self {
-        Self { command, events, kill: BTreeMap::new() }
+        Self { command, events, kill: BTreeMap::new(), news: watch::Sender::new(None) }
     }
 
     /// Starts a host. `Event::HostReady` and in the end `Event::HostExited` follow.
     pub(crate) fn start(&mut self, host: HostId, start: HostStart) {
         let (kill, killed) = oneshot::channel();
         self.kill.insert(host, kill);
-        tokio::spawn(run(self.command.clone(), host, start, killed, self.events.clone()));
+        let orders = Orders { killed, news: self.news.subscribe() };
+        tokio::spawn(run(self.command.clone(), (host, start), orders, self.events.clone()));
+    }
+
+    /// Writes a line to every host that runs.
+    pub(crate) fn tell(&self, news: HostNews) {
+        self.news.send_replace(Some(news));
     }
 
     /// Ends a host's process. A host that an earlier process started is not ours to end.
@@ -70,19 +80,26 @@ impl LocalHosts {
     }
 }
 
+/// What may be asked of a child.
+struct Orders {
+    killed: oneshot::Receiver<()>,
+    news: watch::Receiver<Option<HostNews>>,
+}
+
 /// Follows one child from its start to its end.
 async fn run(
     command: HostCommand,
-    host: HostId,
-    start: HostStart,
-    killed: oneshot::Receiver<()>,
+    (host, start): (HostId, HostStart),
+    Orders { killed, news }: Orders,
     events: mpsc::Sender<Event>,
 ) {
     match spawn(&command, &start).await {
         Ok((mut child, stdin, stdout)) => {
-            let status = follow(&mut child, stdout, host, killed, &events).await;
-            // Held until here: its end tells the child that we are gone.
-            drop(stdin);
+            let status = tokio::select! {
+                status = follow(&mut child, stdout, host, killed, &events) => status,
+                // Holds stdin as long as the child runs: its end tells the child that we are gone.
+                never = tell(stdin, news) => match never {},
+            };
             tracing::info!(%host, %status, "host ended");
         }
         Err(error) => tracing::warn!(%host, %error, "host did not start"),
@@ -104,11 +121,31 @@ async fn spawn(command: &HostCommand, start: &HostStart) -> Result<(Child, Child
     let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(StartError::Ready("no pipes".to_owned()));
     };
-    let mut line = serde_json::to_vec(start).map_err(|error| StartError::Lease(error.into()))?;
-    line.push(b'\n');
-    stdin.write_all(&line).await.map_err(StartError::Lease)?;
-    stdin.flush().await.map_err(StartError::Lease)?;
+    let line = serde_json::to_vec(start).map_err(|error| StartError::Lease(error.into()))?;
+    write_line(&mut stdin, line).await.map_err(StartError::Lease)?;
     Ok((child, stdin, stdout))
+}
+
+/// Writes what is new to the child.
+async fn tell(mut stdin: ChildStdin, mut news: watch::Receiver<Option<HostNews>>) -> Infallible {
+    while news.changed().await.is_ok() {
+        let Some(line) = news.borrow_and_update().as_ref().map(serde_json::to_vec) else { continue };
+        let written = match line {
+            Ok(line) => write_line(&mut stdin, line).await,
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = written {
+            tracing::warn!(%error, "a host does not read its news");
+            break;
+        }
+    }
+    std::future::pending().await
+}
+
+async fn write_line(stdin: &mut ChildStdin, mut line: Vec<u8>) -> io::Result<()> {
+    line.push(b'\n');
+    stdin.write_all(&line).await?;
+    stdin.flush().await
 }
 
 /// Waits for the ready line, then for the end of the process.
@@ -162,7 +199,7 @@ async fn read_ready(stdout: ChildStdout) -> Result<HostReady, StartError> {
     serde_json::from_str::<HostLine>(&line).map(|line| line.ready).map_err(|error| StartError::Ready(error.to_string()))
 }
 
-fn describe(status: std::io::Result<ExitStatus>) -> String {
+fn describe(status: io::Result<ExitStatus>) -> String {
     match status {
         Ok(status) => status.to_string(),
         Err(error) => error.to_string(),

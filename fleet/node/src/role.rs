@@ -6,17 +6,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amphi_fleet_core::{AllocationState, ConfigError, Fleet, FleetConfig, Output, ReportAnswer};
+use amphi_fleet_core::{AllocationState, ConfigError, Fleet, FleetConfig, MatchRecord, Output, ReportAnswer};
 use amphi_shared_auth::{Keyring, Scope, ServiceToken};
 use amphi_shared_edge::certificate::Certificate;
 use amphi_shared_edge::clock::Clock;
-use amphi_shared_edge::host::{HostReady, HostStart, HostTls, HostTokens, JournalLimits};
+use amphi_shared_edge::host::{HostNews, HostReady, HostStart, HostTokens, JournalLimits};
 use amphi_shared_edge::http::Routes;
 use amphi_shared_edge::service::{ServiceClient, ServiceFailure};
 use amphi_shared_edge::shutdown::Shutdown;
 use amphi_shared_store::{FleetStore, StoreError};
 use amphi_shared_wire::proto::{
-    AllocateReply, AllocateRequest, CreateRoom, CreateRoomReply, Drain, HostReport, HostReportReply, MatchInfo,
+    AllocateReply, AllocateRequest, CreateRoom, CreateRoomReply, Drain, Endpoint, HostReport, HostReportReply,
+    MatchInfo,
 };
 use amphi_shared_wire::{AppId, Code, HostId, LeaseId, MatchId, Micros, Seed};
 use thiserror::Error;
@@ -60,6 +61,11 @@ pub struct FleetRoleConfig {
     pub match_url: String,
     /// Base URL of the live role, for views.
     pub live_url: String,
+    /// Address of the live role's relay for clients, `ws://host:port/session` or `wss://…`; it ends the list of
+    /// endpoints of each match. None: there is no relay.
+    pub relay_url: Option<String>,
+    /// OTLP/gRPC address of an OpenTelemetry collector, for the hosts.
+    pub otlp_url: Option<String>,
     /// Time that running matches get when the role drains.
     pub drain: Micros,
 }
@@ -87,6 +93,7 @@ pub(crate) enum Event {
     HostExited { host: HostId },
     RoomCreated { match_id: MatchId, host: HostId },
     RoomRefused { match_id: MatchId, host: HostId },
+    Renew { certificate: Certificate },
 }
 
 /// What the role needs from its process.
@@ -145,6 +152,13 @@ impl FleetRole {
     /// A way to ask for hosts and rooms.
     pub fn watcher(&self) -> FleetWatcher {
         FleetWatcher { events: self.events.clone() }
+    }
+
+    /// Takes the certificate that hosts serve after the one they have. Those of an earlier process are not reached: they
+    /// end with their matches.
+    pub async fn renew(&self, certificate: Certificate) {
+        // A role that has stopped has no hosts.
+        let _ = self.events.send(Event::Renew { certificate }).await;
     }
 
     /// Returns when the role has drained: every host has ended, or the time for it is over.
@@ -225,7 +239,7 @@ impl Task {
                 let _ = reply.send(answer);
             }
             Event::Match { match_id, reply } => {
-                let _ = reply.send(self.fleet.match_record(match_id).map(|record| record.info()));
+                let _ = reply.send(self.fleet.match_record(match_id).map(|record| self.info(record)));
             }
             Event::Matches { limit, reply } => {
                 let _ = reply.send(self.matches(limit));
@@ -244,6 +258,10 @@ impl Task {
             }
             Event::RoomCreated { match_id, host } => self.fleet.handle_room_created(match_id, host),
             Event::RoomRefused { match_id, host } => self.fleet.handle_room_refused(now, match_id, host),
+            Event::Renew { certificate } => {
+                self.hosts.tell(HostNews::Renew((&certificate).into()));
+                self.parts.certificate = certificate;
+            }
         }
     }
 
@@ -302,6 +320,7 @@ impl Task {
             region: self.config.region.clone(),
             fleet_url: self.config.fleet_url.clone(),
             live_url: self.config.live_url.clone(),
+            otlp_url: self.config.otlp_url.clone(),
             public_host: self.config.public_host.clone(),
             listen: self.config.host_listen,
             data_dir: self.config.data_dir.clone(),
@@ -309,10 +328,7 @@ impl Task {
             rooms_max: u32::try_from(self.config.fleet.rooms_per_host).unwrap_or(u32::MAX),
             jwks: self.parts.keyring.jwks(),
             tokens: HostTokens { fleet_report: token(Scope::FleetReport), live_publish: token(Scope::LivePublish) },
-            tls: HostTls {
-                cert_der: self.parts.certificate.der().to_vec(),
-                key_der: self.parts.certificate.key_der().to_vec(),
-            },
+            tls: (&self.parts.certificate).into(),
         }
     }
 
@@ -371,7 +387,7 @@ impl Task {
         let reply = outcome.map(|host| AllocateReply {
             match_id: match_id.to_string(),
             host_id: host.to_string(),
-            endpoints: self.fleet.host(host).map(|host| host.endpoints.clone()).unwrap_or_default(),
+            endpoints: self.fleet.host(host).map(|host| self.ways(match_id, &host.endpoints)).unwrap_or_default(),
         });
         for waiting in self.waiting.remove(&match_id).unwrap_or_default() {
             let _ = waiting.send(reply.clone());
@@ -392,7 +408,24 @@ impl Task {
         let over = |state| matches!(state, AllocationState::Ended | AllocationState::Lost);
         let running = self.fleet.matches().rev().filter(|record| !over(record.state));
         let recent = self.fleet.matches().rev().filter(|record| over(record.state));
-        running.chain(recent).take(limit).map(|record| record.info()).collect()
+        running.chain(recent).take(limit).map(|record| self.info(record)).collect()
+    }
+
+    /// What is told of a match.
+    fn info(&self, record: &MatchRecord) -> MatchInfo {
+        let info = record.info();
+        MatchInfo { endpoints: self.ways(record.id, &info.endpoints), ..info }
+    }
+
+    /// The ways to a match: those to its host, then the relay.
+    fn ways(&self, match_id: MatchId, direct: &[Endpoint]) -> Vec<Endpoint> {
+        let relay = self.config.relay_url.iter().filter(|_| !direct.is_empty()).map(|url| Endpoint {
+            transport: "ws".to_owned(),
+            url: format!("{url}?match={match_id}"),
+            cert_sha256: Vec::new(),
+            region: self.config.region.clone(),
+        });
+        direct.iter().cloned().chain(relay).collect()
     }
 
     async fn store_host(&self, id: HostId) -> Result<(), StoreError> {

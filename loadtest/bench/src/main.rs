@@ -18,6 +18,7 @@ mod messages;
 mod node;
 mod owner;
 mod peers;
+mod relay;
 mod resume;
 mod serve;
 mod session;
@@ -82,6 +83,8 @@ enum Name {
     Idle,
     /// Messages over connections that break: lost, doubled, reordered.
     Messages,
+    /// How much later a datagram comes back when a live node carries it.
+    Relay,
     /// Time from a cut to the first applied state, per transport.
     Resume,
     /// Messages and datagrams through a pair of session engines.
@@ -100,6 +103,7 @@ impl Name {
             Self::Floor => floor::bench(scale),
             Self::Idle => Ok(idle::bench(scale)),
             Self::Messages => Ok(messages::bench(scale)),
+            Self::Relay => Ok(relay::bench(scale)),
             Self::Resume => Ok(resume::bench(scale)),
             Self::Session => Ok(session::bench(scale)),
             Self::Storm => Ok(storm::bench(scale)),

@@ -11,7 +11,7 @@ use amphi_server_node::GameHost;
 use amphi_shared_auth::{ConnectToken, Keyring, Role, Scope, ServiceToken, UserToken};
 use amphi_shared_edge::certificate::Certificate;
 use amphi_shared_edge::clock::Clock;
-use amphi_shared_edge::host::{HostStart, HostTls, HostTokens, JournalLimits};
+use amphi_shared_edge::host::{HostStart, HostTokens, JournalLimits};
 use amphi_shared_edge::http::{Access, Request, Response, Routes};
 use amphi_shared_edge::service::ServiceClient;
 use amphi_shared_edge::shutdown::Shutdown;
@@ -131,6 +131,7 @@ fn host_start(
         region: String::new(),
         fleet_url: url.clone(),
         live_url: url,
+        otlp_url: None,
         public_host: "127.0.0.1".into(),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         data_dir: data.to_owned(),
@@ -138,7 +139,7 @@ fn host_start(
         jwks: keyring.jwks(),
         tokens: HostTokens { fleet_report: token(Scope::FleetReport), live_publish: token(Scope::LivePublish) },
         journals: JournalLimits::default(),
-        tls: HostTls { cert_der: certificate.der().to_vec(), key_der: certificate.key_der().to_vec() },
+        tls: certificate.into(),
     }
 }
 
@@ -217,6 +218,7 @@ impl Node {
             app: AppId::default(),
             name: "Player".to_owned(),
             team: None,
+            trace: match_id.into(),
             expires: now + HOUR,
         };
         self.keyring.mint_connect(now, &token)

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::harness::Stage;
-use crate::{datagrams, fanout, messages, node, resume};
+use crate::{datagrams, fanout, messages, node, relay, resume};
 
 /// A server of a bench, with its work.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub(crate) enum Serve {
     Ticker,
     /// The owner of the sessions of `messages`.
     Messages(messages::Work),
+    /// The host and the relay of `relay`.
+    Relay,
 }
 
 impl Serve {
@@ -32,6 +34,7 @@ impl Serve {
             Self::Datagrams(kind) => kind.serve(stage),
             Self::Ticker => resume::serve_ticker(stage),
             Self::Messages(work) => messages::serve(work, stage),
+            Self::Relay => relay::serve(stage),
         }
     }
 }

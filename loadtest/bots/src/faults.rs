@@ -20,7 +20,7 @@ use crate::shaper::{self, Network, Weather};
 use crate::{Faults, Players};
 
 /// Round trips of 80 ± 30 ms, and one packet in twenty lost each way.
-const BAD: Weather = Weather { delay_ms: 40, jitter_ms: 15, loss_permille: 50, dead: false };
+const BAD: Weather = Weather { delay_ms: 40, jitter_ms: 15, loss_permille: 50, dead: false, path: 0 };
 /// Players behind the bad network. One more has the host to itself, and hears everything as it was said.
 const FAR: u32 = 3;
 const MODE: &str = "2v2";

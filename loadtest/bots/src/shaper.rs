@@ -1,6 +1,7 @@
 //! A bad network on one machine: a UDP and TCP proxy that delays, loses and goes dead, under a seed.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ pub(crate) struct Weather {
     pub(crate) loss_permille: u32,
     /// Nothing passes, and nobody is told.
     pub(crate) dead: bool,
+    /// Number of the way to the target. What began on another one is dead for ever, and nobody is told.
+    pub(crate) path: u32,
 }
 
 /// What happened to packets.
@@ -78,6 +81,7 @@ impl Network {
         let address = tcp.local_addr()?;
         let direction = |name| Direction {
             weather: self.weather.clone(),
+            path: self.weather.borrow().path,
             faults: Arc::clone(&self.faults),
             rng: self.seed.split(name).rng(),
         };
@@ -109,20 +113,23 @@ pub(crate) async fn serve(shape: &Shape) -> Result<()> {
 #[derive(Clone)]
 struct Direction {
     weather: watch::Receiver<Weather>,
+    /// The way on which it began.
+    path: u32,
     faults: Arc<Faults>,
     rng: Rng,
 }
 
 impl Direction {
-    /// The same for another pair of ends, with luck of its own.
+    /// The same for another pair of ends, from now on and with luck of its own.
     fn fork(&mut self) -> Self {
-        Self { rng: Rng::from_state(self.rng.next_u64()), ..self.clone() }
+        let path = self.weather.borrow().path;
+        Self { path, rng: Rng::from_state(self.rng.next_u64()), ..self.clone() }
     }
 
     /// When a packet that is sent now arrives; `None` when it does not.
     fn datagram(&mut self) -> Option<Instant> {
         let weather = *self.weather.borrow();
-        if weather.dead || self.rng.chance(weather.loss_permille) {
+        if weather.dead || weather.path != self.path || self.rng.chance(weather.loss_permille) {
             self.faults.lost.fetch_add(1, Ordering::Relaxed);
             return None;
         }
@@ -148,8 +155,9 @@ impl Direction {
 
     /// Waits until packets pass.
     async fn alive(&mut self) {
+        let path = self.path;
         // A sender that is gone leaves the weather as it is.
-        let _ = self.weather.wait_for(|weather| !weather.dead).await;
+        let _ = self.weather.wait_for(|weather| !weather.dead && weather.path == path).await;
     }
 }
 
@@ -169,25 +177,25 @@ async fn bind() -> io::Result<(UdpSocket, TcpListener)> {
 /// Carries datagrams; each sender gets a socket of its own towards the target, so that it keeps its identity there.
 async fn datagrams(front: UdpSocket, target: SocketAddr, [mut up, mut down]: [Direction; 2]) {
     let (front, flying) = (Arc::new(front), Arc::new(Semaphore::new(FLYING_MAX)));
-    let mut peers: BTreeMap<SocketAddr, Arc<UdpSocket>> = BTreeMap::new();
+    let mut peers: BTreeMap<SocketAddr, (Arc<UdpSocket>, Direction)> = BTreeMap::new();
     let mut tasks = JoinSet::new();
     let mut bytes = [0; DATAGRAM_BYTES_MAX];
     loop {
         // An error tells of an earlier datagram that nobody took.
         let Ok((length, peer)) = front.recv_from(&mut bytes).await else { continue };
-        let back = match peers.get(&peer) {
-            Some(back) => Arc::clone(back),
-            None if peers.len() >= PEERS_MAX => continue,
-            None => {
+        let full = peers.len() >= PEERS_MAX;
+        let (back, up) = match peers.entry(peer) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(_) if full => continue,
+            Entry::Vacant(new) => {
                 let Ok(back) = towards(target).await else { continue };
                 let back = Arc::new(back);
-                peers.insert(peer, Arc::clone(&back));
                 tasks.spawn(answers(Arc::clone(&back), Arc::clone(&front), peer, (down.fork(), Arc::clone(&flying))));
-                back
+                new.insert((back, up.fork()))
             }
         };
         if let Some(at) = up.datagram() {
-            let bytes = bytes[..length].to_vec();
+            let (back, bytes) = (Arc::clone(back), bytes[..length].to_vec());
             fly(at, &flying, async move { back.send(&bytes).await });
         }
     }

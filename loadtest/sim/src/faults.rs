@@ -24,15 +24,27 @@ macro_rules! faults {
 
 faults! {
     breaks = "pipe broken";
-    handshake_breaks = "broken in handshake";
+    handshake_breaks = "welcome lost";
+    first_welcomes = "first welcome lost";
     half_open = "half-open pipe";
-    stalls = "pipe stalled";
+    stalls = "path stalled";
+    blackouts = "blackout";
+    addresses = "address changed";
     switches = "transport switched";
+    pauses = "reader paused";
+    slow_readers = "slow reader closed";
     refusals = "dial refused";
     forgets = "client without memory";
+    early = "resume in early data";
+    replays = "early data replayed";
     give_ups = "lane given up";
     full = "lane full";
+    resizes = "max_datagram changed";
     lost = "datagram lost";
+    lost_on_the_way = "datagram in a blackout";
+    corrupted = "datagram corrupted";
+    too_large = "datagram too large";
+    unread = "datagram never read";
     doubled = "datagram doubled";
     reordered = "datagram reordered";
 }

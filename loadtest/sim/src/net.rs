@@ -1,10 +1,17 @@
-//! Pipes: ordered queues per lane or one for all, and datagram links that lose, double and reorder.
+//! What carries bytes between two ends: a model of pipes, and QUIC itself.
 
-use std::collections::VecDeque;
+mod pipes;
+mod quic;
+
+use std::fmt;
 
 use amphi_shared_session::{PipeId, PipeInfo, PipeKind};
-use amphi_shared_wire::{Code, Lane, Micros, ORDERED_LANES, Rng};
+use amphi_shared_wire::{Code, Lane, Micros};
 use bytes::Bytes;
+use thiserror::Error;
+
+pub(crate) use pipes::Pipes;
+pub(crate) use quic::Quic;
 
 use crate::Faults;
 
@@ -25,154 +32,133 @@ impl End {
     }
 }
 
-/// What travels.
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        })
+    }
+}
+
+/// What happens to one end of a pipe.
 #[derive(Clone, Debug)]
-pub(crate) enum Item {
+pub(crate) enum Arrival {
+    /// The pipe that the client dialled is there.
+    Opened(PipeInfo),
+    /// The handshake of a pipe that began with early data is over.
+    Confirmed,
     Frame(Lane, Bytes),
     Datagram(Bytes),
+    /// The pipe is gone. Nothing follows.
     Closed(Option<Code>),
 }
 
-/// One pipe between the two ends.
-#[derive(Debug)]
-pub(crate) struct Pipe {
-    pub(crate) info: PipeInfo,
-    ways: [Way; 2],
-    latency: Micros,
-}
+/// What waits to be sent is more than a connection may hold; its owner closes it with `SlowReader`.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("the other side reads too slowly")]
+pub(crate) struct Overflow;
 
-/// One direction.
-#[derive(Debug, Default)]
-struct Way {
-    /// Ordered pipes use the first queue for everything.
-    queues: [VecDeque<(Micros, Item)>; ORDERED_LANES],
-    loose: Vec<(Micros, Bytes)>,
-    newest_loose: Micros,
-    /// The receiver sees it end at this time, with this code.
-    ends: Option<(Micros, Option<Code>)>,
-    /// Nothing arrives any more, and nobody says so.
-    dark: bool,
-    /// The receiver has left.
-    left: bool,
-    stalled_until: Micros,
-}
+/// A kind of network. Client `who` reaches the node over one path and any number of pipes.
+pub(crate) trait Net {
+    /// A client opens a pipe; `Opened` or `Closed` arrives there.
+    fn dial(&mut self, now: Micros, who: usize, kind: PipeKind) -> PipeId;
 
-impl Pipe {
-    pub(crate) fn new(id: PipeId, kind: PipeKind, latency: Micros) -> Self {
-        Self { info: PipeInfo { id, kind, max_datagram: 1_000, early: false }, ways: Default::default(), latency }
+    /// A client that was here before opens a pipe of streams, and what it says first travels in early data.
+    fn dial_early(&mut self, now: Micros, who: usize) -> PipeId {
+        self.dial(now, who, PipeKind::Streams)
     }
+
+    /// The client from whose path a pipe comes.
+    fn caller(&self, pipe: PipeId) -> Option<usize>;
+
+    /// What one end knows of a pipe.
+    fn info(&self, pipe: PipeId) -> Option<PipeInfo>;
 
     /// Sends a message of a reliable lane.
-    pub(crate) fn frame(&mut self, now: Micros, to: End, lane: Lane, payload: Bytes, rng: &mut Rng) {
-        let at = now + self.latency + Micros(rng.below(10_000));
-        let queue = match self.info.kind {
-            PipeKind::Streams => usize::from(lane),
-            PipeKind::Ordered => 0,
-        };
-        self.ways[to as usize].push(queue, at, Item::Frame(lane, payload));
-    }
+    fn frame(&mut self, now: Micros, pipe: PipeId, from: End, message: (Lane, Bytes)) -> Result<(), Overflow>;
 
-    /// Sends a datagram; `faulty` links lose, double and reorder.
-    pub(crate) fn datagram(&mut self, now: Micros, to: End, bytes: Bytes, faulty: bool, dice: (&mut Rng, &mut Faults)) {
-        let (rng, faults) = dice;
-        let latency = self.latency;
-        let way = &mut self.ways[to as usize];
-        match self.info.kind {
-            PipeKind::Ordered => way.push(0, now + latency, Item::Datagram(bytes)),
-            PipeKind::Streams if faulty && rng.chance(30) => faults.lost += 1,
-            PipeKind::Streams => {
-                let copies = if faulty && rng.chance(20) { 2 } else { 1 };
-                faults.doubled += copies - 1;
-                let spread = if faulty && rng.chance(100) { 150_000 } else { 2_000 };
-                for _ in 0..copies {
-                    let at = now + latency + Micros(rng.below(spread));
-                    faults.reordered += u64::from(at < way.newest_loose);
-                    way.newest_loose = way.newest_loose.max(at);
-                    way.loose.push((at, bytes.clone()));
-                }
-            }
-        }
-    }
+    /// Sends a datagram; whatever happens to it is counted.
+    fn datagram(&mut self, now: Micros, pipe: PipeId, from: End, bytes: Bytes, faults: &mut Faults);
 
-    /// `end` closes the pipe: the other side sees it after everything sent so far.
-    pub(crate) fn close(&mut self, now: Micros, end: End, code: Option<Code>) {
-        self.ways[end as usize].left = true;
-        let way = &mut self.ways[end.other() as usize];
-        let last = way.queues.iter().filter_map(|queue| queue.back()).map(|(at, _)| *at).max();
-        let at = (now + self.latency).max(last.unwrap_or(now));
-        way.ends.get_or_insert((at, code));
-    }
+    /// Ends a pipe after what was sent on it; with `SlowReader` at once.
+    fn close(&mut self, now: Micros, pipe: PipeId, from: End, code: Code);
 
-    /// Breaks the pipe: of what is on its way only some arrives, then both sides see the end.
-    pub(crate) fn break_up(&mut self, now: Micros, rng: &mut Rng) {
-        for way in &mut self.ways {
-            for queue in &mut way.queues {
-                queue.truncate(rng.below(queue.len() as u64 + 1) as usize);
-            }
-            let last = way.queues.iter().filter_map(|queue| queue.back()).map(|(at, _)| *at).max();
-            way.ends = Some((last.unwrap_or(now).max(now) + Micros(1), None));
-        }
-    }
+    /// When something happens next.
+    fn next(&self) -> Option<Micros>;
 
-    /// Nothing reaches `to` any more, and nobody is told.
-    pub(crate) fn go_dark(&mut self, to: End) {
-        self.ways[to as usize].dark = true;
-    }
+    /// What happens by `now`, one thing after another.
+    fn poll(&mut self, now: Micros, faults: &mut Faults) -> Option<(PipeId, End, Arrival)>;
 
-    /// Nothing arrives before `until`.
-    pub(crate) fn stall(&mut self, until: Micros) {
-        self.ways.iter_mut().for_each(|way| way.stalled_until = way.stalled_until.max(until));
-    }
+    /// A fault strikes the newest pipe of a client, or its path.
+    fn strike(&mut self, now: Micros, who: usize, strike: &Strike, faults: &mut Faults);
 
-    /// Nothing arrives any more, at neither end.
-    pub(crate) fn is_over(&self) -> bool {
-        self.ways.iter().all(|way| way.left || way.dark)
-    }
+    /// From here on nothing strikes: links carry everything, nobody pauses. What is half open stays so.
+    fn calm(&mut self, now: Micros);
+}
 
-    /// When something arrives next, and where.
-    pub(crate) fn next_arrival(&self) -> Option<(Micros, End)> {
-        [End::Client, End::Server].into_iter().filter_map(|end| Some((self.ways[end as usize].due()?, end))).min()
-    }
+/// What a path does to every datagram, and how large they may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) latency: Micros,
+    pub(crate) jitter: Micros,
+    pub(crate) lost_permille: u32,
+    pub(crate) doubled_permille: u32,
+    pub(crate) late_permille: u32,
+    pub(crate) corrupted_permille: u32,
+    /// Bytes of the largest datagram that passes.
+    pub(crate) max_datagram: usize,
+}
 
-    /// Takes what arrives at `end` at `now`.
-    pub(crate) fn arrive(&mut self, now: Micros, end: End) -> Option<Item> {
-        self.ways[end as usize].take(now)
+/// How late a late datagram is, at most.
+pub(crate) const LATE_MAX: Micros = Micros::from_millis(150);
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { lost_permille, doubled_permille, late_permille, corrupted_permille, max_datagram, .. } = self;
+        write!(f, "{} + {} ms", self.latency.as_millis(), self.jitter.as_millis())?;
+        write!(f, ", of 1,000 datagrams (of at most {max_datagram} bytes) {lost_permille} lost, ")?;
+        write!(f, "{doubled_permille} doubled, {late_permille} late, {corrupted_permille} corrupted")
     }
 }
 
-impl Way {
-    fn push(&mut self, queue: usize, at: Micros, item: Item) {
-        if self.ends.is_some() || self.dark || self.left {
-            return;
-        }
-        // A queue never reorders.
-        let last = self.queues[queue].back().map_or(Micros(0), |(at, _)| *at);
-        self.queues[queue].push_back((at.max(last), item));
-    }
+/// A fault of the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strike {
+    /// The pipe breaks: both ends hear it; `arrives_permille` of the bytes under way still arrive.
+    Break { arrives_permille: u32 },
+    /// Nothing reaches these ends any more, and nobody is told.
+    HalfOpen { client: bool, server: bool },
+    /// Nothing arrives for a while; then everything does.
+    Stall(Micros),
+    /// The path is gone for a while: datagrams are lost, the rest is late.
+    Blackout(Micros),
+    /// The client has another address: its pipes migrate if they can, or die in silence.
+    Address { latency: Micros },
+    /// One end does not read for a while.
+    Pause(End, Micros),
+    /// The path takes other datagrams than before.
+    Resize(usize),
+    /// Someone on the path sends the client's last early data again, on a connection of its own.
+    Replay,
+}
 
-    fn due(&self) -> Option<Micros> {
-        if self.dark || self.left {
-            return None;
+impl fmt::Display for Strike {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Break { arrives_permille } => {
+                write!(f, "its pipe breaks, {arrives_permille}/1000 of what is under way arrives")
+            }
+            Self::HalfOpen { client: true, server: true } => f.write_str("its pipe goes dark"),
+            Self::HalfOpen { client, .. } => {
+                write!(f, "nothing reaches the {} on its pipe any more", if *client { "client" } else { "server" })
+            }
+            Self::Stall(span) => write!(f, "its path stalls for {} ms", span.as_millis()),
+            Self::Blackout(span) => write!(f, "its path is black for {} ms", span.as_millis()),
+            Self::Address { latency } => write!(f, "it has a new address, {} ms away", latency.as_millis()),
+            Self::Pause(end, span) => write!(f, "the {end} does not read for {} ms", span.as_millis()),
+            Self::Resize(bytes) => write!(f, "its path takes datagrams of {bytes} bytes"),
+            Self::Replay => f.write_str("someone repeats its last early data"),
         }
-        let queued = self.queues.iter().filter_map(|queue| queue.front()).map(|(at, _)| *at);
-        let loose = self.loose.iter().map(|(at, _)| *at);
-        let first = queued.chain(loose).chain(self.ends.map(|(at, _)| at)).min()?;
-        Some(first.max(self.stalled_until))
-    }
-
-    fn take(&mut self, now: Micros) -> Option<Item> {
-        if self.due()? > now {
-            return None;
-        }
-        let queues = self.queues.iter().enumerate();
-        let queue = queues.filter_map(|(i, q)| Some((q.front()?.0, i))).min().filter(|(at, _)| *at <= now);
-        if let Some((_, queue)) = queue {
-            return self.queues[queue].pop_front().map(|(_, item)| item);
-        }
-        if let Some(i) = self.loose.iter().position(|(at, _)| *at <= now) {
-            return Some(Item::Datagram(self.loose.remove(i).1));
-        }
-        self.left = true;
-        self.ends.map(|(_, code)| Item::Closed(code))
     }
 }

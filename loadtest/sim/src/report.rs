@@ -1,5 +1,7 @@
 //! What a history was, and what must not happen in one.
 
+use std::collections::BTreeMap;
+
 use amphi_shared_wire::Micros;
 use thiserror::Error;
 
@@ -7,10 +9,10 @@ use crate::Faults;
 
 /// Something that must not happen.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("after {at_ms} ms: {what}")]
+#[error("after {} ms: {what}", at.as_millis())]
 pub(crate) struct Violation {
     /// Virtual time since the start.
-    pub(crate) at_ms: u64,
+    pub(crate) at: Micros,
     /// What happened.
     pub(crate) what: String,
 }
@@ -24,8 +26,10 @@ pub(crate) struct Report {
     pub(crate) messages: u64,
     /// Datagrams delivered.
     pub(crate) datagrams: u64,
-    /// Attaches of the client.
+    /// Attaches of the clients.
     pub(crate) attaches: u64,
+    /// Ends of pipes that were heard, by the number of their code.
+    pub(crate) closes: BTreeMap<u32, u64>,
     /// Length of the history.
     pub(crate) virtual_time: Micros,
     /// Hash of everything both sides saw, with its times.
@@ -39,6 +43,9 @@ impl Report {
         self.messages += other.messages;
         self.datagrams += other.datagrams;
         self.attaches += other.attaches;
+        for (code, count) in &other.closes {
+            *self.closes.entry(*code).or_default() += count;
+        }
         self.virtual_time += other.virtual_time;
         self.history ^= other.history;
     }

@@ -9,7 +9,7 @@ use amphi_shared_edge::http::{Problem, Request};
 use amphi_shared_edge::service::{ServiceClient, ServiceFailure};
 use amphi_shared_store::{ClaimState, Hold, MatchStore, Player};
 use amphi_shared_wire::proto::{self, MatchInfo, MatchQuery};
-use amphi_shared_wire::{AppId, Code, MatchId, Micros, TokenId, UserId};
+use amphi_shared_wire::{AppId, Code, MatchId, Micros, TokenId, TraceId, UserId};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -90,12 +90,13 @@ impl Desk {
         }
     }
 
-    /// Holds the person for the match and mints the token for it.
+    /// Holds the person for the match and mints the token for it. `trace` is what led here; without one a new one begins.
     pub(crate) async fn grant(
         &self,
         caller: &UserToken,
         (match_id, team): (MatchId, u8),
         endpoints: &[proto::Endpoint],
+        trace: Option<TraceId>,
     ) -> Result<SeatGrant, Problem> {
         let now = self.clock.now();
         let expires = now + self.connect_token_life;
@@ -109,13 +110,17 @@ impl Desk {
         if self.store.put_hold(&hold).await.map_err(Problem::internal)?.is_err() {
             return Err(elsewhere());
         }
+        let id = TokenId::from_bits(u128::from_le_bytes(random_bytes()));
+        let trace = trace.unwrap_or_else(|| id.into());
+        tracing::info!(trace_id = %trace, %match_id, user = %caller.user, team, "seat granted");
         let token = ConnectToken {
-            id: TokenId::from_bits(u128::from_le_bytes(random_bytes())),
+            id,
             match_id,
             user: caller.user,
             app: self.app.clone(),
             name: caller.name.clone(),
             team: Some(team),
+            trace,
             expires,
         };
         self.metrics.connect_tokens.increment(1);

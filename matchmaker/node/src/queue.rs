@@ -7,8 +7,9 @@ use amphi_shared_auth::{UserToken, random_bytes};
 use amphi_shared_edge::http::{Problem, Request, Response};
 use amphi_shared_store::{ClaimState, RatingKey, StoredTicket, TicketState as Stored};
 use amphi_shared_wire::limits::LONG_POLL_MS_MAX;
-use amphi_shared_wire::{Code, MatchId, Micros, Seed, TicketId};
+use amphi_shared_wire::{Code, MatchId, Micros, Seed, TicketId, TraceId};
 use serde::{Deserialize, Serialize};
+use tracing::field;
 
 use crate::desk::{Desk, SeatGrant};
 use crate::results::strength;
@@ -64,6 +65,8 @@ pub(crate) async fn post(desk: Desk, request: Request) -> Result<Response, Probl
     }
     let now = desk.clock.now();
     let ticket = TicketId::generate(now, &mut Seed(u64::from_le_bytes(random_bytes())).rng());
+    let caller_trace = request.header("traceparent").and_then(TraceId::from_traceparent);
+    tracing::info!(trace_id = %TraceId::from(ticket), %ticket, caller_trace = caller_trace.map(field::display), "ticket");
     if let Some((hold, info)) = desk.playing(caller.user).await? {
         let back = (hold.match_id, info.mode);
         return rejoin(&desk, caller, ticket, back).await;
@@ -163,7 +166,7 @@ async fn rejoin(
         queued: desk.clock.now(),
     };
     desk.store.add_ticket(&stored).await.map_err(Problem::internal)?;
-    let found = grant(desk, caller, match_id).await?;
+    let found = grant(desk, caller, ticket, match_id).await?;
     let view = TicketView {
         state: TicketState::Matched(match_id, 0),
         waited: Micros(0),
@@ -193,18 +196,18 @@ async fn remembered(desk: &Desk, caller: &UserToken, ticket: TicketId) -> Result
 
 async fn answer(desk: &Desk, caller: &UserToken, ticket: TicketId, view: TicketView) -> Result<Response, Problem> {
     let found = match view.state {
-        TicketState::Matched(match_id, _) => Some(grant(desk, caller, match_id).await?),
+        TicketState::Matched(match_id, _) => Some(grant(desk, caller, ticket, match_id).await?),
         TicketState::Queued | TicketState::Claimed(..) | TicketState::Cancelled(_) | TicketState::Failed(_) => None,
     };
     Ok(Response::json(&body(ticket, view, found)))
 }
 
 /// The way into a match for a player of its claim, or for one who is held for it already.
-async fn grant(desk: &Desk, caller: &UserToken, match_id: MatchId) -> Result<SeatGrant, Problem> {
+async fn grant(desk: &Desk, caller: &UserToken, ticket: TicketId, match_id: MatchId) -> Result<SeatGrant, Problem> {
     let claim = desk.store.claim_of(match_id).await.map_err(Problem::internal)?.ok_or(Code::MatchEnded)?;
     let hold = claim.holds.iter().find(|hold| hold.player.user == caller.user);
     let (ClaimState::Allocated, Some(hold)) = (claim.state, hold) else { return Err(Code::MatchEnded.into()) };
-    desk.grant(caller, (match_id, hold.team), &claim.allocation.endpoints).await
+    desk.grant(caller, (match_id, hold.team), &claim.allocation.endpoints, Some(ticket.into())).await
 }
 
 fn ticket_of(request: &Request) -> Result<TicketId, Problem> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use amphi_shared_edge::http::{Problem, Request, Response};
 use amphi_shared_wire::proto::MatchInfo;
-use amphi_shared_wire::{Code, MatchId};
+use amphi_shared_wire::{Code, MatchId, TraceId};
 use serde::Deserialize;
 
 use crate::desk::{Desk, elsewhere, is_running};
@@ -42,7 +42,8 @@ pub(crate) async fn take(desk: Desk, request: Request) -> Result<Response, Probl
     // Whoever takes a seat no longer waits for another one.
     let (app, user) = (desk.app.clone(), caller.user);
     desk.ask(|reply| Event::Leave { app, user, reply }).await?;
-    let grant = desk.grant(caller, (match_id, team), &info.endpoints).await?;
+    let trace = request.header("traceparent").and_then(TraceId::from_traceparent);
+    let grant = desk.grant(caller, (match_id, team), &info.endpoints, trace).await?;
     Ok(Response::json(&grant))
 }
 

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use amphi_matchmaker_core::{Claim as Chosen, Matchmaker, NewTicket, Output, TicketState, TicketView};
 use amphi_shared_edge::shutdown::Shutdown;
+use amphi_shared_edge::telemetry;
 use amphi_shared_store::{Claim, ClaimState, Conflict, Hold, Player, StoreError, StoredTicket, TicketState as Stored};
 use amphi_shared_wire::proto::AllocateReply;
-use amphi_shared_wire::{AppId, Code, MatchId, Micros, TicketId, UserId};
+use amphi_shared_wire::{AppId, Code, MatchId, Micros, TicketId, TraceId, UserId};
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tracing::{Instrument, Span};
 
 use crate::allocate;
 use crate::desk::Desk;
@@ -60,6 +62,8 @@ pub(crate) struct Task {
     allocate_patience: Micros,
     matchmaker: Matchmaker,
     waiting: BTreeMap<TicketId, Vec<oneshot::Sender<Result<TicketView, Code>>>>,
+    /// Of tickets that were queued here, until they end; the pool bounds them.
+    spans: BTreeMap<TicketId, Span>,
     /// Claims for which the fleet is being asked.
     placing: usize,
     allocations: Arc<Semaphore>,
@@ -74,6 +78,7 @@ impl Task {
             allocate_patience,
             matchmaker,
             waiting: BTreeMap::new(),
+            spans: BTreeMap::new(),
             placing: 0,
             allocations: Arc::new(Semaphore::new(ALLOCATIONS_MAX)),
             pace: Pace::default(),
@@ -192,6 +197,7 @@ impl Task {
             let _ = self.matchmaker.handle_cancel(now, ticket);
             return Err(Code::Internal);
         }
+        self.spans.insert(ticket, span_of(ticket));
         self.matchmaker.ticket(now, ticket).ok_or(Code::Internal)
     }
 
@@ -231,6 +237,10 @@ impl Task {
         let claim = stored_claim(&chosen);
         match self.desk.store.claim(&claim, &chosen.tickets).await {
             Ok(Ok(())) => {
+                for ticket in &chosen.tickets {
+                    let span = self.spans.get(ticket).cloned().unwrap_or_else(|| span_of(*ticket));
+                    span.in_scope(|| tracing::info!(match_id = %chosen.match_id, "ticket claimed"));
+                }
                 self.matchmaker.handle_claim_written(now, chosen.match_id);
                 self.place(claim, chosen.region);
             }
@@ -251,7 +261,10 @@ impl Task {
         let desk = self.desk.clone();
         let deadline = desk.clock.now() + self.allocate_patience;
         let turn = Arc::clone(&self.allocations);
-        tokio::spawn(async move {
+        let trace = TraceId::from(claim.match_id);
+        let span = tracing::info_span!("allocate", trace_id = %trace, match_id = %claim.match_id);
+        telemetry::set_trace(&span, trace);
+        let placing = async move {
             // The semaphore is never closed.
             let _turn = turn.acquire_owned().await;
             let match_id = claim.match_id;
@@ -265,7 +278,8 @@ impl Task {
             };
             // The role has ended when nobody listens; its next start asks again.
             let _ = desk.events.send(Event::Placed { match_id, outcome }).await;
-        });
+        };
+        tokio::spawn(placing.instrument(span));
     }
 
     async fn placed(&mut self, now: Micros, match_id: MatchId, outcome: Result<AllocateReply, Code>) {
@@ -294,6 +308,7 @@ impl Task {
     }
 
     async fn ended(&mut self, ticket: TicketId, state: TicketState) {
+        self.spans.remove(&ticket);
         let (stored, code) = match state {
             TicketState::Cancelled(_) => (Stored::Cancelled, 0),
             TicketState::Failed(code) => (Stored::Failed, code.number()),
@@ -315,6 +330,9 @@ impl Task {
             // Whoever has gone away needs no answer.
             let _ = waiter.send(view.clone().ok_or(Code::TicketUnknown));
         }
+        if view.is_none_or(|view| view.state.is_final()) {
+            self.spans.remove(&ticket);
+        }
     }
 
     fn answer_all(&mut self) {
@@ -331,6 +349,14 @@ impl Task {
             tracing::error!(%error, "{what}");
         }
     }
+}
+
+/// A ticket from the queue to its match, in its own trace.
+fn span_of(ticket: TicketId) -> Span {
+    let trace = TraceId::from(ticket);
+    let span = tracing::info_span!("ticket", trace_id = %trace, %ticket);
+    telemetry::set_trace(&span, trace);
+    span
 }
 
 fn stored_ticket(new: &NewTicket) -> StoredTicket {

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use amphi_shared_auth::{JwksError, Verifier};
 use amphi_shared_edge::certificate::Certificate;
 use amphi_shared_edge::clock::Clock;
-use amphi_shared_edge::host::{HostReady, HostStart};
+use amphi_shared_edge::host::{HostReady, HostStart, HostTls};
 use amphi_shared_edge::http::Problem;
 use amphi_shared_edge::keys::{self, KeyOwner, KeySource};
 use amphi_shared_edge::service::{ServiceClient, ServiceFailure};
@@ -30,7 +30,7 @@ use crate::metrics::Metrics;
 use crate::reporter::{self, Identity, Reporter, Update};
 use crate::worker::{HostedRoom, Links, WorkerHandle};
 use crate::{publisher, routes};
-use task::{Host, Parts};
+use task::{Host, Names, Parts};
 
 /// Events that wait for the host's task.
 const EVENTS_MAX: usize = 4_096;
@@ -72,6 +72,8 @@ pub(crate) enum Event {
     SessionEnded(SessionId),
     /// A token found no seat.
     TokenUnused(TokenId),
+    /// The certificate that follows the one in use.
+    Renew(Certificate),
 }
 
 pub(crate) type Reply = oneshot::Sender<Result<CreateRoomReply, Problem>>;
@@ -107,12 +109,10 @@ impl GameHost {
             verifier: verifier.clone(),
             clock,
             tls: None,
-            sessions: Some(Sessions {
-                certificate: Certificate::from_der(start.tls.cert_der.clone(), start.tls.key_der.clone()),
-                origins: Origins::Any,
-            }),
+            sessions: Some(Sessions { certificate: start.tls.clone().into(), origins: Origins::Any }),
         })?;
-        let endpoints = listening.endpoints(&start.public_host, &start.region);
+        let names = Names { public_host: start.public_host.clone(), region: start.region.clone() };
+        let endpoints = names.endpoints(&listening);
         let ready = HostReady {
             endpoints: endpoints.iter().map(Into::into).collect(),
             internal_url: format!("http://{}", reachable(listening.local_addr)),
@@ -132,6 +132,7 @@ impl GameHost {
             data_dir: start.data_dir,
             journals: start.journals,
             rooms_max: rooms_max as usize,
+            names,
             reports,
             events: events.clone(),
             draining,
@@ -154,6 +155,12 @@ impl GameHost {
     pub async fn orphaned(&self) {
         // A host that has ended needs not know.
         let _ = self.events.send(Event::Orphaned).await;
+    }
+
+    /// Takes the certificate that follows the one in use. Its fleet hears of it with the endpoints, in the next report.
+    pub async fn renew(&self, tls: HostTls) {
+        // A host that has ended needs no certificate.
+        let _ = self.events.send(Event::Renew(tls.into())).await;
     }
 
     /// Waits until the host has ended: all rooms are over and reported, or it was stopped.

@@ -27,6 +27,8 @@ pub(crate) enum Update {
     Rooms(Vec<RoomReport>),
     /// A room that started, changed its roster, or ended (with its result, which is repeated until the fleet has it).
     Changed(Box<RoomReport>),
+    /// How clients reach the host, and which certificates they pin.
+    Endpoints(Vec<Endpoint>),
     /// The host takes no new rooms any more.
     Draining,
     /// The host ends: say it all once more, then answer.
@@ -104,6 +106,10 @@ impl Reporter {
             Update::Changed(room) => {
                 self.put(*room);
                 true
+            }
+            Update::Endpoints(endpoints) => {
+                let before = std::mem::replace(&mut self.identity.endpoints, endpoints);
+                before != self.identity.endpoints
             }
             Update::Draining => !std::mem::replace(&mut self.draining, true),
             Update::Flush(done) => {

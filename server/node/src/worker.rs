@@ -25,7 +25,7 @@ use crate::reporter::Update;
 pub(crate) use hosted::HostedRoom;
 
 /// Frames and datagrams that wait for the worker's next tick. Beyond: frames wait in the network, datagrams are dropped.
-const MAILBOX_MAX: usize = RING_FRAMES_MAX * 16;
+const MAILBOX_MAX: usize = RING_FRAMES_MAX * 2;
 /// Commands that wait for a worker. Beyond: the host refuses with `Overloaded`.
 const COMMANDS_MAX: usize = 1_024;
 /// Interval of reports without news.
@@ -152,7 +152,7 @@ impl Worker {
         let now = self.links.clock.now();
         match command {
             Command::Open(room) => {
-                tracing::info!(match_id = %room.match_id(), "room opened");
+                room.span().in_scope(|| tracing::info!("room opened"));
                 self.links.metrics.rooms.increment(1.0);
                 self.rooms.insert(room.match_id(), *room);
             }
@@ -226,8 +226,9 @@ impl Worker {
         }
         let over: Vec<MatchId> = self.rooms.iter().filter_map(|(id, room)| room.is_over().then_some(*id)).collect();
         for match_id in over {
-            tracing::info!(%match_id, "room closed");
-            self.rooms.remove(&match_id);
+            if let Some(room) = self.rooms.remove(&match_id) {
+                room.span().in_scope(|| tracing::info!("room closed"));
+            }
             self.links.views.forget(match_id);
             self.links.metrics.rooms.decrement(1.0);
             ended.push(Event::RoomEnded(match_id));

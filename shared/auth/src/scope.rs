@@ -11,7 +11,7 @@ pub enum Scope {
     /// Match → fleet: a host for a match.
     #[serde(rename = "fleet.allocate")]
     FleetAllocate,
-    /// Match → fleet: where a match runs.
+    /// Match and live → fleet: where a match runs.
     #[serde(rename = "fleet.read")]
     FleetRead,
     /// Host → fleet: its rooms and results.

@@ -1,5 +1,5 @@
 use amphi_shared_wire::limits::TOKEN_BYTES_MAX;
-use amphi_shared_wire::{AppId, Code, MatchId, Micros, TokenId, UserId};
+use amphi_shared_wire::{AppId, Code, MatchId, Micros, TokenId, TraceId, UserId};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::prelude::*;
@@ -34,6 +34,7 @@ fn connect() -> ConnectToken {
         app: AppId::default(),
         name: "Ann".to_owned(),
         team: Some(1),
+        trace: TraceId::from(TokenId::from_bits(5)),
         expires: NOW + Micros::from_secs(60),
     }
 }

@@ -1,7 +1,7 @@
 //! The three kinds of token, and their claims on the wire.
 
 use amphi_shared_wire::limits::SUBSCRIPTIONS_MAX;
-use amphi_shared_wire::{AppId, MatchId, Micros, TokenId, Topic, UserId};
+use amphi_shared_wire::{AppId, MatchId, Micros, TokenId, Topic, TraceId, UserId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,8 @@ pub struct ConnectToken {
     pub name: String,
     /// The team whose seat the player takes; any team when absent.
     pub team: Option<u8>,
+    /// What the player's way to the seat is called in logs and traces.
+    pub trace: TraceId,
     /// The token is refused from this moment on.
     pub expires: Micros,
 }
@@ -138,6 +140,9 @@ pub(crate) struct ConnectClaims {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     team: Option<u8>,
+    /// Hexadecimal; tokens of older builds have none.
+    #[serde(default)]
+    trace: Option<String>,
 }
 
 impl Kind for ConnectToken {
@@ -152,6 +157,7 @@ impl Kind for ConnectToken {
             app: self.app.to_string(),
             name: self.name.clone(),
             team: self.team,
+            trace: Some(self.trace.to_string()),
         }
     }
 
@@ -164,8 +170,10 @@ impl Kind for ConnectToken {
     }
 
     fn from_claims(claims: ConnectClaims, life: Life) -> Option<Self> {
+        let id: TokenId = claims.jti.parse().ok()?;
         Some(Self {
-            id: claims.jti.parse().ok()?,
+            id,
+            trace: claims.trace.and_then(|trace| trace.parse().ok()).unwrap_or_else(|| id.into()),
             match_id: claims.match_id.parse().ok()?,
             user: claims.sub.parse().ok()?,
             app: claims.app.parse().ok()?,

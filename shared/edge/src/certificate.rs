@@ -42,7 +42,7 @@ pub enum CertificateError {
 pub struct Certificate {
     cert_der: Vec<u8>,
     key_der: Vec<u8>,
-    /// When it ends; not known of one that someone else made.
+    /// When it ends; not known of some that were made elsewhere.
     until: Option<Micros>,
 }
 
@@ -84,9 +84,10 @@ impl Certificate {
         Ok(Self { cert_der: certificate.der().to_vec(), key_der: key.serialize_der(), until })
     }
 
-    /// A certificate that someone else made; the listener refuses it when key and certificate do not fit.
-    pub fn from_der(cert_der: Vec<u8>, key_der: Vec<u8>) -> Self {
-        Self { cert_der, key_der, until: None }
+    /// A certificate that was made elsewhere, and when it ends if that is known; the listener refuses it when key and
+    /// certificate do not fit.
+    pub fn from_der(cert_der: Vec<u8>, key_der: Vec<u8>, until: Option<Micros>) -> Self {
+        Self { cert_der, key_der, until }
     }
 
     /// The X.509 certificate.
@@ -99,7 +100,7 @@ impl Certificate {
         &self.key_der
     }
 
-    /// When it ends; not known of one that someone else made.
+    /// When it ends; not known of some that were made elsewhere.
     pub fn until(&self) -> Option<Micros> {
         self.until
     }

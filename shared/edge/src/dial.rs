@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use amphi_shared_session::{PipeId, PipeInfo, PipeKind};
-use amphi_shared_wire::{ALPN_AMPHI, Lane};
+use amphi_shared_wire::{ALPN_AMPHI, LANE_PIPE, Lane};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -67,8 +67,8 @@ impl Dialer {
         Ok(Self { quic: Arc::new(quic) })
     }
 
-    /// Connects to an endpoint whose certificate is pinned and opens `lanes`, lane 0 among them. What arrives goes
-    /// into `mailbox` under the name `pipe`, until its `Closed`.
+    /// Connects to an endpoint whose certificate is pinned and opens `lanes`, lane 0 among them; or [`LANE_PIPE`] alone,
+    /// which makes it an ordered pipe. What arrives goes into `mailbox` under the name `pipe`, until its `Closed`.
     ///
     /// # Errors
     /// The endpoint cannot be used, or does not answer within the handshake time.
@@ -94,7 +94,8 @@ impl Dialer {
         };
         self.quic.dial(dial);
         let outlet = answered.await.unwrap_or_else(|_| Err("the connection broke".to_owned())).map_err(failed)?;
-        let info = PipeInfo { id: pipe, kind: PipeKind::Streams, max_datagram: outlet.max_datagram(), early: false };
+        let kind = if lanes.contains(&LANE_PIPE) { PipeKind::Ordered } else { PipeKind::Streams };
+        let info = PipeInfo { id: pipe, kind, max_datagram: outlet.max_datagram(), early: false };
         Ok(Dialled { handle: PipeHandle::new(outlet), info })
     }
 }

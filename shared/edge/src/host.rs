@@ -1,16 +1,20 @@
-//! What a fleet and a match host child say to each other on stdin and stdout, one JSON line each way.
+//! What a fleet and a match host child say to each other on stdin and stdout, in lines of JSON.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use amphi_shared_wire::{AppId, HostId, LeaseId};
+use amphi_shared_wire::{AppId, HostId, LeaseId, Micros};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::certificate::Certificate;
 use crate::endpoint::Endpoint;
 
-/// The line a fleet writes to a new host's stdin.
+/// Bytes of a line to a host.
+pub const HOST_LINE_BYTES_MAX: u64 = 256 * 1024;
+
+/// The first line a fleet writes to a new host's stdin.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HostStart {
     /// Who the host is.
@@ -39,6 +43,9 @@ pub struct HostStart {
     pub journals: JournalLimits,
     /// Most rooms at a time.
     pub rooms_max: u32,
+    /// OTLP/gRPC address of an OpenTelemetry collector, when there is one.
+    #[serde(default)]
+    pub otlp_url: Option<String>,
     /// The deployment's public keys (JSON Web Key Set).
     pub jwks: String,
     /// The service tokens it may use.
@@ -88,12 +95,39 @@ pub struct HostTls {
     /// PKCS #8 private key.
     #[serde(rename = "key_der_b64", serialize_with = "to_base64", deserialize_with = "from_base64")]
     pub key_der: Vec<u8>,
+    /// When the certificate ends, unix µs, if that is known.
+    #[serde(default)]
+    pub until_us: Option<u64>,
+}
+
+impl From<&Certificate> for HostTls {
+    fn from(certificate: &Certificate) -> Self {
+        Self {
+            cert_der: certificate.der().to_vec(),
+            key_der: certificate.key_der().to_vec(),
+            until_us: certificate.until().map(|until| until.0),
+        }
+    }
+}
+
+impl From<HostTls> for Certificate {
+    fn from(tls: HostTls) -> Self {
+        Self::from_der(tls.cert_der, tls.key_der, tls.until_us.map(Micros))
+    }
 }
 
 impl std::fmt::Debug for HostTls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("HostTls(…)")
     }
+}
+
+/// A later line to a host, such as `{"renew": {…}}`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostNews {
+    /// The certificate that follows the one it serves.
+    Renew(HostTls),
 }
 
 /// What a host says when it can take rooms.
@@ -154,6 +188,7 @@ mod tests {
             region: String::new(),
             fleet_url: "http://127.0.0.1:7000".into(),
             live_url: "http://127.0.0.1:7000".into(),
+            otlp_url: None,
             public_host: "127.0.0.1".into(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             data_dir: "/tmp/x".into(),
@@ -161,7 +196,7 @@ mod tests {
             rooms_max: 8,
             jwks: "{}".into(),
             tokens: HostTokens { fleet_report: "secret-a".into(), live_publish: "secret-b".into() },
-            tls: HostTls { cert_der: vec![1, 2, 3], key_der: vec![4, 5] },
+            tls: HostTls { cert_der: vec![1, 2, 3], key_der: vec![4, 5], until_us: Some(6) },
         };
         let line = serde_json::to_string(&start).unwrap();
         assert!(!line.contains('\n'));

@@ -19,6 +19,7 @@ pub mod http;
 pub mod keys;
 mod listener;
 mod network;
+pub mod relay;
 pub mod service;
 pub mod session;
 pub mod shutdown;

@@ -96,7 +96,8 @@ impl Listener {
         let (mut certificates, mut quic) = (None, None);
         if let (Some(sessions), Some(udp)) = (&config.sessions, sockets.udp) {
             let failed = |error: Box<dyn std::error::Error + Send + Sync>| BindError::other(local_addr, error);
-            let served = Arc::new(Certificates::new(sessions.certificate.clone()).map_err(|e| failed(e.into()))?);
+            let served =
+                Arc::new(Certificates::new(sessions.certificate.clone(), config.clock).map_err(|e| failed(e.into()))?);
             let server = quic::server_config(Arc::clone(&served)).map_err(failed)?;
             certificates = Some(served);
             let side = quic::Side::Server(Arc::clone(&shared), server);
@@ -162,8 +163,8 @@ impl Listening {
         ]
     }
 
-    /// Replaces the certificate of QUIC and WebTransport: new handshakes get this one. Until the one before it ends,
-    /// [`Listening::endpoints`] names both.
+    /// Brings the next certificate of QUIC and WebTransport. From now on [`Listening::endpoints`] names both, until the
+    /// one before ends; handshakes get that one for another day, so that clients with an older list can come back.
     ///
     /// # Errors
     /// The key does not fit the certificate.
@@ -171,7 +172,9 @@ impl Listening {
         let Some(certificates) = &self.certificates else {
             return Ok(());
         };
-        certificates.renew(certificate).map_err(|error| BindError::other(self.local_addr, error))
+        certificates
+            .renew(self.shared.clock.now(), certificate)
+            .map_err(|error| BindError::other(self.local_addr, error))
     }
 
     /// Reads the certificate files of the TCP port again, as happens within 10 s after they changed.

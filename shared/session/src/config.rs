@@ -9,7 +9,7 @@ pub struct Config {
     pub resume_window: Micros,
     /// Bytes of unacknowledged messages kept for resume, over all lanes. Beyond: `send` answers `Full`.
     pub retained_bytes_max: usize,
-    /// Unacknowledged messages kept for resume, per lane. Beyond: `send` answers `Full`.
+    /// Unacknowledged messages kept for resume, over all lanes. Beyond: `send` answers `Full`.
     pub retained_messages_max: usize,
     /// A pipe on which a message waits for its acknowledgement this long has a reader that is too slow: it is closed
     /// with `SlowReader`, and the session can resume.

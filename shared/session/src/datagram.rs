@@ -191,19 +191,22 @@ impl Datagrams {
         let before = self.given_up.len();
         self.given_up.retain(|seq| !covers(header, *seq));
         self.stats.late += (before - self.given_up.len()) as u64;
-        if kind == PipeKind::Streams {
-            self.count_newer(&newly, &mut acks.fates);
-        }
+        let newer_max = match kind {
+            PipeKind::Streams => REORDERING,
+            // Nothing overtakes there: whatever a newer one came without was dropped on the way.
+            PipeKind::Ordered => 1,
+        };
+        self.count_newer(&newly, newer_max, &mut acks.fates);
         acks
     }
 
-    /// Gives up datagrams that 3 newer ones have overtaken.
-    fn count_newer(&mut self, newly: &[u16], fates: &mut Vec<Fate>) {
+    /// Gives up datagrams that so many newer ones have overtaken.
+    fn count_newer(&mut self, newly: &[u16], newer_max: u8, fates: &mut Vec<Fate>) {
         let mut lost = Vec::new();
         self.sent.retain_mut(|sent| {
             let newer = newly.iter().filter(|seq| is_newer(**seq, sent.seq)).count();
             sent.newer_acks = sent.newer_acks.saturating_add(newer.min(usize::from(REORDERING)) as u8);
-            let keep = sent.newer_acks < REORDERING;
+            let keep = sent.newer_acks < newer_max;
             if !keep {
                 lost.push(sent.seq);
             }

@@ -115,8 +115,9 @@ impl Lanes {
     /// Keeps a message and says its number; `None` when the lane is full.
     pub(crate) fn push(&mut self, now: Micros, config: &Config, lane: Lane, payload: Bytes) -> Option<u64> {
         let bytes = self.bytes() + payload.len();
+        let full = self.messages >= config.retained_messages_max || bytes > config.retained_bytes_max;
         let send = &mut self.slot(lane).send;
-        if send.kept.len() >= config.retained_messages_max || bytes > config.retained_bytes_max {
+        if full {
             send.full = true;
             return None;
         }
@@ -162,11 +163,12 @@ impl Lanes {
 
     /// Lanes that were full and take messages again; each is named once.
     pub(crate) fn take_writable(&mut self, config: &Config) -> Vec<Lane> {
-        // A quarter of the bytes is free: room for the largest message.
-        let room = self.bytes() <= config.retained_bytes_max / 4 * 3;
+        // A quarter is free: room for the largest message.
+        let room = self.bytes() <= config.retained_bytes_max / 4 * 3
+            && self.messages() <= config.retained_messages_max / 4 * 3;
         let mut writable = Vec::new();
         for slot in &mut self.used {
-            if slot.send.full && room && slot.send.kept.len() < config.retained_messages_max {
+            if slot.send.full && room {
                 slot.send.full = false;
                 writable.push(slot.lane);
             }

@@ -20,6 +20,8 @@ pub const LANE_BULK: Lane = 8;
 pub const LANE_SNAPSHOT: Lane = 16;
 /// Inputs, newest wins.
 pub const LANE_INPUT: Lane = 17;
+/// As the lane of a QUIC stream: the stream is an ordered pipe, whose messages are those of a WebSocket.
+pub const LANE_PIPE: Lane = 62;
 /// On an ordered pipe: the frame holds a datagram, session header included.
 pub const LANE_DATAGRAM: Lane = 63;
 /// Number of lanes that run on ordered reliable pipes: 0 to 8.
@@ -119,20 +121,34 @@ pub fn decode_pipe_frame(mut frame: Bytes) -> Result<(Lane, Bytes), FrameError> 
 }
 
 /// Cuts the bytes of one lane's stream into messages.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct StreamDecoder {
     buffer: BytesMut,
+    message_bytes_max: usize,
 }
 
 impl StreamDecoder {
     /// A decoder at the start of a stream, behind its lane byte.
     pub fn new() -> Self {
-        Self::default()
+        Self { buffer: BytesMut::new(), message_bytes_max: FRAME_BYTES_MAX }
+    }
+
+    /// A decoder of a stream that is an ordered pipe ([`LANE_PIPE`]): its messages are frames of
+    /// [`decode_pipe_frame`].
+    pub fn of_pipe() -> Self {
+        Self { buffer: BytesMut::new(), message_bytes_max: FRAME_BYTES_MAX + 1 }
     }
 
     /// Appends bytes as they arrive.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Gives back the memory when nothing is buffered.
+    pub fn rest(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
     }
 
     /// Bytes that are no whole message yet, or that [`StreamDecoder::poll`] has not handed out.
@@ -145,7 +161,7 @@ impl StreamDecoder {
         let Some((length, header)) = decode_varint(&self.buffer)? else {
             return Ok(None);
         };
-        if length > FRAME_BYTES_MAX as u64 {
+        if length > self.message_bytes_max as u64 {
             return Err(FrameError::TooLarge);
         }
         let end = header + length as usize;
@@ -154,6 +170,12 @@ impl StreamDecoder {
         }
         self.buffer.advance(header);
         Ok(Some(self.buffer.split_to(length as usize).freeze()))
+    }
+}
+
+impl Default for StreamDecoder {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

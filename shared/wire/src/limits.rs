@@ -16,7 +16,7 @@ pub const DATAGRAM_BYTES_NATIVE_MAX: usize = 1_150;
 pub const DATAGRAM_HEADER_BYTES: usize = 8;
 /// Unacked messages kept for resume, bytes per session. Beyond: `send` answers `Full`.
 pub const RESUME_BYTES_MAX: usize = 256 * 1024;
-/// Unacked messages kept for resume, count per lane. Beyond: `send` answers `Full`.
+/// Unacked messages kept for resume, count per session. Beyond: `send` answers `Full`.
 pub const RESUME_MESSAGES_MAX: usize = 4_096;
 /// Age of the oldest unacked message on a live connection, ms. Beyond: close with `SlowReader`; the session can resume.
 /// A dial on a second path holds acks back for as long as a handshake may take.
@@ -33,6 +33,9 @@ pub const ACK_AFTER_MS: u64 = 200;
 pub const LATEST_IN_FLIGHT_MAX: usize = 2;
 /// Unacked `unordered` datagrams that wait on a transport without datagrams. Beyond: drop oldest.
 pub const UNORDERED_WAITING_MAX: usize = 8;
+/// Datagrams that wait for the transport on one ordered pipe: those in flight, and as many acknowledgements. Beyond: drop
+/// oldest.
+pub const ORDERED_DATAGRAMS_WAITING_MAX: usize = 2 * LATEST_IN_FLIGHT_MAX;
 /// Datagrams whose fate is remembered, per session. Beyond: the oldest counts as lost.
 pub const DATAGRAM_SENT_MAX: usize = 256;
 /// Time from accepting a connection to a valid Hello, ms. Beyond: close with `HandshakeTimeout`.
@@ -56,8 +59,9 @@ pub const ADDRESSES_MAX: usize = 4_096;
 pub const TLS_HANDSHAKES_MAX: usize = 1_024;
 /// Attached connections of one listener. Beyond: refuse with `Overloaded`.
 pub const CONNECTIONS_MAX: usize = 16_384;
-/// Frames between a network task and the owner of its session, each way. Beyond: close with `SlowReader` or `RateLimited`.
-pub const RING_FRAMES_MAX: usize = 1_024;
+/// Frames between a network task and the owner of its session, each way; a resume sends all that is kept at once.
+/// Beyond: close with `SlowReader` or `RateLimited`.
+pub const RING_FRAMES_MAX: usize = 2 * RESUME_MESSAGES_MAX;
 /// Bytes queued towards one connection. Beyond: close with `SlowReader`; the session can resume.
 pub const SEND_QUEUE_BYTES_MAX: usize = 1024 * 1024;
 /// Age of the oldest message that waits for a client, ms. Beyond: close with `SlowReader`; the session can resume.
@@ -90,6 +94,12 @@ pub const fn silence_ms_max(ping_every_ms: u64) -> u64 {
     if patience_ms > IDLE_MS_MAX { patience_ms } else { IDLE_MS_MAX }
 }
 
+/// Match sessions that one live node carries to hosts at a time. Beyond: refuse with `Overloaded`.
+pub const RELAY_SESSIONS_MAX: usize = 1_024;
+/// Connections that wait for the relay, or for what the fleet says of their match. Beyond: refuse with `Overloaded`.
+pub const RELAY_WAITING_MAX: usize = 256;
+/// How long a host may take to answer its relay, ms. Beyond: refuse with `Unavailable`.
+pub const RELAY_DIAL_MS_MAX: u64 = 2_000;
 /// Time between two token refreshes of one session, ms. Beyond: refuse with `RateLimited`.
 pub const REFRESH_EVERY_MS_MIN: u64 = 1_000;
 /// A WebSocket from which nothing was heard for this long is pinged, ms.
@@ -223,6 +233,7 @@ const _: () = {
     assert!(BASELINE_TICKS_MAX.is_multiple_of(KEYFRAME_TICKS));
     assert!(CLOCK_SLEW_PPM < CLOCK_DRIFT_PPM);
     assert!(PING_EVERY_MS * 3 < IDLE_MS_MAX && HOME_PING_EVERY_MS < IDLE_MS_MAX);
+    assert!(RELAY_DIAL_MS_MAX < HANDSHAKE_MS_MAX);
     assert!(HOME_PING_EVERY_MS < WS_PING_MS && WS_PING_MS + 3_000 <= IDLE_MS_MAX);
     assert!(HOME_PING_EVERY_MS < QUIC_PING_EVERY_MS && QUIC_PING_EVERY_MS + 3_000 <= IDLE_MS_MAX);
 };

@@ -33,6 +33,8 @@ pub struct LiveConfig {
     pub hellos: Rate,
     /// Publications of one address, over all its sessions. Beyond: refuse with `RateLimited`.
     pub publishes: Rate,
+    /// Base URL of the fleet role, which tells the relay where matches run; without it nothing is relayed.
+    pub fleet_url: Option<String>,
 }
 
 /// How often something may happen.
@@ -69,6 +71,7 @@ impl Default for LiveConfig {
             sign_ins: Rate { burst: 1_000, per_s: 20 },
             hellos: Rate { burst: CONNECTIONS_MAX as u32, per_s: 2_000 },
             publishes: Rate { burst: 512, per_s: 64 },
+            fleet_url: None,
         }
     }
 }

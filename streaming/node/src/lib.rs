@@ -3,6 +3,7 @@
 //! One thread, the *shard*, owns the hub and the engine of every home session. It drains a bounded mailbox of
 //! connection events, the publications of services and its timers; what it sends goes into a bounded queue per
 //! connection. A reader whose queue is full loses its connection, not its session: it resumes and recovers.
+//! Beside it the *relay* carries match sessions of browsers that cannot reach a match host.
 
 #![forbid(unsafe_code)]
 
@@ -12,6 +13,7 @@ mod http;
 mod metrics;
 mod overview;
 mod people;
+mod relay;
 mod role;
 mod shard;
 mod stock;
@@ -20,5 +22,6 @@ mod tokens;
 pub use config::{LiveConfig, Rate};
 pub use overview::LiveOverview;
 pub use people::add_account;
+pub use relay::RelayError;
 pub use role::{LiveError, LiveRole};
 pub use tokens::{Minted, TokenDesk, TokenWish};

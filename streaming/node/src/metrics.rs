@@ -28,6 +28,27 @@ pub(crate) struct ShardCounters {
     pub(crate) invalid: u64,
 }
 
+/// What the relay counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RelayCounters {
+    /// Connections that began.
+    pub(crate) started: u64,
+    /// Connections that were refused.
+    pub(crate) refused: u64,
+    /// Connections whose host did not answer.
+    pub(crate) unreachable: u64,
+    /// Connections closed because a side took nothing for too long.
+    pub(crate) slow_readers: u64,
+}
+
+pub(crate) fn export_relay(sessions: usize, relay: RelayCounters) {
+    gauge!("live_relay_sessions").set(sessions as f64);
+    counter!("live_relay_sessions_started_total").absolute(relay.started);
+    counter!("live_relay_sessions_refused_total").absolute(relay.refused);
+    counter!("live_relay_hosts_unreachable_total").absolute(relay.unreachable);
+    counter!("live_relay_slow_readers_total").absolute(relay.slow_readers);
+}
+
 pub(crate) fn export(overview: &LiveOverview, hub: HubCounters, shard: ShardCounters) {
     gauge!("live_sessions").set(overview.sessions as f64);
     gauge!("live_sessions_attached").set(overview.attached as f64);

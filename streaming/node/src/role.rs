@@ -7,7 +7,7 @@ use std::time::Duration;
 use amphi_shared_auth::{Keyring, OneTimeCode};
 use amphi_shared_edge::clock::Clock;
 use amphi_shared_edge::http::Routes;
-use amphi_shared_edge::session::{Incoming, Refusal};
+use amphi_shared_edge::session::{Incoming, Refusal, Transport};
 use amphi_shared_edge::shutdown::Shutdown;
 use amphi_shared_store::{LiveStore, StoreError};
 use amphi_shared_wire::Code;
@@ -15,6 +15,7 @@ use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 
 use crate::people::People;
+use crate::relay::{Relay, RelayError};
 use crate::shard::{Command, Shard, ShardConfig, Sources};
 use crate::tokens::TokenDesk;
 use crate::{LiveConfig, LiveOverview, http};
@@ -35,6 +36,9 @@ pub enum LiveError {
     /// The shard's thread or its runtime could not be made.
     #[error("the live role has no thread: {0}")]
     Thread(#[from] io::Error),
+    /// There is no relay.
+    #[error("the live role has no relay: {0}")]
+    Relay(#[from] RelayError),
     /// What was revoked could not be read.
     #[error("the revoked tokens could not be read: {0}")]
     Revocations(#[from] StoreError),
@@ -49,6 +53,7 @@ pub struct LiveRole {
     tokens: TokenDesk,
     commands: mpsc::Sender<Command>,
     incoming: mpsc::Sender<Incoming>,
+    relay: Option<Relay>,
     overview: watch::Receiver<LiveOverview>,
     ended: watch::Receiver<bool>,
     operator_code: Option<OneTimeCode>,
@@ -69,8 +74,11 @@ impl LiveRole {
         let verifier = keyring.verifier();
         let tokens = TokenDesk::new(config.app.clone(), store.clone(), (keyring.clone(), clock));
         tokens.load().await?;
-        let people = People::new(config.clone(), store, (keyring, clock));
+        let people = People::new(config.clone(), store, (keyring.clone(), clock));
         let operator_code = people.first_operator().await.map_err(|problem| LiveError::Operator(problem.message))?;
+        let keys = (&keyring, clock);
+        let relay = config.fleet_url.as_ref().map(|url| Relay::start(&config, url, keys, shutdown.clone()));
+        let relay = relay.transpose()?;
         let (overview_out, overview) = watch::channel(LiveOverview::default());
         let (commands, command_queue) = mpsc::channel(COMMANDS_MAX);
         let (incoming, incoming_queue) = mpsc::channel(INCOMING_MAX);
@@ -89,7 +97,7 @@ impl LiveRole {
             ending.send_replace(true);
         })?;
         tokio::spawn(keep_house((people.clone(), tokens.clone()), shutdown));
-        Ok(Self { people, tokens, commands, incoming, overview, ended, operator_code })
+        Ok(Self { people, tokens, commands, incoming, relay, overview, ended, operator_code })
     }
 
     /// `auth/guest`, `auth/signin`, the JWKS and the internal routes.
@@ -97,8 +105,15 @@ impl LiveRole {
         http::routes((&self.people, &self.tokens), &self.commands)
     }
 
-    /// Takes a connection that wants a home session.
+    /// Takes a connection that wants a home session, or, with `?match=` in its address, one that wants to be carried to
+    /// a match host.
     pub fn accept(&self, incoming: Incoming) {
+        if incoming.transport == Transport::WebSocket && incoming.query("match").is_some() {
+            return match &self.relay {
+                Some(relay) => relay.accept(incoming),
+                None => incoming.refuse(Refusal::new(Code::MatchUnknown, "this node relays no matches")),
+            };
+        }
         let (incoming, code) = match self.incoming.try_send(incoming) {
             Ok(()) => return,
             Err(mpsc::error::TrySendError::Full(incoming)) => (incoming, Code::Overloaded),
@@ -117,10 +132,15 @@ impl LiveRole {
         self.operator_code.as_ref()
     }
 
-    /// Returns when the shard has ended: after the shutdown drained it. False: it broke, and the process should end.
+    /// Returns when shard and relay have ended: after the shutdown drained them. False: one broke, and the process
+    /// should end.
     pub async fn finished(&self) -> bool {
         let mut ended = self.ended.clone();
-        ended.wait_for(|ended| *ended).await.is_ok()
+        let relayed = match &self.relay {
+            Some(relay) => relay.finished().await,
+            None => true,
+        };
+        ended.wait_for(|ended| *ended).await.is_ok() && relayed
     }
 }
 

@@ -217,6 +217,8 @@ export class PlaySession {
 
   private slow(): void {
     this.net.set(this.client.stats());
+    // A second path uses up a generation without any change of the state.
+    this.store();
   }
 
   private store(): void {

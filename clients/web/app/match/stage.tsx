@@ -13,6 +13,9 @@ export interface WorldSource {
   frame(seconds: number): { frame: WorldFrame; camera: Camera; effects: Effect[] };
 }
 
+/** The drawn element; tests and consoles see what is on it. */
+export type View = HTMLDivElement & { shown?: WorldFrame };
+
 /** Draws `source`; children lie on top. */
 export function Stage({ source, view, matchId, label, children }: { source: WorldSource; view?: RefObject<HTMLDivElement | null>; matchId: string; label: string; children?: ReactNode }) {
   const own = useRef<HTMLDivElement>(null);
@@ -33,6 +36,7 @@ export function Stage({ source, view, matchId, label, children }: { source: Worl
       const shown = source.frame(seconds);
       for (const effect of shown.effects) renderer.effect(effect);
       renderer.draw(shown.frame, shown.camera, seconds);
+      if (host.current !== null) (host.current as View).shown = shown.frame;
       if (now - described > DESCRIBE_MS && host.current !== null) {
         described = now;
         host.current.dataset.players = describe(shown.frame);

@@ -88,6 +88,27 @@ fn warm() -> (Fleet, HostId, LeaseId) {
 }
 
 #[test]
+fn endpoints_that_a_host_reports_are_those_of_its_matches() {
+    let (mut fleet, host, lease) = warm();
+    let (id, ask) = request(7);
+    fleet.handle_allocate(SECOND, id, ask);
+    fleet.handle_room_created(id, host);
+    outputs(&mut fleet);
+    let endpoint = Endpoint { url: "ws://x/session".to_owned(), ..Endpoint::default() };
+    let news = |sequence| HostReport { endpoints: vec![endpoint.clone()], ..report(host, lease, sequence, Vec::new()) };
+    fleet.handle_report(SECOND, &news(1));
+    let [Output::HostChanged { host: stored }, Output::MatchChanged { match_id }] = outputs(&mut fleet)[..] else {
+        panic!("both are written down");
+    };
+    assert_eq!((stored, match_id), (host, id));
+    assert_eq!(fleet.match_record(id).unwrap().info().endpoints, std::slice::from_ref(&endpoint));
+    fleet.handle_report(SECOND, &news(2));
+    fleet.handle_report(SECOND, &report(host, lease, 3, Vec::new()));
+    assert!(outputs(&mut fleet).is_empty());
+    assert_eq!(fleet.host(host).unwrap().endpoints, [endpoint]);
+}
+
+#[test]
 fn a_match_goes_from_request_to_result() {
     let (mut fleet, host, lease) = warm();
     let (id, ask) = request(7);

@@ -11,15 +11,15 @@ use amphi_fleet_node::{FleetParts, FleetRole, FleetRoleConfig, HostCommand};
 use amphi_shared_auth::{Keyring, Scope, ServiceToken};
 use amphi_shared_edge::certificate::Certificate;
 use amphi_shared_edge::clock::Clock;
-use amphi_shared_edge::host::JournalLimits;
+use amphi_shared_edge::host::{HostNews, HostStart, JournalLimits};
 use amphi_shared_edge::http::{Access, Request, Response, Routes};
 use amphi_shared_edge::service::ServiceClient;
 use amphi_shared_edge::shutdown::Shutdown;
 use amphi_shared_edge::{ListenConfig, Listener, Listening};
 use amphi_shared_store::{FleetStore, Location};
 use amphi_shared_wire::proto::{
-    AllocateReply, AllocateRequest, CreateRoom, CreateRoomReply, Drain, HostReport, HostReportReply, MatchInfo,
-    MatchQuery, MatchResult, ResultsReply, RoomReport,
+    AllocateReply, AllocateRequest, CreateRoom, CreateRoomReply, Drain, Endpoint, HostReport, HostReportReply,
+    MatchInfo, MatchQuery, MatchResult, ResultsReply, RoomReport,
 };
 use amphi_shared_wire::{AppId, MatchId, Micros, Seed};
 use serde_json::Value;
@@ -82,6 +82,8 @@ impl World {
             fleet_url: url.clone(),
             match_url: url.clone(),
             live_url: url,
+            relay_url: Some("ws://live.example/session".to_owned()),
+            otlp_url: None,
             drain: Micros::from_secs(5),
         };
         let parts = FleetParts {
@@ -128,13 +130,15 @@ fn listen(routes: Routes, keyring: &Keyring, clock: Clock) -> Listening {
         .unwrap()
 }
 
-/// A child that keeps its lease and its process id in files, says that it is ready, and ends with its parent.
+/// A child that keeps its lease and its process id in files, says that it is ready, passes on later lines through the
+/// pipe `news`, and ends with its parent.
 fn host_script(folder: &Path, url: &str) -> HostCommand {
     let folder = folder.display();
     let ready =
         format!(r#"{{"ready":{{"endpoints":[{{"transport":"ws","url":"ws://x/session"}}],"internal_url":"{url}"}}}}"#);
     let script = format!(
-        "read -r line; printf '%s' \"$line\" > {folder}/lease; echo $$ > {folder}/pid; echo '{ready}'; read -r rest"
+        "read -r line; printf '%s' \"$line\" > {folder}/lease; echo $$ > {folder}/pid; echo '{ready}'
+        while read -r line; do printf '%s' \"$line\" > {folder}/news; done"
     );
     HostCommand { program: "sh".into(), args: vec!["-c".to_owned(), script] }
 }
@@ -147,13 +151,16 @@ fn id(n: u128) -> MatchId {
 async fn a_match_runs_on_a_child_and_its_result_is_told_once() {
     let mut world = World::start().await;
     let reply = world.allocate(id(7)).await;
-    assert_eq!(reply.endpoints[0].url, "ws://x/session");
+    let relay = format!("ws://live.example/session?match={}", id(7));
+    let urls = |endpoints: &[Endpoint]| endpoints.iter().map(|e| e.url.clone()).collect::<Vec<_>>();
+    assert_eq!(urls(&reply.endpoints), ["ws://x/session", &relay]);
     let lease = world.lease();
     assert_eq!(lease["host_id"], reply.host_id.as_str());
 
     let query = MatchQuery { match_id: id(7).to_string() };
     let info: MatchInfo = world.client(Scope::FleetRead).call("/internal/v1/fleet/match", &query).await.unwrap();
     assert_eq!((info.state.as_str(), info.mode.as_str()), ("running", "2v2"));
+    assert_eq!(urls(&info.endpoints), ["ws://x/session", &relay]);
 
     let result =
         MatchResult { match_id: id(7).to_string(), version: 1, outcome: "finished".to_owned(), ..Default::default() };
@@ -209,6 +216,27 @@ async fn a_drain_reaches_the_hosts_and_ends_the_role() {
 }
 
 #[tokio::test]
+async fn a_renewed_certificate_reaches_running_hosts_and_those_to_come() {
+    let mut world = World::start().await;
+    let news = world.folder.path().join("news");
+    assert!(Command::new("mkfifo").arg(&news).status().unwrap().success());
+    world.allocate(id(1)).await;
+    let next = Certificate::generate(world.clock.now()).unwrap();
+    world.role.renew(next.clone()).await;
+    // Opening the pipe waits for the child.
+    let line = tokio::task::spawn_blocking(move || fs::read_to_string(news)).await.unwrap().unwrap();
+    let HostNews::Renew(tls) = serde_json::from_str(&line).unwrap();
+    assert_eq!(Certificate::from(tls).sha256(), next.sha256());
+
+    let pid = fs::read_to_string(world.folder.path().join("pid")).unwrap();
+    assert!(Command::new("kill").args(["-9", pid.trim()]).status().unwrap().success());
+    world.results.recv().await.unwrap();
+    world.allocate(id(2)).await;
+    let start: HostStart = serde_json::from_value(world.lease()).unwrap();
+    assert_eq!(Certificate::from(start.tls).sha256(), next.sha256());
+}
+
+#[tokio::test]
 async fn a_program_that_cannot_start_ends_in_no_capacity() {
     let folder = tempfile::tempdir().unwrap();
     let (clock, keyring) = (Clock::start(), Keyring::generate());
@@ -224,6 +252,8 @@ async fn a_program_that_cannot_start_ends_in_no_capacity() {
         fleet_url: "http://127.0.0.1:9".to_owned(),
         match_url: "http://127.0.0.1:9".to_owned(),
         live_url: "http://127.0.0.1:9".to_owned(),
+        relay_url: None,
+        otlp_url: None,
         drain: Micros::from_secs(1),
     };
     let parts = FleetParts {

@@ -1,4 +1,4 @@
-//! A player's side: the client, its pipes, and the seat it must keep.
+//! A player's side: the client, how it dials, and the seat it must keep.
 
 use amphi_clients_rust::{Client, ClientConfig, ClientEvent, ClientOutput};
 use amphi_server_arena::ArenaInput;
@@ -6,17 +6,15 @@ use amphi_shared_replica::Game;
 use amphi_shared_session::{Config, PipeId, PipeKind};
 use amphi_shared_wire::{AppId, Micros, Rng};
 
-use crate::net::Pipe;
-
 /// Longest time away from the network.
 const AWAY_US_MAX: u64 = 4_000_000;
 
 /// One player.
 pub(crate) struct Player {
     pub(crate) client: Client<ArenaInput>,
-    pub(crate) pipes: Vec<Pipe>,
-    pipes_made: u32,
     pub(crate) kind: PipeKind,
+    /// A pipe that is dialled and not there yet.
+    pub(crate) opening: Option<PipeId>,
     pub(crate) dials_at: Option<Micros>,
     /// The seat of the first greeting.
     pub(crate) seat: Option<u8>,
@@ -27,25 +25,7 @@ impl Player {
     pub(crate) fn new(game: &Game, now: Micros, kind: PipeKind) -> Self {
         let session = Config { path_silent_after: Some(Micros::from_millis(300)), ..Config::default() };
         let config = ClientConfig { app: AppId::default(), token: "token".to_owned(), resume: None, session };
-        Self {
-            client: Client::new(game, config),
-            pipes: Vec::new(),
-            pipes_made: 0,
-            kind,
-            dials_at: Some(now),
-            seat: None,
-            closed: false,
-        }
-    }
-
-    /// Dials on a fresh pipe.
-    pub(crate) fn dial(&mut self, now: Micros, rng: &mut Rng) {
-        self.dials_at = None;
-        self.pipes.retain(|pipe| !pipe.is_over());
-        let pipe = Pipe::new(PipeId(self.pipes_made), self.kind, Micros(2_000 + rng.below(40_000)));
-        self.pipes_made += 1;
-        self.client.dial(now, pipe.info);
-        self.pipes.push(pipe);
+        Self { client: Client::new(game, config), kind, opening: None, dials_at: Some(now), seat: None, closed: false }
     }
 
     /// The next thing the client wants done; its events are noted.
@@ -59,7 +39,7 @@ impl Player {
             }
         }
         let session = self.client.session();
-        let idle = !session.is_attached() && !session.is_dialing() && !self.closed;
+        let idle = !session.is_attached() && !session.is_dialing() && self.opening.is_none() && !self.closed;
         if idle && self.dials_at.is_none() {
             self.dials_at = Some(now + Micros(20_000 + rng.below(300_000)));
         }

@@ -4,12 +4,12 @@ use amphi_clients_rust::ClientOutput;
 use amphi_server_arena::movement::PlayerBody;
 use amphi_server_arena::{Arena, ArenaInput, Pose};
 use amphi_shared_replica::{Game, NetId, Replicate, Row};
-use amphi_shared_session::{Output, PipeKind, Session, parse_hello};
-use amphi_shared_wire::{LANE_CONTROL, Micros, Rng, Seed};
+use amphi_shared_session::{Output, PipeId, PipeKind, Session, parse_hello};
+use amphi_shared_wire::{Code, LANE_CONTROL, Micros, Rng, Seed};
 
 use super::host::Host;
 use super::player::Player;
-use crate::net::{End, Item, Pipe};
+use crate::net::{Arrival, End, Link, Net, Pipes, Strike};
 use crate::{Faults, Report, Violation};
 
 /// Players join and play before the first fault.
@@ -24,6 +24,18 @@ const STILL: Micros = Micros::from_secs(2);
 const WHOLE_TICK_MAX: Micros = Micros::from_secs(3);
 /// Time between two faults.
 const STRIKE_EVERY_US: u64 = 1_000_000;
+/// How long a dial may wait for its pipe.
+const OPENING_MAX: Micros = Micros::from_secs(1);
+/// The path of each player.
+const LINK: Link = Link {
+    latency: Micros::from_millis(20),
+    jitter: Micros::from_millis(2),
+    lost_permille: 30,
+    doubled_permille: 20,
+    late_permille: 100,
+    corrupted_permille: 5,
+    max_datagram: 1_000,
+};
 /// How long a player runs into one direction.
 const TURN_EVERY: Micros = Micros::from_millis(400);
 
@@ -34,9 +46,12 @@ pub(crate) struct World {
     game: Game,
     host: Host,
     players: [Player; 2],
+    net: Pipes,
+    /// Who dialled a pipe, by its number.
+    owners: Vec<usize>,
     load_rng: Rng,
     fault_rng: Rng,
-    net_rng: Rng,
+    dial_rng: Rng,
     storm: bool,
     still: bool,
     turns_at: Micros,
@@ -50,7 +65,7 @@ impl World {
     pub(crate) fn new(seed: Seed) -> Result<Self, Violation> {
         let start = Micros::from_secs(1_763_000_000);
         let game = Game::new("arena", Arena);
-        let host = Host::new(&game, start, seed).map_err(|what| Violation { at_ms: 0, what })?;
+        let host = Host::new(&game, start, seed).map_err(|what| Violation { at: Micros(0), what })?;
         let players = [PipeKind::Streams, PipeKind::Ordered].map(|kind| Player::new(&game, start, kind));
         Ok(Self {
             start,
@@ -58,9 +73,11 @@ impl World {
             game,
             host,
             players,
+            net: Pipes::new(seed, [LINK; 2]),
+            owners: Vec::new(),
             load_rng: seed.split("load").rng(),
             fault_rng: seed.split("faults").rng(),
-            net_rng: seed.split("net").rng(),
+            dial_rng: seed.split("dials").rng(),
             storm: false,
             still: false,
             turns_at: start,
@@ -80,8 +97,9 @@ impl World {
                 attaches: self.players.iter().map(|p| p.client.session().stats().attaches).sum(),
                 virtual_time: self.now.since(self.start),
                 history: self.history.0,
+                ..Report::default()
             }),
-            Err(what) => Err(Violation { at_ms: self.now.since(self.start).as_millis(), what }),
+            Err(what) => Err(Violation { at: self.now - self.start, what }),
         }
     }
 
@@ -90,6 +108,7 @@ impl World {
         (self.storm, self.strikes_at) = (true, self.now);
         self.pass(STORM)?;
         self.storm = false;
+        self.net.calm(self.now);
         self.pass(PEACE)?;
         self.still = true;
         self.pass(STILL)?;
@@ -158,14 +177,12 @@ impl World {
     }
 
     fn next(&self) -> Option<Micros> {
-        let pipes = self.players.iter().flat_map(|player| &player.pipes);
-        let arrivals = pipes.filter_map(Pipe::next_arrival).map(|(at, _)| at);
         let clients = self.players.iter().filter_map(|player| player.client.poll_timeout(self.now));
         let sessions = self.host.seated.iter().flatten().filter_map(|s| s.session.poll_timeout()).map(|(at, _)| at);
         let dials = self.players.iter().filter_map(|player| player.dials_at);
         let strikes = self.storm.then_some(self.strikes_at);
         let others = [Some(self.turns_at), Some(self.host.due()), strikes].into_iter().flatten();
-        arrivals.chain(clients).chain(sessions).chain(dials).chain(others).min()
+        clients.chain(self.net.next()).chain(sessions).chain(dials).chain(others).min()
     }
 
     /// Does what is due now, one thing.
@@ -174,14 +191,13 @@ impl World {
         if self.host.due() <= now {
             return self.host.tick(now);
         }
+        if let Some((pipe, end, arrival)) = self.net.poll(now, &mut self.faults) {
+            self.arrive(pipe, end, arrival);
+            return Ok(());
+        }
         for who in 0..self.players.len() {
-            let pipes = self.players[who].pipes.iter().enumerate();
-            let arrival = pipes.filter_map(|(i, pipe)| Some((pipe.next_arrival()?, i))).min();
-            if let Some(((_, end), pipe)) = arrival.filter(|((at, _), _)| *at <= now) {
-                return self.arrive(who, pipe, end);
-            }
             if self.players[who].dials_at.is_some_and(|at| at <= now) {
-                self.players[who].dial(now, &mut self.net_rng);
+                self.dial(who);
                 return Ok(());
             }
         }
@@ -216,112 +232,117 @@ impl World {
 
     fn strike(&mut self) {
         self.strikes_at = self.now + Micros(STRIKE_EVERY_US / 4 + self.fault_rng.below(STRIKE_EVERY_US));
-        let player = &mut self.players[self.fault_rng.below(2) as usize];
-        let Some(pipe) = player.pipes.last_mut() else {
-            return;
-        };
-        match self.fault_rng.below(4) {
-            0 => {
-                self.faults.breaks += 1;
-                pipe.break_up(self.now, &mut self.fault_rng);
-            }
+        let who = self.fault_rng.below(2) as usize;
+        let rng = &mut self.fault_rng;
+        let strike = match rng.below(6) {
+            0 => Strike::Break { arrives_permille: rng.below(1_001) as u32 },
             1 => {
-                self.faults.half_open += 1;
-                pipe.go_dark(if self.fault_rng.chance(500) { End::Client } else { End::Server });
+                let client = rng.chance(500);
+                Strike::HalfOpen { client, server: !client }
             }
-            2 => {
-                self.faults.stalls += 1;
-                pipe.stall(self.now + Micros(50_000 + self.fault_rng.below(1_500_000)));
-            }
+            2 => Strike::Stall(Micros(50_000 + rng.below(1_500_000))),
+            3 => Strike::Blackout(Micros(50_000 + rng.below(1_500_000))),
+            4 => Strike::Address { latency: Micros(2_000 + rng.below(40_000)) },
             _ => {
                 self.faults.switches += 1;
+                let player = &mut self.players[who];
                 player.kind = match player.kind {
                     PipeKind::Streams => PipeKind::Ordered,
                     PipeKind::Ordered => PipeKind::Streams,
                 };
                 player.dials_at = Some(self.now);
+                return;
             }
-        }
+        };
+        self.net.strike(self.now, who, &strike, &mut self.faults);
     }
 
-    fn arrive(&mut self, who: usize, index: usize, end: End) -> Result<(), String> {
-        let now = self.now;
-        let pipe = &mut self.players[who].pipes[index];
-        let id = pipe.info.id;
-        let Some(item) = pipe.arrive(now, end) else {
-            return Ok(());
-        };
-        self.delivered += u64::from(matches!(item, Item::Datagram(_)));
-        if end == End::Server {
-            self.arrive_at_host(who, index, item);
-            return Ok(());
+    /// A player dials, and gives up what it dialled before.
+    fn dial(&mut self, who: usize) {
+        let player = &mut self.players[who];
+        if let Some(pipe) = player.opening.take() {
+            self.net.close(self.now, pipe, End::Client, Code::HandshakeTimeout);
         }
-        let client = &mut self.players[who].client;
-        match item {
-            Item::Frame(lane, payload) => client.handle_frame(now, id, lane, payload),
-            Item::Closed(code) => client.handle_pipe_closed(now, id, code),
-            Item::Datagram(bytes) => {
-                client.handle_datagram(now, id, bytes);
+        player.opening = Some(self.net.dial(self.now, who, player.kind));
+        player.dials_at = Some(self.now + OPENING_MAX);
+        self.owners.push(who);
+    }
+
+    fn arrive(&mut self, pipe: PipeId, end: End, arrival: Arrival) {
+        let now = self.now;
+        let who = self.owners[pipe.0 as usize];
+        self.delivered += u64::from(matches!(arrival, Arrival::Datagram(_)));
+        if end == End::Server {
+            return self.arrive_at_host(who, pipe, arrival);
+        }
+        let player = &mut self.players[who];
+        let opening = player.opening == Some(pipe);
+        match arrival {
+            Arrival::Opened(info) if opening => {
+                (player.opening, player.dials_at) = (None, None);
+                player.client.dial(now, info);
+            }
+            Arrival::Opened(_) | Arrival::Confirmed => {}
+            Arrival::Frame(lane, payload) => player.client.handle_frame(now, pipe, lane, payload),
+            Arrival::Closed(_) if opening => (player.opening, player.dials_at) = (None, None),
+            Arrival::Closed(code) => player.client.handle_pipe_closed(now, pipe, code),
+            Arrival::Datagram(bytes) => {
+                player.client.handle_datagram(now, pipe, bytes);
                 self.remember(who);
             }
         }
-        Ok(())
     }
 
-    fn arrive_at_host(&mut self, who: usize, index: usize, item: Item) {
-        let (now, info) = (self.now, self.players[who].pipes[index].info);
-        match item {
-            Item::Frame(lane, payload) => {
+    fn arrive_at_host(&mut self, who: usize, pipe: PipeId, arrival: Arrival) {
+        let now = self.now;
+        match arrival {
+            Arrival::Frame(lane, payload) => {
                 let hello = if lane == LANE_CONTROL { parse_hello(payload.clone()).ok() } else { None };
-                let Some(hello) = hello else {
-                    return self.with(who, |session| session.handle_frame(now, info.id, lane, payload));
+                let (Some(hello), Some(info)) = (hello, self.net.info(pipe)) else {
+                    return self.with(who, |session| session.handle_frame(now, pipe, lane, payload));
                 };
                 if let Err(refusal) = self.host.greet(now, who, &hello, info) {
-                    let pipe = &mut self.players[who].pipes[index];
-                    pipe.frame(now, End::Client, LANE_CONTROL, refusal.encode(), &mut self.net_rng);
-                    pipe.close(now, End::Server, Some(refusal.code));
+                    // A pipe that is gone already needs no refusal.
+                    let _ = self.net.frame(now, pipe, End::Server, (LANE_CONTROL, refusal.encode()));
+                    self.net.close(now, pipe, End::Server, refusal.code);
                 }
             }
-            Item::Datagram(bytes) => self.with(who, |session| session.handle_datagram(now, info.id, bytes)),
-            Item::Closed(code) => self.with(who, |session| session.handle_pipe_closed(now, info.id, code)),
+            Arrival::Datagram(bytes) => self.with(who, |session| session.handle_datagram(now, pipe, bytes)),
+            Arrival::Closed(code) => self.with(who, |session| session.handle_pipe_closed(now, pipe, code)),
+            Arrival::Opened(_) | Arrival::Confirmed => {}
         }
     }
 
     /// Takes what a client and its session say.
     fn drain(&mut self, who: usize) -> Result<(), String> {
         let now = self.now;
-        while let Some(output) = self.players[who].poll(now, &mut self.net_rng)? {
+        while let Some(output) = self.players[who].poll(now, &mut self.dial_rng)? {
             let output = match output {
                 ClientOutput::Frame { pipe, lane, payload } => Output::Frame { pipe, lane, payload },
                 ClientOutput::Datagram { pipe, bytes } => Output::Datagram { pipe, bytes },
                 ClientOutput::ClosePipe { pipe, code, message } => Output::ClosePipe { pipe, code, message },
                 ClientOutput::Event(_) => continue,
             };
-            self.carry(who, End::Client, output);
+            self.carry(End::Client, output)?;
         }
         while let Some(output) = self.host.poll(now, who) {
-            self.carry(who, End::Server, output);
+            self.carry(End::Server, output)?;
         }
         Ok(())
     }
 
-    fn carry(&mut self, who: usize, from: End, output: Output) {
+    fn carry(&mut self, from: End, output: Output) -> Result<(), String> {
         let now = self.now;
-        let (Output::Frame { pipe, .. } | Output::Datagram { pipe, .. } | Output::ClosePipe { pipe, .. }) = output
-        else {
-            return;
-        };
-        let Some(pipe) = self.players[who].pipes.iter_mut().find(|p| p.info.id == pipe) else {
-            return;
-        };
         match output {
-            Output::Frame { lane, payload, .. } => pipe.frame(now, from.other(), lane, payload, &mut self.net_rng),
-            Output::Datagram { bytes, .. } => {
-                pipe.datagram(now, from.other(), bytes, self.storm, (&mut self.net_rng, &mut self.faults));
+            Output::Frame { pipe, lane, payload } => {
+                let sent = self.net.frame(now, pipe, from, (lane, payload));
+                return sent.map_err(|error| format!("the {from} sends on lane {lane}: {error}"));
             }
-            Output::ClosePipe { code, .. } => pipe.close(now, from, Some(code)),
+            Output::Datagram { pipe, bytes } => self.net.datagram(now, pipe, from, bytes, &mut self.faults),
+            Output::ClosePipe { pipe, code, .. } => self.net.close(now, pipe, from, code),
             Output::Event(_) => {}
         }
+        Ok(())
     }
 
     /// Adds what a player knows to the history.

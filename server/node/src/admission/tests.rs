@@ -35,6 +35,7 @@ impl Door {
             app: AppId::default(),
             name: "Ada".into(),
             team: None,
+            trace: TokenId::from_bits(9).into(),
             expires: NOW + Micros::from_secs(60),
         }
     }

@@ -8,13 +8,14 @@ use std::time::{Duration, SystemTime};
 
 use amphi_server_core::{Room, RoomConfig};
 use amphi_shared_edge::Listening;
+use amphi_shared_edge::certificate::Certificate;
 use amphi_shared_edge::clock::Clock;
 use amphi_shared_edge::host::JournalLimits;
 use amphi_shared_edge::http::Problem;
 use amphi_shared_edge::session::{Incoming, Refusal};
 use amphi_shared_edge::shutdown::Shutdown;
 use amphi_shared_replica::Game;
-use amphi_shared_wire::proto::{CreateRoom, CreateRoomReply};
+use amphi_shared_wire::proto::{CreateRoom, CreateRoomReply, Endpoint};
 use amphi_shared_wire::{Code, MatchId, Micros, Rng, Seed, SessionId, TickClock};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -52,6 +53,18 @@ struct Drain {
     ended: bool,
 }
 
+/// How clients know the host.
+pub(super) struct Names {
+    pub(super) public_host: String,
+    pub(super) region: String,
+}
+
+impl Names {
+    pub(super) fn endpoints(&self, listening: &Listening) -> Vec<Endpoint> {
+        listening.endpoints(&self.public_host, &self.region)
+    }
+}
+
 /// What the task is made of.
 pub(super) struct Parts {
     pub(super) clock: Clock,
@@ -59,6 +72,7 @@ pub(super) struct Parts {
     pub(super) data_dir: PathBuf,
     pub(super) journals: JournalLimits,
     pub(super) rooms_max: usize,
+    pub(super) names: Names,
     pub(super) workers: Vec<WorkerHandle>,
     pub(super) admission: Admission,
     pub(super) reports: mpsc::Sender<Update>,
@@ -109,9 +123,13 @@ impl Host {
                     signalled = true;
                     self.start_drain(Some(DRAIN)).await;
                 }
-                Some(event) = events.recv() => self.handle(event).await,
+                Some(event) = events.recv() => self.handle(event, &listening).await,
                 Some(incoming) = listening.incoming.recv() => self.admit(incoming),
-                _ = sweeps.tick() => self.sweep(),
+                _ = sweeps.tick() => {
+                    self.sweep();
+                    // A certificate that has ended is no longer named.
+                    self.tell_endpoints(&listening).await;
+                }
                 () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     if self.has_ended_rooms() {
                         tracing::error!("rooms did not end in time");
@@ -124,7 +142,7 @@ impl Host {
         self.leave(listening).await;
     }
 
-    async fn handle(&mut self, event: Event) {
+    async fn handle(&mut self, event: Event, listening: &Listening) {
         match event {
             Event::Create { request, reply } => self.create(&request, reply),
             Event::Built { match_id, room } => self.built(match_id, room),
@@ -142,7 +160,21 @@ impl Host {
             }
             Event::SessionEnded(session) => self.parts.admission.session_ended(session),
             Event::TokenUnused(token) => self.parts.admission.token_unused(token),
+            Event::Renew(certificate) => self.renew(certificate, listening).await,
         }
+    }
+
+    async fn renew(&mut self, certificate: Certificate, listening: &Listening) {
+        if let Err(error) = listening.renew(certificate) {
+            return tracing::error!(%error, "the new certificate is not usable");
+        }
+        tracing::info!("the certificate is renewed");
+        self.tell_endpoints(listening).await;
+    }
+
+    async fn tell_endpoints(&self, listening: &Listening) {
+        // The reporter always reads.
+        let _ = self.parts.reports.send(Update::Endpoints(self.parts.names.endpoints(listening))).await;
     }
 
     fn admit(&mut self, incoming: Incoming) {

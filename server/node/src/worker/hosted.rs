@@ -7,11 +7,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use amphi_server_core::{Room, RoomCommand, RoomConfig, RoomOutput, RoomStats};
 use amphi_shared_auth::random_bytes;
 use amphi_shared_edge::session::{PipeEvent, PipeId};
+use amphi_shared_edge::telemetry;
 use amphi_shared_session::{Event, Refusal, ServerParams};
 use amphi_shared_wire::proto::{Control, MatchResult, Notice, RoomReport, control};
-use amphi_shared_wire::{Code, LANE_CONTROL, LANE_INPUT, LANE_SNAPSHOT, MatchId, Micros, SessionId, TickClock, UserId};
+use amphi_shared_wire::{
+    Code, LANE_CONTROL, LANE_INPUT, LANE_SNAPSHOT, MatchId, Micros, SessionId, TickClock, TraceId, UserId,
+};
 use prost::Message;
 use tokio::sync::mpsc;
+use tracing::Span;
 
 use super::player::Player;
 use super::{Join, Links, Resume};
@@ -40,6 +44,8 @@ pub(crate) struct HostedRoom {
     result: Option<MatchResult>,
     /// The result when the game fails: what is known without asking its world.
     if_lost: MatchResult,
+    /// From here to the end, in the match's own trace.
+    span: Span,
 }
 
 impl HostedRoom {
@@ -54,6 +60,9 @@ impl HostedRoom {
             outcome: "lost".to_owned(),
             ..Default::default()
         };
+        let trace = TraceId::from(*match_id);
+        let span = tracing::info_span!("room", trace_id = %trace, %match_id, mode = mode.name);
+        telemetry::set_trace(&span, trace);
         Self {
             match_id: *match_id,
             room,
@@ -66,11 +75,16 @@ impl HostedRoom {
             news: true,
             result: None,
             if_lost,
+            span,
         }
     }
 
     pub(crate) fn match_id(&self) -> MatchId {
         self.match_id
+    }
+
+    pub(super) fn span(&self) -> &Span {
+        &self.span
     }
 
     /// When its ticks start.
@@ -115,7 +129,12 @@ impl HostedRoom {
             tick: Some(self.ticks()),
             capabilities: Vec::new(),
         };
-        self.players.insert(session, Player::accept(now, params, incoming, pipe, (user, seat)));
+        let span = tracing::info_span!(
+            "session", trace_id = %token.trace, match_id = %self.match_id, %session, %user, seat
+        );
+        telemetry::set_trace(&span, token.trace);
+        span.in_scope(|| tracing::info!("player joined"));
+        self.players.insert(session, Player::accept(now, params, incoming, pipe, (user, seat, span)));
         links.metrics.joins.increment(1);
         links.metrics.sessions.increment(1.0);
         self.news = true;
@@ -138,6 +157,7 @@ impl HostedRoom {
         };
         let resumed = player.resume(now, incoming, pipe).is_ok();
         if resumed {
+            player.span.in_scope(|| tracing::info!("player back"));
             links.metrics.resumes.increment(1);
         }
         self.flush(now, links);
@@ -240,7 +260,7 @@ impl HostedRoom {
     fn tick(&mut self, links: &mut Links) {
         let started = links.clock.now();
         if let Some(fault) = self.room.step(started).fault {
-            tracing::error!(match_id = %self.match_id, %fault, "the game cannot go on");
+            self.span.in_scope(|| tracing::error!(%fault, "the game cannot go on"));
             links.metrics.rooms_lost.increment(1);
         }
         self.pump(started, links);
@@ -278,7 +298,7 @@ impl HostedRoom {
     }
 
     fn end(&mut self, now: Micros, result: MatchResult) {
-        tracing::info!(match_id = %self.match_id, outcome = result.outcome, "match ended");
+        self.span.in_scope(|| tracing::info!(outcome = result.outcome, "match ended"));
         self.result = Some(result);
         self.news = true;
         self.close_all(now, Code::MatchEnded);
@@ -286,7 +306,7 @@ impl HostedRoom {
 
     /// The game panicked: what its world holds cannot be trusted, and nobody asks it any more.
     fn lose(&mut self, links: &Links) {
-        tracing::error!(match_id = %self.match_id, "a room was lost to a fault");
+        self.span.in_scope(|| tracing::error!("a room was lost to a fault"));
         links.metrics.rooms_lost.increment(1);
         let now = links.clock.now();
         self.result = Some(MatchResult { ended_us: now.0, ..self.if_lost.clone() });
@@ -333,7 +353,13 @@ impl HostedRoom {
         };
         let (seat, events) = (player.seat, player.flush(now));
         links.metrics.slow_readers.increment(player.take_slow_readers());
-        let closed = events.iter().any(|event| matches!(event, Event::Closed { .. }));
+        let mut closed = false;
+        for event in &events {
+            if let Event::Closed { code, .. } = event {
+                closed = true;
+                player.span.in_scope(|| tracing::info!(%code, "player left"));
+            }
+        }
         for event in events {
             if let Some(seat) = seat {
                 handle_session_event(&mut self.room, now - self.pace.delay(), seat, event);
@@ -356,7 +382,7 @@ impl HostedRoom {
 
     fn append(&mut self, record: &[u8], links: &Links) {
         if let Err(error) = self.journal.append(record) {
-            tracing::error!(match_id = %self.match_id, %error, "the journal cannot be written");
+            self.span.in_scope(|| tracing::error!(%error, "the journal cannot be written"));
             links.metrics.journal_errors.increment(1);
         }
     }

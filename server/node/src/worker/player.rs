@@ -7,6 +7,7 @@ use amphi_shared_session::{Config, Event, Output, PipeInfo, Refusal, SendError, 
 use amphi_shared_wire::{Code, Lane, Micros, UserId};
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tracing::Span;
 
 /// A session with its connections.
 pub(super) struct Player {
@@ -15,6 +16,8 @@ pub(super) struct Player {
     /// The seat it plays; none when someone else has taken over.
     pub(super) seat: Option<u8>,
     pipes: BTreeMap<PipeId, PipeHandle>,
+    /// From the join to the end, in the trace that led here.
+    pub(super) span: Span,
     /// Connections closed since the last count because their reader was too slow.
     slow_readers: u64,
 }
@@ -26,11 +29,11 @@ impl Player {
         params: ServerParams,
         incoming: Incoming,
         (pipe, mailbox): (PipeId, &mpsc::Sender<PipeEvent>),
-        (user, seat): (UserId, u8),
+        (user, seat, span): (UserId, u8, Span),
     ) -> Self {
         let session = Session::accept(now, Config::default(), params, &incoming.hello, info(&incoming, pipe));
         let pipes = BTreeMap::from([(pipe, incoming.accept(pipe, mailbox.clone()))]);
-        Self { session, user, seat: Some(seat), pipes, slow_readers: 0 }
+        Self { session, user, seat: Some(seat), pipes, span, slow_readers: 0 }
     }
 
     /// Goes on over another connection, or refuses it.

@@ -1,6 +1,8 @@
 //! Joining, coming back, and what the fleet and the live role hear of it.
 
 use amphi_shared_auth::ConnectToken;
+use amphi_shared_edge::certificate::Certificate;
+use amphi_shared_edge::endpoint::to_hex;
 use amphi_shared_replica::NetId;
 use amphi_shared_session::{ConnectRequest, Event};
 use amphi_shared_wire::proto::{RoomReport, ViewFrame, payload, room_message};
@@ -90,6 +92,7 @@ async fn wrong_tokens_are_refused() {
         app: AppId::default(),
         name: "Ada".into(),
         team: None,
+        trace: TokenId::from_bits(9).into(),
         expires: world.clock.now() + Micros::from_secs(60),
     };
     let check = async |token: ConnectToken, code: Code| {
@@ -240,4 +243,24 @@ async fn a_match_ends_with_a_result_that_is_repeated_until_it_is_heard() {
     assert_eq!(room.state, "ended");
     let heard = world.heard.lock().unwrap().reports.len();
     world.hear(|now| now.reports.get(heard..)?.iter().find(|report| report.rooms.is_empty()).map(drop)).await;
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_told_to_the_fleet_and_sessions_stay() {
+    let mut world = World::start();
+    let match_id = world.open().await;
+    let token = world.token(match_id, 7);
+    let (mut client, _) = Client::join(&world, Transport::Quic, token).await;
+    let first = world.host.ready().endpoints[0].cert_sha256.clone();
+    let next = Certificate::generate(world.clock.now()).unwrap();
+    world.host.renew((&next).into()).await;
+    let told = world
+        .hear(|heard| {
+            let hashes = &heard.reports.last()?.endpoints.first()?.cert_sha256;
+            (hashes.len() == 2).then(|| hashes.clone())
+        })
+        .await;
+    assert_eq!(told[0].as_ref(), next.sha256());
+    assert_eq!(to_hex(&told[1]), first[0]);
+    client.snapshot().await;
 }

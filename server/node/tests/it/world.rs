@@ -8,7 +8,7 @@ use amphi_server_node::GameHost;
 use amphi_shared_auth::{ConnectToken, Keyring, Scope, ServiceToken};
 use amphi_shared_edge::certificate::Certificate;
 use amphi_shared_edge::clock::Clock;
-use amphi_shared_edge::host::{HostStart, HostTls, HostTokens, JournalLimits};
+use amphi_shared_edge::host::{HostStart, HostTokens, JournalLimits};
 use amphi_shared_edge::http::{Access, Problem, Request, Response, Routes};
 use amphi_shared_edge::service::{ServiceClient, ServiceFailure};
 use amphi_shared_edge::shutdown::Shutdown;
@@ -63,6 +63,7 @@ impl World {
             region: "test".into(),
             fleet_url: url.clone(),
             live_url: url,
+            otlp_url: None,
             public_host: "127.0.0.1".into(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             data_dir: dir.path().to_owned(),
@@ -70,7 +71,7 @@ impl World {
             rooms_max: 2,
             jwks: keyring.jwks(),
             tokens: HostTokens { fleet_report: token(Scope::FleetReport), live_publish: token(Scope::LivePublish) },
-            tls: HostTls { cert_der: certificate.der().to_vec(), key_der: certificate.key_der().to_vec() },
+            tls: (&certificate).into(),
         };
         let game = game();
         let host = GameHost::start(game.clone(), start, clock, shutdown.clone()).unwrap();
@@ -119,6 +120,7 @@ impl World {
             app: AppId::default(),
             name: format!("player {user}"),
             team: None,
+            trace: match_id.into(),
             expires: self.clock.now() + Micros::from_secs(60),
         };
         self.mint(&token)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use amphi_shared_session::{ClientHello, Refusal, parse_hello};
+use amphi_shared_session::{Refusal, parse_hello};
 use amphi_shared_wire::Code;
 use amphi_shared_wire::limits::{CONNECTIONS_MAX, HANDSHAKES_PENDING_MAX};
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use super::Origins;
 use crate::clock::Clock;
 use crate::counters::{Counters, Refused};
 use crate::network::Outlet;
-use crate::session::{From, Incoming};
+use crate::session::{First, From, Incoming};
 
 /// When a client that met a limit may try again, ms.
 pub(crate) const OVERLOADED_RETRY_MS: u32 = 1_000;
@@ -97,17 +97,18 @@ impl Shared {
     /// For a network thread: reads the Hello and hands it to the node, whose decision comes as an order through
     /// `outlet`.
     pub(crate) fn offer(&self, first: Bytes, from: From, outlet: Arc<Outlet>) -> Result<(), Refusal> {
-        self.offer_hello(self.read_hello(first)?, from, outlet)
+        self.offer_first(self.read_hello(first)?, from, outlet)
     }
 
     /// Reads the Hello, which is the first message of a connection.
-    pub(crate) fn read_hello(&self, first: Bytes) -> Result<ClientHello, Refusal> {
-        parse_hello(first).inspect_err(|refusal| self.counters.count(Refused::of(refusal.code)))
+    pub(crate) fn read_hello(&self, bytes: Bytes) -> Result<First, Refusal> {
+        let hello = parse_hello(bytes.clone()).inspect_err(|refusal| self.counters.count(Refused::of(refusal.code)))?;
+        Ok(First { hello, bytes })
     }
 
     /// As [`Shared::offer`], for a Hello that is read already.
-    pub(crate) fn offer_hello(&self, hello: ClientHello, from: From, outlet: Arc<Outlet>) -> Result<(), Refusal> {
-        let incoming = Incoming::new(hello, from, outlet);
+    pub(crate) fn offer_first(&self, first: First, from: From, outlet: Arc<Outlet>) -> Result<(), Refusal> {
+        let incoming = Incoming::new(first, from, outlet);
         match self.incoming.try_send(incoming) {
             Ok(()) => Ok(()),
             Err(error) => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use amphi_shared_session::ClientHello;
+use amphi_shared_session::{ClientHello, PipeKind};
 use amphi_shared_wire::limits::TOKEN_BYTES_MAX;
 use amphi_shared_wire::{AppId, Code, PROTOCOL_MAX, WS_BINARY, WS_JSON};
 use axum::Extension;
@@ -66,7 +66,8 @@ fn open(Peer(peer): Peer, mut request: Request, shared: &Shared, thread: Arc<Mai
     }
     let place = shared.place().ok_or_else(|| Problem::from(Code::Overloaded).retry_after(OVERLOADED_RETRY_MS))?;
     let transport = if wanted.hello.is_some() { Transport::WebSocketJson } else { Transport::WebSocket };
-    let from = From { transport, peer, origin, query: query(request.uri()), early: false };
+    let query = query(request.uri());
+    let from = From { transport, kind: PipeKind::Ordered, peer, origin, query, early: false };
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         // A client that went away before the answer gives its place back.

@@ -78,13 +78,24 @@ impl Intake {
 
     /// A datagram. What is too much is dropped and counted.
     pub(crate) fn datagram(&mut self, now: Micros, bytes: Bytes) {
-        if self.rates.as_mut().is_some_and(|rates| rates.datagrams.check(now).is_err()) {
-            return self.counters.count(Refused::Datagrams);
+        if self.is_too_much(now) {
+            return;
         }
         let event = PipeEvent { pipe: self.pipe, at: now, kind: PipeEventKind::Datagram(bytes) };
         if self.mailbox.try_send(event).is_err() {
             self.counters.count(Refused::MailboxFull);
         }
+    }
+
+    /// A datagram on an ordered pipe, only while nothing is held. What is too much is dropped and counted; otherwise it
+    /// waits for room as a message does: on such a pipe nothing but the rate loses one.
+    pub(crate) fn datagram_in_order(&mut self, now: Micros, bytes: Bytes) -> Result<Taken, Code> {
+        debug_assert!(self.held.is_none(), "nothing is read while an event waits");
+        if self.is_too_much(now) {
+            return Ok(Taken::Yes);
+        }
+        self.held = Some(PipeEvent { pipe: self.pipe, at: now, kind: PipeEventKind::Datagram(bytes) });
+        self.retry()
     }
 
     /// Hands over what is held. An error: the node has ended.
@@ -100,6 +111,15 @@ impl Intake {
             }
             Err(TrySendError::Closed(_)) => Err(Code::Draining),
         }
+    }
+
+    /// Whether one more datagram is beyond the rate; counted when it is.
+    fn is_too_much(&mut self, now: Micros) -> bool {
+        let is_too_much = self.rates.as_mut().is_some_and(|rates| rates.datagrams.check(now).is_err());
+        if is_too_much {
+            self.counters.count(Refused::Datagrams);
+        }
+        is_too_much
     }
 
     /// Whether the owner's mailbox was full.

@@ -116,6 +116,12 @@ impl Outlet {
         self.bytes.load(Ordering::Relaxed) as usize
     }
 
+    /// Less than a quarter of the queue is used.
+    pub(crate) fn has_room(&self) -> bool {
+        (self.frames.load(Ordering::Relaxed) as usize) < RING_FRAMES_MAX / 4
+            && self.queued_bytes() < SEND_QUEUE_BYTES_MAX / 4
+    }
+
     /// Bytes of the largest datagram the path takes now.
     pub(crate) fn max_datagram(&self) -> usize {
         self.path.max_datagram.load(Ordering::Relaxed) as usize

@@ -80,6 +80,8 @@ pub(crate) enum Decision {
 pub struct Incoming {
     /// The Hello. Its token is not verified yet.
     pub hello: ClientHello,
+    /// The message that held it, as it arrived, for who passes it on; empty with [`Transport::WebSocketJson`].
+    pub first: Bytes,
     /// What carries the connection.
     pub transport: Transport,
     /// The other end.
@@ -117,9 +119,16 @@ impl Drop for Undecided {
     }
 }
 
+/// The first message of a connection.
+pub(crate) struct First {
+    pub(crate) hello: ClientHello,
+    pub(crate) bytes: Bytes,
+}
+
 /// Where a connection comes from.
 pub(crate) struct From {
     pub(crate) transport: Transport,
+    pub(crate) kind: PipeKind,
     pub(crate) peer: SocketAddr,
     pub(crate) origin: Option<String>,
     /// Parameters of the address, without the token.
@@ -135,15 +144,16 @@ impl Incoming {
     }
 
     /// A connection of a network thread; its decision arrives there as an order.
-    pub(crate) fn new(hello: ClientHello, from: From, outlet: Arc<Outlet>) -> Self {
-        let From { transport, peer, origin, query, early } = from;
+    pub(crate) fn new(First { hello, bytes }: First, from: From, outlet: Arc<Outlet>) -> Self {
+        let From { transport, kind, peer, origin, query, early } = from;
         Self {
             hello,
+            first: bytes,
             transport,
             peer,
             origin,
             query,
-            kind: kind(transport),
+            kind,
             max_datagram: outlet.max_datagram(),
             early,
             undecided: Undecided(Some(outlet)),
@@ -166,13 +176,6 @@ impl Incoming {
     /// Refuses the connection: the client hears why, then it is closed.
     pub fn refuse(self, refusal: Refusal) {
         self.undecided.decide(Decision::Refuse(refusal));
-    }
-}
-
-const fn kind(transport: Transport) -> PipeKind {
-    match transport {
-        Transport::Quic | Transport::WebTransport => PipeKind::Streams,
-        Transport::WebSocket | Transport::WebSocketJson => PipeKind::Ordered,
     }
 }
 

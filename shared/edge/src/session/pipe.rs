@@ -72,6 +72,11 @@ impl PipeHandle {
         self.outlet.queued_bytes()
     }
 
+    /// Whether less than a quarter of its queue is used: time for more, where one can wait.
+    pub fn has_room(&self) -> bool {
+        self.outlet.has_room()
+    }
+
     pub(super) fn outlet(&self) -> &Arc<Outlet> {
         &self.outlet
     }

@@ -6,7 +6,10 @@ mod client;
 mod hostile;
 mod http;
 mod keys;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod quic;
+mod relay;
 mod server;
 mod sessions;
 mod tls;

@@ -7,7 +7,7 @@ use amphi_shared_edge::dial::Dialer;
 use amphi_shared_edge::endpoint::Endpoint;
 use amphi_shared_edge::session::{PipeEventKind, PipeId};
 use amphi_shared_edge::{Origins, Refused};
-use amphi_shared_wire::Code;
+use amphi_shared_wire::{Code, Micros};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -113,25 +113,44 @@ async fn a_client_may_change_its_address() {
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_for_new_connections() {
+async fn a_certificate_is_renewed_and_nobody_is_lost() {
     let mut server = Server::start();
-    let before: Vec<Endpoint> = server.listening.endpoints("127.0.0.1", "").iter().map(Into::into).collect();
+    let lists = |server: &Server| -> Vec<Endpoint> {
+        server.listening.endpoints("127.0.0.1", "").iter().map(Into::into).collect()
+    };
+    let before = lists(&server);
     let dialer = Dialer::new(server.clock).unwrap();
     let (mailbox, _events) = mpsc::channel(16);
-    let old = dialer.dial(&before[0], &[0, 2], PipeId(1), mailbox.clone()).await.unwrap();
-    old.handle.frame(0, hello()).unwrap();
-    let (old_pipe, _handle) = server.accept().await;
+    let mut dialled = Vec::new();
+    let mut attach = async |server: &mut Server, endpoint: &Endpoint, pipe: u32| {
+        let client = dialer.dial(endpoint, &[0, 2], PipeId(pipe), mailbox.clone()).await.ok()?;
+        client.handle.frame(0, hello()).unwrap();
+        let (pipe, handle) = server.accept().await;
+        dialled.push((client, pipe, handle));
+        Some(())
+    };
+    attach(&mut server, &before[0], 1).await.unwrap();
+
+    // The next one is named; who has not heard of it still finds the one it knows.
     server.listening.renew(Certificate::generate(server.clock.now()).unwrap()).unwrap();
-    let after: Vec<Endpoint> = server.listening.endpoints("127.0.0.1", "").iter().map(Into::into).collect();
+    let both = lists(&server);
+    assert_eq!(both[0].cert_sha256.len(), 2);
+    assert_eq!(both[0].cert_sha256[1], before[0].cert_sha256[0]);
+    attach(&mut server, &before[0], 2).await.unwrap();
+    attach(&mut server, &both[0], 3).await.unwrap();
+
+    // One that has only half an hour left makes way at once.
+    let life = Micros::from_secs(13 * 24 * 3_600);
+    let old = server.clock.now() - life + Micros::from_secs(90 * 60);
+    server.listening.renew(Certificate::generate(old).unwrap()).unwrap();
+    server.listening.renew(Certificate::generate(server.clock.now()).unwrap()).unwrap();
+    let after = lists(&server);
     assert_eq!(after[0].cert_sha256.len(), 2);
-    assert_eq!(after[0].cert_sha256[1], before[0].cert_sha256[0]);
-    assert!(dialer.dial(&before[0], &[0], PipeId(2), mailbox.clone()).await.is_err());
-    let new = dialer.dial(&after[0], &[0, 2], PipeId(3), mailbox).await.unwrap();
-    new.handle.frame(0, hello()).unwrap();
-    let (new_pipe, _handle) = server.accept().await;
-    for (dialled, pipe) in [(&old, old_pipe), (&new, new_pipe)] {
-        dialled.handle.frame(2, Bytes::from_static(b"here")).unwrap();
-        assert_eq!(server.frame(pipe).await, (2, Bytes::from_static(b"here")));
+    assert!(attach(&mut server, &both[0], 4).await.is_none());
+    attach(&mut server, &after[0], 5).await.unwrap();
+    for (client, pipe, _) in &dialled {
+        client.handle.frame(2, Bytes::from_static(b"here")).unwrap();
+        assert_eq!(server.frame(*pipe).await, (2, Bytes::from_static(b"here")));
     }
 }
 

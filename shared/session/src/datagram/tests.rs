@@ -22,6 +22,21 @@ fn numbers_skip_zero() {
 }
 
 #[test]
+fn on_an_ordered_pipe_what_an_ack_has_passed_is_open_no_more() {
+    let (mut sender, mut receiver) = (Datagrams::new(), Datagrams::new());
+    let first = sender.number();
+    let _ = sender.leave(Micros(0), first, 16, Bytes::new());
+    // Forty numbers were replaced while they waited.
+    let next = (0..41).map(|_| sender.number()).last().unwrap();
+    let _ = sender.leave(Micros(0), next, 16, Bytes::new());
+    assert!(receiver.receive(first, 16, Micros(0)) && receiver.receive(next, 16, Micros(0)));
+    let header = Datagram::decode(receiver.ack_only()).unwrap().header;
+    let acks = sender.acknowledge(Micros(1), header, PipeKind::Ordered);
+    assert_eq!(acks.fates, [Fate::Acked(next), Fate::Lost(first)]);
+    assert!(sender.may_leave(PipeKind::Ordered) && sender.oldest().is_none());
+}
+
+#[test]
 fn an_ack_only_datagram_is_on_lane_0() {
     let mut datagrams = Datagrams::new();
     assert!(datagrams.receive(5, 16, Micros(7)) && datagrams.receive(3, 17, Micros(9)));
@@ -29,6 +44,21 @@ fn an_ack_only_datagram_is_on_lane_0() {
     let header = Datagram::decode(datagrams.ack_only()).map(|d| (d.lane, d.header));
     assert_eq!(header, Ok((0, DatagramHeader { ack: 5, ack_bits: 0b10, ..HEADER })));
     assert_eq!(datagrams.ack_due, None);
+}
+
+#[test]
+fn a_gap_on_an_ordered_pipe_is_a_loss() {
+    for (kind, fates) in
+        [(PipeKind::Streams, vec![Fate::Acked(2)]), (PipeKind::Ordered, vec![Fate::Acked(2), Fate::Lost(1)])]
+    {
+        let mut datagrams = Datagrams::new();
+        for _ in 0..2 {
+            let seq = datagrams.number();
+            datagrams.leave(Micros(0), seq, 16, Bytes::new());
+        }
+        let acks = datagrams.acknowledge(Micros(9), DatagramHeader { ack: 2, ..HEADER }, kind);
+        assert_eq!(acks.fates, fates, "{kind:?}");
+    }
 }
 
 proptest! {

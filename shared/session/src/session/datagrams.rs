@@ -31,7 +31,8 @@ impl Session {
         }
         let (ack_at, closing) = (now + self.config.datagram_ack_after, self.is_closing());
         let datagrams = self.datagrams();
-        if datagrams.receive(datagram.header.seq, datagram.lane, ack_at) && !closing {
+        // What is not delivered any more is not acknowledged either.
+        if !closing && datagrams.receive(datagram.header.seq, datagram.lane, ack_at) {
             self.event(Event::Datagram { lane: datagram.lane, payload: datagram.payload });
         } else {
             datagrams.stats.dropped += 1;

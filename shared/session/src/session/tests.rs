@@ -348,6 +348,22 @@ fn a_full_lane_says_so_and_when_it_is_not() {
 }
 
 #[test]
+fn the_messages_of_all_lanes_fill_one_session() {
+    let mut pair = Pair::with(PipeKind::Ordered, Config { retained_messages_max: 8, ..Config::default() });
+    pair.dial();
+    pair.settle();
+    pair.cut(0);
+    assert!((2..6).all(|lane| pair.client_sends(lane, "one").is_ok() && pair.client_sends(lane, "two").is_ok()));
+    assert_eq!(pair.client_sends(7, "one more"), Err(SendError::Full));
+    // A resume sends no more than that at once.
+    pair.dial();
+    pair.settle();
+    assert_eq!(pair.server_got().len(), 8);
+    pair.pass(Micros::from_millis(200));
+    assert!(pair.client_events.contains(&Event::LaneWritable { lane: 7 }));
+}
+
+#[test]
 fn topics_are_not_kept() {
     let mut pair = Pair::attached(PipeKind::Ordered);
     pair.cut(0);

@@ -24,6 +24,11 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 /// Longest wait for anything that is expected.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Fails instead of waiting for ever.
+pub(crate) async fn patient<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, future).await.expect("nothing happened for too long")
+}
+
 /// Something that reached a client.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Heard {

@@ -48,7 +48,7 @@ impl House {
         Self::open_at(LiveConfig::default(), self.data).await
     }
 
-    async fn open_at(config: LiveConfig, data: TempDir) -> Self {
+    pub(crate) async fn open_at(config: LiveConfig, data: TempDir) -> Self {
         let keyring = Keyring::load_or_create(&data.path().join("keyring.json")).unwrap();
         let (clock, shutdown) = (Clock::start(), Shutdown::new());
         let store = LiveStore::open(&Location::Folder(data.path().to_owned())).await.unwrap();

@@ -7,6 +7,7 @@ mod drain;
 mod hostile;
 mod house;
 mod people;
+mod relay;
 mod stock;
 mod tokens;
 mod topics;

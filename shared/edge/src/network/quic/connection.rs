@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amphi_shared_session::{ClientHello, Refusal};
+use amphi_shared_session::{PipeKind, Refusal};
 use amphi_shared_wire::limits::{DATAGRAM_BYTES_BROWSER_MAX, DATAGRAM_BYTES_NATIVE_MAX, HANDSHAKE_MS_MAX};
-use amphi_shared_wire::{ALPN_AMPHI, Code, LANE_CONTROL, Micros};
+use amphi_shared_wire::{ALPN_AMPHI, Code, LANE_CONTROL, LANE_DATAGRAM, Micros};
 use bytes::Bytes;
 use quinn_proto::crypto::rustls::HandshakeData;
 use quinn_proto::{ConnectionError, ConnectionHandle, Dir, Event, StreamEvent, TransportErrorCode, VarInt};
@@ -21,7 +21,7 @@ use super::thread::Context;
 use crate::counters::{OpenConnection, Refused};
 use crate::listener::SESSION_PATH;
 use crate::network::{ConnId, Intake, Order, Outlet};
-use crate::session::{Decision, From, Transport};
+use crate::session::{Decision, First, From, Transport};
 
 /// What is queued gets this long to leave when a connection closes.
 const GRACE: Micros = Micros::from_millis(1_000);
@@ -78,7 +78,7 @@ enum Phase {
     /// Waits for the Hello.
     Greeting,
     /// The Hello came as early data and is no resume: it waits for the end of the handshake.
-    Holding(Box<ClientHello>),
+    Holding(Box<First>),
     /// The node decides.
     Deciding,
     /// A session owns it.
@@ -444,8 +444,8 @@ impl Connection {
             return Ok(());
         };
         match shared.read_hello(first) {
-            Ok(hello) => {
-                self.phase = Phase::Holding(Box::new(hello));
+            Ok(first) => {
+                self.phase = Phase::Holding(Box::new(first));
                 self.offer(cx);
             }
             Err(refusal) => self.refuse(cx, refusal),
@@ -458,11 +458,11 @@ impl Connection {
         let Some(shared) = cx.shared.clone() else {
             return;
         };
-        let Phase::Holding(hello) = std::mem::replace(&mut self.phase, Phase::Deciding) else {
+        let Phase::Holding(first) = std::mem::replace(&mut self.phase, Phase::Deciding) else {
             return;
         };
-        if !self.is_confirmed && hello.resume.is_none() {
-            self.phase = Phase::Holding(hello);
+        if !self.is_confirmed && first.hello.resume.is_none() {
+            self.phase = Phase::Holding(first);
             return;
         }
         self.is_early = !self.is_confirmed;
@@ -470,6 +470,7 @@ impl Connection {
         self.deadline = Some(cx.at + HANDSHAKE);
         let from = From {
             transport: self.transport(),
+            kind: self.lanes.kind(),
             peer: self.quic.remote_address(),
             origin: self.origin.take(),
             query: Vec::new(),
@@ -477,7 +478,7 @@ impl Connection {
         };
         let offered = shared.connection().and_then(|place| {
             self.place = Some(place);
-            shared.offer_hello(*hello, from, Arc::clone(&self.outlet))
+            shared.offer_first(*first, from, Arc::clone(&self.outlet))
         });
         if let Err(refusal) = offered {
             self.refuse(cx, refusal);
@@ -516,7 +517,10 @@ impl Connection {
         while !intake.is_held()
             && let Some((lane, payload)) = self.lanes.next(&mut self.quic)?
         {
-            intake.frame(cx.at, lane, payload)?;
+            match lane {
+                LANE_DATAGRAM => intake.datagram_in_order(cx.at, payload)?,
+                _ => intake.frame(cx.at, lane, payload)?,
+            };
         }
         while let Some(datagram) = self.quic.datagrams().recv() {
             let payload = if self.http.is_some() { http3::datagram_payload(datagram) } else { Ok(datagram) };
@@ -528,6 +532,12 @@ impl Connection {
     }
 
     fn send_datagram(&mut self, bytes: Bytes) {
+        if self.lanes.kind() == PipeKind::Ordered {
+            if !self.lanes.push_datagram(bytes) {
+                self.outlet.counters().count(Refused::DatagramOut);
+            }
+            return;
+        }
         let bytes = if self.http.is_some() { http3::datagram(&bytes) } else { bytes };
         let mut datagrams = self.quic.datagrams();
         let is_crowded = datagrams.send_buffer_space() < bytes.len();
@@ -644,6 +654,9 @@ impl Connection {
 
     /// Tells the owner what the path takes now.
     fn tell_path(&mut self) {
+        if self.lanes.kind() == PipeKind::Ordered {
+            return self.outlet.path.tell(DATAGRAM_BYTES_NATIVE_MAX, false, self.quic.rtt());
+        }
         let datagrams = self.quic.datagrams();
         let max = datagrams.max_size().unwrap_or(0);
         let congested = datagrams.send_buffer_space() + DATAGRAM_ENTRY_BYTES < DATAGRAM_SEND_BYTES_MAX;

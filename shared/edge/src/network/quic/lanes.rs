@@ -1,9 +1,14 @@
-//! The streams of a connection: one bidirectional stream per reliable lane, opened by the client.
+//! The streams of a connection: one bidirectional stream per reliable lane, opened by the client; or a single one that
+//! is an ordered pipe for all lanes and datagrams, as a relay opens it for a WebSocket.
 
 use std::collections::VecDeque;
 
-use amphi_shared_wire::limits::HELLO_BYTES_MAX;
-use amphi_shared_wire::{Code, LANE_BULK, LANE_CONTROL, Lane, ORDERED_LANES, StreamDecoder, encode_varint};
+use amphi_shared_session::PipeKind;
+use amphi_shared_wire::limits::{HELLO_BYTES_MAX, ORDERED_DATAGRAMS_WAITING_MAX};
+use amphi_shared_wire::{
+    Code, LANE_BULK, LANE_CONTROL, LANE_DATAGRAM, LANE_PIPE, Lane, ORDERED_LANES, StreamDecoder, decode_pipe_frame,
+    encode_varint,
+};
 use bytes::Bytes;
 use quinn_proto::{Connection, Dir, FinishError, ReadError, StreamId, WriteError};
 
@@ -28,23 +33,45 @@ struct LaneStream {
     stream: Option<StreamId>,
     decoder: StreamDecoder,
     is_readable: bool,
-    queue: VecDeque<Bytes>,
+    queue: VecDeque<Queued>,
     writing: Option<Writing>,
     output: Output,
+}
+
+/// A message that waits.
+struct Queued {
+    /// On an ordered pipe: stands before the payload.
+    lane: Option<Lane>,
+    payload: Bytes,
+}
+
+impl Queued {
+    fn is_datagram(&self) -> bool {
+        self.lane == Some(LANE_DATAGRAM)
+    }
+
+    /// It has left, or was dropped.
+    fn left(&self, outlet: &Outlet) {
+        // The outlet has forgotten a datagram when it was taken.
+        if !self.is_datagram() {
+            outlet.frame_left(self.payload.len());
+        }
+    }
 }
 
 /// The message that the transport takes now.
 struct Writing {
     /// Header and payload, as far as they have not left.
     left: [Bytes; 2],
-    payload_bytes: usize,
+    message: Queued,
 }
 
 impl Writing {
-    fn new(payload: Bytes) -> Self {
-        let mut header = Vec::with_capacity(4);
-        encode_varint(payload.len() as u64, &mut header);
-        Self { payload_bytes: payload.len(), left: [header.into(), payload] }
+    fn new(message: Queued) -> Self {
+        let mut header = Vec::with_capacity(5);
+        encode_varint((message.payload.len() + usize::from(message.lane.is_some())) as u64, &mut header);
+        header.extend(message.lane);
+        Self { left: [header.into(), message.payload.clone()], message }
     }
 }
 
@@ -111,28 +138,42 @@ impl Lanes {
                     i += 1;
                     continue;
                 }
-                Head::Lane(lane) if usize::from(lane) >= ORDERED_LANES => return Err(Code::LaneInvalid),
+                Head::Lane(lane) if usize::from(lane) >= ORDERED_LANES && lane != LANE_PIPE => {
+                    return Err(Code::LaneInvalid);
+                }
                 Head::Lane(lane) => {
-                    let named = self.lane(lane);
-                    if named.stream.is_some() {
+                    // An ordered pipe is alone.
+                    let is_free = |l: &LaneStream| l.stream.is_none() || (l.lane != lane && l.lane != LANE_PIPE);
+                    if !self.lanes.iter().all(is_free) || (lane == LANE_PIPE && !self.lanes.is_empty()) {
                         return Err(Code::LaneInvalid);
                     }
-                    named.start(quic, stream);
+                    self.lane(lane).start(quic, stream);
                 }
                 Head::Other => http3::reject(quic, stream),
                 Head::Gone => {}
             }
             self.unnamed.swap_remove(i);
         }
+        if self.unnamed.is_empty() {
+            self.unnamed = Vec::new();
+        }
         Ok(())
     }
 
     /// The first message of lane 0, once it is whole.
     pub(super) fn hello(&mut self, quic: &mut Connection) -> Result<Option<Bytes>, Code> {
-        let Some(control) = self.lanes.iter_mut().find(|lane| lane.lane == LANE_CONTROL) else {
+        let Some(control) = self.lanes.iter_mut().find(|lane| matches!(lane.lane, LANE_CONTROL | LANE_PIPE)) else {
             return Ok(None);
         };
         let first = control.read(quic)?;
+        if control.lane == LANE_PIPE
+            && let Some(frame) = first
+        {
+            return match decode_pipe_frame(frame) {
+                Ok((LANE_CONTROL, first)) => Ok(Some(first)),
+                Ok(_) | Err(_) => Err(Code::HandshakeInvalid),
+            };
+        }
         // A longer one is refused by its length alone.
         if first.is_none() && control.decoder.buffered() > HELLO_BYTES_MAX {
             return Err(Code::FrameTooLarge);
@@ -140,11 +181,14 @@ impl Lanes {
         Ok(first)
     }
 
-    /// The next message of any lane.
+    /// The next message of any lane; on an ordered pipe also of [`LANE_DATAGRAM`].
     pub(super) fn next(&mut self, quic: &mut Connection) -> Result<Option<(Lane, Bytes)>, Code> {
         for lane in &mut self.lanes {
             if let Some(payload) = lane.read(quic)? {
-                return Ok(Some((lane.lane, payload)));
+                return match lane.lane {
+                    LANE_PIPE => decode_pipe_frame(payload).map(Some).map_err(code_of),
+                    lane => Ok(Some((lane, payload))),
+                };
             }
         }
         Ok(None)
@@ -152,12 +196,34 @@ impl Lanes {
 
     /// Queues a message.
     pub(super) fn push(&mut self, lane: Lane, payload: Bytes, outlet: &Outlet) {
-        let lane = self.lane(lane);
+        let (lane, message) = match self.pipe() {
+            Some(pipe) => (pipe, Queued { lane: Some(lane), payload }),
+            None => (self.lane(lane), Queued { lane: None, payload }),
+        };
         if lane.output == Output::Open {
-            lane.queue.push_back(payload);
+            lane.queue.push_back(message);
         } else {
-            outlet.frame_left(payload.len());
+            message.left(outlet);
         }
+    }
+
+    /// Queues a datagram on the ordered pipe. False: an older one had to go for it, or there is no such pipe.
+    pub(super) fn push_datagram(&mut self, payload: Bytes) -> bool {
+        let Some(pipe) = self.pipe().filter(|pipe| pipe.output == Output::Open) else {
+            return false;
+        };
+        let mut datagrams = (0..pipe.queue.len()).filter(|at| pipe.queue[*at].is_datagram());
+        let oldest = datagrams.next().filter(|_| datagrams.count() + 1 >= ORDERED_DATAGRAMS_WAITING_MAX);
+        if let Some(oldest) = oldest {
+            pipe.queue.remove(oldest);
+        }
+        pipe.queue.push_back(Queued { lane: Some(LANE_DATAGRAM), payload });
+        oldest.is_none()
+    }
+
+    /// Whether lanes are independent of each other.
+    pub(super) fn kind(&self) -> PipeKind {
+        if self.lanes.iter().any(|lane| lane.lane == LANE_PIPE) { PipeKind::Ordered } else { PipeKind::Streams }
     }
 
     /// Gives the transport what it takes.
@@ -183,8 +249,15 @@ impl Lanes {
         self.unnamed.clear();
     }
 
+    /// The ordered pipe, when it is one.
+    fn pipe(&mut self) -> Option<&mut LaneStream> {
+        self.lanes.iter_mut().find(|lane| lane.lane == LANE_PIPE)
+    }
+
     fn lane(&mut self, lane: Lane) -> &mut LaneStream {
         let i = self.lanes.iter().position(|l| l.lane == lane).unwrap_or_else(|| {
+            // Most connections have two for hours: room for more would be most of what they cost.
+            self.lanes.reserve_exact(1);
             self.lanes.push(LaneStream::new(lane));
             self.lanes.len() - 1
         });
@@ -197,7 +270,7 @@ impl LaneStream {
         Self {
             lane,
             stream: None,
-            decoder: StreamDecoder::new(),
+            decoder: if lane == LANE_PIPE { StreamDecoder::of_pipe() } else { StreamDecoder::new() },
             is_readable: false,
             queue: VecDeque::new(),
             writing: None,
@@ -223,6 +296,7 @@ impl LaneStream {
                 return Ok(Some(payload));
             }
             if !self.is_readable {
+                self.decoder.rest();
                 return Ok(None);
             }
             match read_chunk(quic, stream, READ_BYTES_MAX) {
@@ -239,7 +313,7 @@ impl LaneStream {
         while let Some(mut writing) = self.writing.take().or_else(|| self.queue.pop_front().map(Writing::new)) {
             let written = quic.send_stream(stream).write_chunks(&mut writing.left);
             if writing.left.iter().all(Bytes::is_empty) {
-                outlet.frame_left(writing.payload_bytes);
+                writing.message.left(outlet);
             } else {
                 self.writing = Some(writing);
             }
@@ -265,9 +339,9 @@ impl LaneStream {
     fn stop(&mut self, outlet: &Outlet) {
         self.output = Output::Done;
         if let Some(writing) = self.writing.take() {
-            outlet.frame_left(writing.payload_bytes);
+            writing.message.left(outlet);
         }
-        self.queue.drain(..).for_each(|payload| outlet.frame_left(payload.len()));
+        self.queue.drain(..).for_each(|message| message.left(outlet));
     }
 }
 

@@ -19,7 +19,7 @@ use super::worker::Turn;
 use crate::counters::{OpenConnection, Refused};
 use crate::listener::{OVERLOADED_RETRY_MS, Place};
 use crate::network::{Intake, Order, Outlet, Taken, code_of};
-use crate::session::{Decision, From, Transport};
+use crate::session::{Decision, First, From, Transport};
 
 /// What waits gets this long to leave when a connection ends, and the client to hear it.
 pub(super) const GRACE: Micros = Micros::from_secs(1);
@@ -114,7 +114,8 @@ impl Conn {
             Some(hello) => {
                 conn.decoder.set_bytes_max(FRAME_BYTES_MAX);
                 conn.stage = Stage::Deciding { until, transport: from.transport, place };
-                if let Err(refusal) = turn.shared.offer_hello(*hello, from, Arc::clone(&conn.outlet)) {
+                let first = First { hello: *hello, bytes: Bytes::new() };
+                if let Err(refusal) = turn.shared.offer_first(first, from, Arc::clone(&conn.outlet)) {
                     conn.refuse(turn, refusal);
                 }
             }
@@ -448,9 +449,8 @@ impl Conn {
 
 fn take_frame(turn: &Turn<'_>, intake: &mut Intake, frame: Bytes) -> Result<Taken, Code> {
     let (lane, payload) = decode_pipe_frame(frame).map_err(code_of)?;
-    if lane == LANE_DATAGRAM {
-        intake.datagram(turn.now, payload);
-        return Ok(Taken::Yes);
+    match lane {
+        LANE_DATAGRAM => intake.datagram_in_order(turn.now, payload),
+        _ => intake.frame(turn.now, lane, payload),
     }
-    intake.frame(turn.now, lane, payload)
 }

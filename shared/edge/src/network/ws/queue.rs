@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 
+use amphi_shared_wire::limits::ORDERED_DATAGRAMS_WAITING_MAX;
 use amphi_shared_wire::{LANE_CONTROL, LANE_DATAGRAM, Lane, Micros};
 use bytes::Bytes;
 
@@ -10,8 +11,6 @@ use super::codec::{Opcode, SERVER_HEADER_BYTES_MAX, encode_header};
 use super::socket::Socket;
 use crate::network::Outlet;
 
-/// Datagrams that wait. Beyond: the oldest is dropped, since a newer one makes it worthless.
-const DATAGRAMS_MAX: u8 = 2;
 /// Messages of one write: each takes two slices, and the kernel takes 1,024 of them.
 const WRITE_MESSAGES_MAX: usize = 32;
 /// Bytes of one write.
@@ -74,7 +73,7 @@ impl Queue {
 
     /// False: an older datagram had to go for it.
     pub(super) fn push_datagram(&mut self, now: Micros, payload: Bytes) -> bool {
-        let crowded = self.datagrams >= DATAGRAMS_MAX && self.drop_datagram();
+        let crowded = usize::from(self.datagrams) >= ORDERED_DATAGRAMS_WAITING_MAX && self.drop_datagram();
         self.datagrams += 1;
         self.push(now, Kind::Datagram, payload);
         !crowded

@@ -30,6 +30,18 @@ fn a_datagram_is_acknowledged_within_twenty_milliseconds() {
 }
 
 #[test]
+fn what_comes_after_a_close_is_neither_delivered_nor_acknowledged() {
+    let mut pair = Pair::attached(PipeKind::Streams);
+    let now = pair.now;
+    pair.server().send_datagram(now, 16, Bytes::from_static(b"snapshot")).unwrap();
+    pair.drain();
+    pair.client.close(now, Code::Bye, "");
+    while pair.down(0) {}
+    pair.stall(Micros::from_millis(20));
+    assert_eq!((pair.client.datagram_stats().received, datagrams_up(&pair)), (1, 0));
+}
+
+#[test]
 fn three_newer_acks_say_lost_and_so_does_time() {
     let mut pair = Pair::attached(PipeKind::Streams);
     let lost = send(&mut pair, 17, "lost");

@@ -75,6 +75,23 @@ fn the_older_pipe_works_on_until_then_and_nothing_comes_twice() {
 }
 
 #[test]
+fn what_a_broken_early_pipe_had_to_repeat_is_not_expected_on_the_next() {
+    let mut pair = Pair::attached(PipeKind::Streams);
+    let pipe = pair.dial_early();
+    assert!(pair.up(pipe));
+    pair.client_sends(LANE_ROOM, "on the older pipe").unwrap();
+    while pair.up(0) {}
+    pair.confirm(pipe);
+    pair.cut(pipe);
+    pair.dial();
+    pair.settle();
+    pair.client_sends(LANE_ROOM, "next").unwrap();
+    pair.settle();
+    assert_eq!(pair.server_got(), ["2:on the older pipe", "2:next"]);
+    assert_eq!(pair.server().stats().messages_repeated, 0);
+}
+
+#[test]
 fn no_ack_overtakes_the_welcome_of_an_early_attach() {
     let mut pair = Pair::attached(PipeKind::Streams);
     let pipe = pair.dial_early();

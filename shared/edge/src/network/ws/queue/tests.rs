@@ -68,15 +68,15 @@ fn what_waits_leaves_in_order_when_there_is_room() {
         assert!(outlet.claim(length).unwrap());
         queue.push_frame(NOW, 1, vec![1; length].into());
     }
-    // Of datagrams the newest two are kept.
-    let kept: Vec<bool> = (0..5).map(|length| queue.push_datagram(NOW, vec![1; length].into())).collect();
-    assert_eq!(kept, [true, true, false, false, false]);
+    // Of datagrams the newest four are kept.
+    let kept: Vec<bool> = (0..6).map(|length| queue.push_datagram(NOW, vec![1; length].into())).collect();
+    assert_eq!(kept, [true, true, true, true, false, false]);
     queue.push_control(NOW, Opcode::Close, Bytes::new());
     let reader = std::thread::spawn(move || read_frames(&mut client));
     while queue.write(&mut socket, &outlet).unwrap() == Written::Blocked {
         std::thread::yield_now();
     }
-    let small = (0..100).map(|length| (1, length)).chain([(63, 3), (63, 4)]);
+    let small = (0..100).map(|length| (1, length)).chain([(63, 2), (63, 3), (63, 4), (63, 5)]);
     let expected: Vec<_> = std::iter::repeat_n((2, 30_000), frames).chain(small).collect();
     assert_eq!(reader.join().unwrap(), expected);
     assert_eq!((outlet.queued_bytes(), queue.items.capacity()), (0, 0));
