@@ -231,7 +231,12 @@ impl Connect {
             }
             match read_chunk(quic, self.stream, READ_BYTES_MAX) {
                 Chunk::Bytes(bytes) => self.unread.extend_from_slice(&bytes),
-                Chunk::Later => return Ok(None),
+                Chunk::Later => {
+                    if self.unread.is_empty() {
+                        self.unread = BytesMut::new();
+                    }
+                    return Ok(None);
+                }
                 Chunk::End if self.stage == Stage::Open => {
                     self.stage = Stage::Ended;
                     return Ok(Some(Heard::Closed(None)));
