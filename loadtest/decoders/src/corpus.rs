@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use amphi_loadtest_decoders::{Ask, Piece, PipeEvent, join};
+use amphi_loadtest_decoders::{Ask, Piece, PipeEvent, join, modelled};
 use amphi_shared_wire::proto::{
     GameEvent, Joined, MatchEnded, MatchResult, Payload, Position, Publish, RolledBack, RoomMessage, RosterChanged,
     Seat, ServicePublication, Subscribe, TopicRequest, Unsubscribe, payload, room_message, topic_request,
@@ -42,6 +42,7 @@ pub(crate) fn seeds(decoder: &str, vectors: &Path) -> Result<Seeds> {
         "player" => player(&vectors)?,
         "sessions" => sessions(&vectors)?,
         "snapshots" => snapshots(&vectors)?,
+        "tables" => tables(),
         "tokens" => numbered(TOKENS.map(|token| token.as_bytes().to_vec())),
         "topics" => topics(),
         "views" => views(&vectors)?,
@@ -178,7 +179,23 @@ fn snapshots(vectors: &Vectors<'_>) -> Result<Seeds> {
             seeds.push((format!("{file}-{n:02}"), joined(&pieces)));
         }
     }
+    let modelled: Pieces = modelled().1.into_iter().map(|bytes| (0, bytes)).collect();
+    seeds.extend(modelled.chunks(STEPS).enumerate().map(|(n, part)| (format!("modelled-{n:02}"), joined(part))));
     Ok(seeds)
+}
+
+/// Tables alone and before snapshots; cut short, of another format, and with another number in each of some places.
+fn tables() -> Seeds {
+    let (tables, snapshots) = modelled();
+    let alone = |bytes: &[u8]| joined(&[(0, bytes.to_vec())]);
+    let mut all: Pieces = vec![(0, tables.clone())];
+    all.extend(snapshots.into_iter().map(|bytes| (0, bytes)));
+    let changed = (0..tables.len()).step_by(tables.len() / STEPS + 1).map(|at| {
+        let mut changed = tables.clone();
+        changed[at] ^= 0x55;
+        alone(&changed)
+    });
+    numbered([joined(&all), alone(&tables), alone(&tables[..tables.len() / 2]), alone(&[])].into_iter().chain(changed))
 }
 
 fn views(vectors: &Vectors<'_>) -> Result<Seeds> {

@@ -22,7 +22,7 @@ struct Health(u8);
 struct Burning;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Push(u8);
+pub(crate) struct Push(pub(crate) u8);
 
 impl Input for Push {
     fn encode(&self, writer: &mut BitWriter) {

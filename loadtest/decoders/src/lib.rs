@@ -18,7 +18,7 @@ pub use amphi_shared_edge::fuzz_websocket as websocket;
 pub use frames::{datagrams, frames};
 pub use pieces::{Piece, join, split};
 pub use player::player;
-pub use replica::{inputs, snapshots, views};
+pub use replica::{inputs, modelled, snapshots, tables, views};
 pub use sessions::{PipeEvent, hello, sessions};
 pub use tokens::{claims, jwks, tokens};
 pub use topics::{Ask, topics};
@@ -36,7 +36,7 @@ pub struct Decoder {
 }
 
 /// All of them.
-pub const DECODERS: [Decoder; 13] = [
+pub const DECODERS: [Decoder; 14] = [
     Decoder { name: "claims", read: claims },
     Decoder { name: "datagrams", read: datagrams },
     Decoder { name: "frames", read: frames },
@@ -46,6 +46,7 @@ pub const DECODERS: [Decoder; 13] = [
     Decoder { name: "player", read: player },
     Decoder { name: "sessions", read: sessions },
     Decoder { name: "snapshots", read: snapshots },
+    Decoder { name: "tables", read: tables },
     Decoder { name: "tokens", read: tokens },
     Decoder { name: "topics", read: topics },
     Decoder { name: "views", read: views },

@@ -101,7 +101,7 @@ fn endpoints_that_a_host_reports_are_those_of_its_matches() {
         panic!("both are written down");
     };
     assert_eq!((stored, match_id), (host, id));
-    assert_eq!(fleet.match_record(id).unwrap().info().endpoints, [endpoint.clone()]);
+    assert_eq!(fleet.match_record(id).unwrap().info().endpoints, std::slice::from_ref(&endpoint));
     fleet.handle_report(SECOND, &news(2));
     fleet.handle_report(SECOND, &report(host, lease, 3, Vec::new()));
     assert!(outputs(&mut fleet).is_empty());
