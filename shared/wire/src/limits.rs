@@ -66,8 +66,10 @@ pub const RING_FRAMES_MAX: usize = 2 * RESUME_MESSAGES_MAX;
 pub const SEND_QUEUE_BYTES_MAX: usize = 1024 * 1024;
 /// Age of the oldest message that waits for a client, ms. Beyond: close with `SlowReader`; the session can resume.
 pub const SEND_QUEUE_AGE_MS_MAX: u64 = 5_000;
-/// Reliable messages of one client per second (token bucket; the burst is the same). Beyond: close with `RateLimited`.
+/// Reliable messages of one client per second (token bucket) …
 pub const MESSAGES_PER_S_MAX: u32 = 256;
+/// … and at once: a resume sends all that is kept. Beyond: close with `RateLimited`.
+pub const MESSAGES_BURST_MAX: u32 = MESSAGES_PER_S_MAX + RESUME_MESSAGES_MAX as u32;
 /// Datagrams of one client per second (token bucket; the burst is the same). Beyond: dropped and counted.
 pub const DATAGRAMS_PER_S_MAX: u32 = 512;
 /// A connection that is silent this long is dead, ms; a session's may be given longer (`silence_ms_max`).

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use amphi_shared_session::{ClientHello, Config, PipeId, PipeInfo, Refusal, ServerParams, Session};
+use amphi_shared_session::{ClientHello, Config, PipeId, PipeInfo, RateLimit, Refusal, ServerParams, Session};
+use amphi_shared_wire::limits::{MESSAGES_BURST_MAX, MESSAGES_PER_S_MAX};
 use amphi_shared_wire::{Code, Micros, Rng, SessionId};
 
 use super::client::bearer;
@@ -26,12 +27,20 @@ pub(super) struct Node {
     pub(super) sessions: BTreeMap<SessionId, Held>,
     /// Which session a pipe belongs to, once its Hello was taken.
     pub(super) pipes: BTreeMap<PipeId, SessionId>,
+    /// What each pipe may still say, as at `edge`.
+    rates: BTreeMap<PipeId, RateLimit>,
     rng: Rng,
 }
 
 impl Node {
     pub(super) fn new(clock: Skew, rng: Rng) -> Self {
-        Self { clock, sessions: BTreeMap::new(), pipes: BTreeMap::new(), rng }
+        Self { clock, sessions: BTreeMap::new(), pipes: BTreeMap::new(), rates: BTreeMap::new(), rng }
+    }
+
+    /// Counts a reliable message of a pipe; false when it has said too much, so that `edge` closes it.
+    pub(super) fn admit(&mut self, now: Micros, pipe: PipeId) -> bool {
+        let rate = || RateLimit::new(MESSAGES_PER_S_MAX, MESSAGES_BURST_MAX);
+        self.rates.entry(pipe).or_insert_with(rate).check(now).is_ok()
     }
 
     /// Takes a Hello: a resume goes to the session it names, everyone else gets a new one.

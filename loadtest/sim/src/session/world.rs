@@ -390,6 +390,9 @@ impl<N: Net> World<N> {
     }
 
     fn arrive_at_node(&mut self, pipe: PipeId, arrival: Arrival) -> Result<(), String> {
+        if matches!(arrival, Arrival::Frame(..)) && !self.node.admit(self.now, pipe) {
+            return Err(format!("pipe {} says more than a client may, though it only resumes", pipe.0));
+        }
         let Some(id) = self.node.pipes.get(&pipe).copied() else {
             return self.greet(pipe, arrival);
         };

@@ -1,7 +1,7 @@
 //! What a connection of a network thread hands to the owner of its session, within its rates.
 
 use amphi_shared_session::{PipeId, RateLimit};
-use amphi_shared_wire::limits::{BULK_CHUNK_BYTES_MAX, DATAGRAMS_PER_S_MAX, MESSAGES_PER_S_MAX};
+use amphi_shared_wire::limits::{BULK_CHUNK_BYTES_MAX, DATAGRAMS_PER_S_MAX, MESSAGES_BURST_MAX, MESSAGES_PER_S_MAX};
 use amphi_shared_wire::{Code, LANE_BULK, Lane, Micros};
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -39,7 +39,7 @@ impl Intake {
     /// A connection that a client made: it keeps to the rates.
     pub(crate) fn accepted(pipe: PipeId, mailbox: mpsc::Sender<PipeEvent>, counters: Counters) -> Self {
         let rates = Rates {
-            messages: RateLimit::new(MESSAGES_PER_S_MAX, MESSAGES_PER_S_MAX),
+            messages: RateLimit::new(MESSAGES_PER_S_MAX, MESSAGES_BURST_MAX),
             datagrams: RateLimit::new(DATAGRAMS_PER_S_MAX, DATAGRAMS_PER_S_MAX),
         };
         Self { pipe, mailbox, counters, rates: Some(rates), held: None }
