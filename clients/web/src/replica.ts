@@ -117,7 +117,9 @@ export class SnapshotDecoder {
   private forget(): void {
     while (this.left.length > 0 && this.left[0]!.tick + KEPT_TICKS < this.newest) {
       const { tick, id } = this.left.shift()!;
-      if (this.known.get(id)?.goneAt === tick) this.known.delete(id);
+      const known = this.known.get(id);
+      // One that has come back stays.
+      if (known?.goneAt === tick && known.current === undefined) this.known.delete(id);
     }
   }
 }

@@ -74,8 +74,8 @@ impl Channel for Reading<'_, '_> {
             return Ok(None);
         }
         let (first, rest_bits) = Split::class(symbol);
-        let high = first + self.reader.bits(rest_bits)?;
-        let folded = u64::from(high) << bucket.shift | u64::from(self.reader.bits(bucket.shift)?);
+        let high = u64::from(first) + u64::from(self.reader.bits(rest_bits)?);
+        let folded = high << bucket.shift | u64::from(self.reader.bits(bucket.shift)?);
         // Too large only in bits that no writer made.
         Ok(Some(unzigzag(u32::try_from(folded).map_err(|_| OutOfBits)?)))
     }

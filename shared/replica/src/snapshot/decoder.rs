@@ -279,7 +279,8 @@ impl SnapshotDecoder {
             self.left.front().copied().filter(|(tick, _)| tick.saturating_add(KEPT_TICKS) < self.newest)
         {
             self.left.pop_front();
-            if self.entities.get(&id).is_some_and(|known| known.gone_at == Some(tick)) {
+            // One that has come back stays.
+            if self.entities.get(&id).is_some_and(|known| known.gone_at == Some(tick) && known.current().is_none()) {
                 self.entities.remove(&id);
             }
         }
