@@ -1,6 +1,7 @@
 //! What only QUIC can do: early data, changes of address and certificate, and a client that waits with its reader.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::time::Instant;
 
 use amphi_shared_edge::certificate::Certificate;
 use amphi_shared_edge::dial::Dialer;
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::client::{LaneClient, Quic, config, connect, hello, resume};
-use crate::server::{Server, patient};
+use crate::server::{PATIENCE, Server, patient};
 
 /// A client that has been there before, and what it connects with.
 async fn returning(server: &mut Server) -> (quinn::Endpoint, quinn::ClientConfig) {
@@ -199,12 +200,14 @@ async fn a_path_says_what_it_takes() {
     })
     .await;
     assert!(handle.rtt_us() > 0);
-    // More than may be in flight at once waits, until the other side has it.
+    // More than may be in flight at once waits, until the other side has it: this client runs only while we wait for it.
+    let patience = Instant::now() + PATIENCE;
+    while !handle.is_congested() {
+        assert!(Instant::now() < patience, "what nobody acknowledges may not leave for ever");
+        handle.datagram(Bytes::from_static(&[7; 1_000]));
+        std::thread::yield_now();
+    }
     patient(async {
-        while !handle.is_congested() {
-            handle.datagram(Bytes::from_static(&[7; 1_000]));
-            tokio::task::yield_now().await;
-        }
         while handle.is_congested() {
             tokio::task::yield_now().await;
         }
