@@ -69,7 +69,6 @@ export class MatchClient<Body, Input> {
   timeline: Timeline | undefined;
   joined: Joined | undefined;
   tickHz = 60;
-  private tick0 = 0;
   private schema: Schema | undefined;
   private decoder: SnapshotDecoder | undefined;
   private readonly playout = new Playout();
@@ -100,7 +99,7 @@ export class MatchClient<Body, Input> {
 
   /** Server ticks at this moment, not whole; negative before the match starts. */
   serverTick(): number {
-    return ((this.link.session.clock.serverTime(nowMicros()) - this.tick0) * this.tickHz) / 1e6;
+    return ((this.link.session.clock.serverTime(nowMicros()) - this.link.session.tick0) * this.tickHz) / 1e6;
   }
 
   /** The tick to draw remote things at. */
@@ -154,7 +153,6 @@ export class MatchClient<Body, Input> {
   }
 
   private attached(welcome: Welcome): void {
-    this.tick0 = Number(welcome.tick0Us);
     this.tickHz = welcome.tickHz || this.tickHz;
     this.lead = undefined;
     this.inputs = [];

@@ -53,6 +53,8 @@ export class Session {
   private ackMessages = 0;
   private ackBytes = 0;
   private ackAt: number | undefined;
+  /** Server time of tick 0, µs; it moves when the room could not keep up. */
+  tick0 = 0;
   private pingAt: number | undefined;
   private pings = 0;
   private heardAt = 0;
@@ -236,6 +238,7 @@ export class Session {
       this.sendLink(pipe, { case: "pong", value: create(proto.PongSchema, { t0Us: kind.value.t0Us, t1Us: at, t2Us: at }) });
     } else if (kind.case === "pong") {
       this.clock.answer(Number(kind.value.t0Us), Number(kind.value.t1Us), Number(kind.value.t2Us), now);
+      if (kind.value.tick0Us !== 0n) this.tick0 = Number(kind.value.tick0Us);
     } else if (kind.case === "close") {
       this.ending = kind.value;
       this.endWhenComplete();
@@ -270,6 +273,7 @@ export class Session {
     this.clockId = welcome.clockId;
     this.id = welcome.session;
     this.secret = welcome.secret;
+    this.tick0 = Number(welcome.tick0Us);
     this.generation = state.generation;
     this.welcomed = welcome.generation;
     this.dialled = Math.max(this.dialled, welcome.generation);

@@ -318,6 +318,12 @@ impl Session {
         self.tick.as_deref().copied()
     }
 
+    /// Server: the room has skipped moments, so its ticks start later from now on. The client hears it with the answer to
+    /// its next ping, or in its next Welcome.
+    pub fn set_tick_clock(&mut self, tick: TickClock) {
+        self.tick = Some(Box::new(tick));
+    }
+
     /// The peer's clock.
     pub fn clock(&self) -> &Clock {
         &self.clock

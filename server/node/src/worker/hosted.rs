@@ -180,8 +180,13 @@ impl HostedRoom {
             player.handle_timeout(now);
         }
         self.guard(links, |room, links| room.flush(now, links));
-        let overruns = self.pace.overruns();
-        for _ in 0..self.pace.take(now) {
+        let (overruns, delay) = (self.pace.overruns(), self.pace.delay());
+        let run = self.pace.take(now);
+        if self.pace.delay() != delay {
+            // Whoever plays follows; inputs for the old moments would come too early.
+            self.players.values_mut().for_each(|player| player.set_tick_clock(self.pace.clock()));
+        }
+        for _ in 0..run {
             if self.has_ended() {
                 break;
             }

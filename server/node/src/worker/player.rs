@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use amphi_shared_edge::session::{Incoming, PipeEvent, PipeEventKind, PipeHandle, PipeId};
 use amphi_shared_session::{Config, Event, Output, PipeInfo, Refusal, SendError, ServerParams, Session};
-use amphi_shared_wire::{Code, Lane, Micros, UserId};
+use amphi_shared_wire::{Code, Lane, Micros, TickClock, UserId};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tracing::Span;
@@ -67,6 +67,11 @@ impl Player {
                 self.session.handle_pipe_closed(at, pipe, code);
             }
         }
+    }
+
+    /// The room's ticks start at other moments.
+    pub(super) fn set_tick_clock(&mut self, tick: TickClock) {
+        self.session.set_tick_clock(tick);
     }
 
     pub(super) fn handle_timeout(&mut self, now: Micros) {

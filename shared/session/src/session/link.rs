@@ -51,7 +51,11 @@ impl Session {
             Some(link::Kind::Ack(ack)) => self.take_ack(&ack),
             Some(link::Kind::Ping(ping)) => {
                 self.rest();
-                let pong = proto::Pong { t0_us: ping.t0_us, t1_us: now.0, t2_us: now.0 };
+                let tick0_us = match (&self.role, &self.tick) {
+                    (Role::Server { .. }, Some(tick)) => tick.tick0.0,
+                    (Role::Server { .. } | Role::Client(_), _) => 0,
+                };
+                let pong = proto::Pong { t0_us: ping.t0_us, t1_us: now.0, t2_us: now.0, tick0_us };
                 self.write_attached(LANE_CONTROL, encode_link(link::Kind::Pong(pong)));
             }
             Some(link::Kind::Pong(pong)) => self.take_pong(now, &pong),
@@ -88,6 +92,9 @@ impl Session {
             // A server needs no client's clock.
             if matches!(self.role, Role::Client(_)) {
                 self.clock.answer(sent, peer, now, self.config.clock_drift_ppm);
+                if let (Some(tick), 1..) = (&mut self.tick, pong.tick0_us) {
+                    tick.tick0 = Micros(pong.tick0_us);
+                }
             }
         }
     }

@@ -300,6 +300,20 @@ fn the_handshake_tells_both_sides_everything() {
 }
 
 #[test]
+fn a_room_that_cannot_keep_up_moves_its_clients_clock() {
+    let ticks = |seconds| TickClock { tick0: Micros::from_secs(seconds), tick_hz: 60 };
+    let mut pair = Pair::attached(PipeKind::Streams);
+    pair.server().set_tick_clock(ticks(900));
+    pair.cut(0);
+    pair.dial();
+    pair.settle();
+    assert_eq!(pair.client.tick_clock(), Some(ticks(900)), "a Welcome says it");
+    pair.server().set_tick_clock(ticks(903));
+    pair.pass(Config::default().ping_every + Micros::from_secs(1));
+    assert_eq!(pair.client.tick_clock(), Some(ticks(903)), "and the answer to a ping");
+}
+
+#[test]
 fn messages_of_every_reliable_lane_arrive_in_order() {
     let mut pair = Pair::attached(PipeKind::Ordered);
     for lane in 0..=8 {

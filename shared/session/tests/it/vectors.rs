@@ -192,7 +192,7 @@ fn links() {
     let acked = json!({ "ack": { "received": [
         { "nextSeq": "1" }, { "lane": 2, "nextSeq": "70" }, { "lane": 8, "nextSeq": "18446744073709551615" },
     ]}});
-    let pong = proto::Pong { t0_us: 1_000, t1_us: 5_000_000, t2_us: 5_000_010 };
+    let pong = proto::Pong { t0_us: 1_000, t1_us: 5_000_000, t2_us: 5_000_010, tick0_us: 0 };
     let close = proto::Close { code: 100, message: "bye".to_owned(), retry_after_ms: 0, sent: vec![position(2, 5)] };
     let cases = vec![
         ("welcome", link(link::Kind::Welcome(welcome)), welcomed),
