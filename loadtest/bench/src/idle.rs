@@ -41,11 +41,6 @@ pub(crate) fn bench(scale: Scale) -> Bench {
         Scale::Smoke => Work { connections: 3, settle: Duration::from_millis(10), window: Duration::from_millis(10) },
     };
     let ours = Contestant::new("ours", move || ours::measure(work, scale));
-    let work = if std::env::var("DHAT").is_ok() {
-        Work { connections: 1000, settle: Duration::from_secs(2), window: Duration::from_secs(2) }
-    } else {
-        work
-    };
     let mut bench = Bench::new("idle", "ns_per_send", floor::contestant(FLOOR_BYTES, scale), ours).rounds(3);
     for (name, kind) in [("ws", peer::Kind::Plain), ("socketio", peer::Kind::SocketIo)] {
         if let Some(command) = peers::node(name) {

@@ -36,19 +36,6 @@ impl Server {
         match scale {
             Scale::Full => {
                 let program = std::env::current_exe()?;
-                if std::env::var("DHAT").is_ok() {
-                    return Self::start_program(
-                        "/usr/bin/valgrind".as_ref(),
-                        &[
-                            "--tool=dhat",
-                            "--num-callers=30",
-                            "--dhat-out-file=/tmp/dhat.out",
-                            &program.to_string_lossy(),
-                            "serve",
-                            &serde_json::to_string(&what)?,
-                        ],
-                    );
-                }
                 Self::start_program(program.as_os_str(), &["serve", &serde_json::to_string(&what)?])
             }
             Scale::Smoke => Self::start_here(what),

@@ -23,15 +23,6 @@ const ATTEMPTS: u32 = 10;
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
 
 pub(super) fn measure(work: Work, scale: Scale) -> anyhow::Result<Sample> {
-    if std::env::var("WSS").is_ok() {
-        return Ok(cost(work, scale, Way::Wss)?.named("wss_"));
-    }
-    if std::env::var("QUIC").is_ok() {
-        return Ok(cost(work, scale, Way::Quic)?.named("quic_"));
-    }
-    if std::env::var("WT").is_ok() {
-        return Ok(cost(work, scale, Way::WebTransport)?.named("webtransport_"));
-    }
     let cost = |way| cost(work, scale, way);
     let sample = cost(Way::Ws)?.named("ws_");
     let wss = cost(Way::Wss)?;
