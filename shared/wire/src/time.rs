@@ -94,7 +94,7 @@ pub struct TickClock {
 impl TickClock {
     /// Server time at which `tick` starts.
     pub const fn start_of(self, tick: Tick) -> Micros {
-        Micros(self.tick0.0 + tick.0 as u64 * 1_000_000 / self.tick_hz as u64)
+        Micros(self.tick0.0.saturating_add(tick.0 as u64 * 1_000_000 / self.tick_hz as u64))
     }
 
     /// The tick that is running at `now`; tick 0 before the match starts.
@@ -102,7 +102,8 @@ impl TickClock {
         let elapsed = now.0.saturating_sub(self.tick0.0);
         let tick = (elapsed as u128 * self.tick_hz as u128 / 1_000_000) as u32;
         // Starts are rounded down, so the next tick may already have begun.
-        if self.start_of(Tick(tick + 1)).0 <= now.0 { Tick(tick + 1) } else { Tick(tick) }
+        let next = Tick(tick.saturating_add(1));
+        if self.start_of(next).0 <= now.0 { next } else { Tick(tick) }
     }
 
     /// Length of one tick, rounded down.

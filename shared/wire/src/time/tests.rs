@@ -15,3 +15,14 @@ fn tick_and_time_agree_at_every_border() {
         }
     }
 }
+
+#[test]
+fn a_clock_that_a_peer_made_up_does_no_harm() {
+    for tick0 in [0, 1, u64::MAX - 1, u64::MAX] {
+        let clock = TickClock { tick0: Micros(tick0), tick_hz: 60 };
+        for now in [0, tick0, u64::MAX] {
+            let tick = clock.at(Micros(now));
+            assert!(clock.start_of(tick).0 >= tick0);
+        }
+    }
+}
