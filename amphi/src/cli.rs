@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::schema::Language;
+
 /// An authoritative game server and the live audience around it.
 #[derive(Debug, Parser)]
 #[command(name = "amphi", version, about, arg_required_else_help = true, max_term_width = 100)]
@@ -41,8 +43,45 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Token,
     },
+    /// Show other languages what this game sends and takes
+    Schema {
+        #[command(subcommand)]
+        command: Schema,
+    },
+    /// Create a project: a small game of your own that runs as it is
+    New(New),
     /// Print the settings as they apply, as TOML
     Config(Common),
+}
+
+/// What to do with the schema.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Schema {
+    /// Print components, input, events and requests with units, ranges and bits as JSON
+    Export {
+        /// File to write instead of standard output
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Print types with readers and writers in a language
+    Generate {
+        /// The language
+        #[arg(long, value_enum)]
+        lang: Language,
+        /// File to write instead of standard output
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+/// A project to create.
+#[derive(Args, Debug)]
+pub(crate) struct New {
+    /// Name of game and directory: lower-case letters, digits and `-`, beginning with a letter
+    pub(crate) name: String,
+    /// Directory of Amphi's source to build against, when it is not a published version
+    #[arg(long, value_name = "DIR")]
+    pub(crate) amphi: Option<PathBuf>,
 }
 
 /// Flags of every role.
@@ -234,7 +273,7 @@ impl Command {
             }
             Self::User { command: User::Add { common, .. } } => common.flags(),
             Self::Token { command: Token::Mint { common, .. } | Token::Revoke { common, .. } } => common.flags(),
-            Self::Game => Vec::new(),
+            Self::Game | Self::New(_) | Self::Schema { .. } => Vec::new(),
         }
     }
 }

@@ -19,7 +19,8 @@
 //! }
 //! ```
 //!
-//! The program then understands `up`, `live`, `match`, `fleet`, `game`, `user`, `token` and `config`; see `--help`.
+//! The program then understands `up`, `live`, `match`, `fleet`, `game`, `user`, `token`, `schema` and `config`; see
+//! `--help`.
 
 #![forbid(unsafe_code)]
 
@@ -29,8 +30,10 @@ mod data;
 mod game;
 mod ops;
 mod page;
+mod project;
 mod proxy;
 mod roles;
+pub mod schema;
 mod token;
 mod user;
 mod words;
@@ -43,17 +46,18 @@ use anyhow::{Context, Result};
 use bevy_app::Plugin;
 use clap::Parser;
 
-use crate::cli::{Cli, Command, Token, User};
+use crate::cli::{Cli, Command, New, Schema, Token, User};
 use crate::config::Settings;
 use crate::roles::{Role, Roles};
 
 /// What a game needs: the engine's registration API, and Bevy's app and ECS.
 pub mod prelude {
     pub use amphi_shared_replica::{
-        Begin, Field, FieldKind, Game, GameEvents, Input, InputError, Inputs, Lerp, MatchBoard, MatchMode, Mode, NetId,
-        ReplicaApp, Replicate, Row, Seat, SeatState, Seats, SimMode, SimRng, SimTick, Simulate, authority, blend,
+        Asked, Begin, BitReader, BitWriter, Done, Field, FieldKind, Game, GameEvents, Input, InputError, InputField,
+        Inputs, Late, Lerp, MatchBoard, MatchMode, Mode, NetId, OutOfBits, ReplicaApp, Replicate, Request, Requests,
+        Row, Seat, SeatState, Seats, SimMode, SimRng, SimTick, Simulate, authority, blend,
     };
-    pub use amphi_shared_wire::{BitReader, BitWriter, OutOfBits, Rng, Seed, Tick};
+    pub use amphi_shared_wire::{Rng, Seed, Tick};
     // Bevy's derive macros name its crates by path.
     pub use bevy_app::{self, prelude::*};
     pub use bevy_ecs::{self, prelude::*};
@@ -78,8 +82,11 @@ pub fn run<P: Plugin + Clone + Send + Sync + 'static>(plugin: P) -> ExitCode {
 
 fn start(cli: Cli, game: Game) -> Result<()> {
     let flags = cli.command.flags();
-    if let Command::Game = cli.command {
-        return runtime()?.block_on(game::run(game));
+    match cli.command {
+        Command::Game => return runtime()?.block_on(game::run(game)),
+        Command::New(New { name, amphi }) => return project::create(&name, amphi.as_deref()),
+        Command::Schema { command } => return print_schema(&game, command),
+        _ => {}
     }
     let settings = Settings::read(cli.config.as_deref(), &flags)?;
     match cli.command {
@@ -87,7 +94,8 @@ fn start(cli: Cli, game: Game) -> Result<()> {
         Command::Live(_) => runtime()?.block_on(Roles::run(settings, game, &[Role::Live])),
         Command::Match(_) => runtime()?.block_on(Roles::run(settings, game, &[Role::Match])),
         Command::Fleet(_) => runtime()?.block_on(Roles::run(settings, game, &[Role::Fleet])),
-        Command::Game => Ok(()),
+        // Done above: they need no settings.
+        Command::Game | Command::New(_) | Command::Schema { .. } => Ok(()),
         Command::User { command: User::Add { name, role, .. } } => {
             runtime()?.block_on(user::add(&settings, &name, role))
         }
@@ -99,6 +107,20 @@ fn start(cli: Cli, game: Game) -> Result<()> {
         Command::Token { command: Token::Revoke { what, .. } } => runtime()?.block_on(token::revoke(&settings, &what)),
         Command::Config(_) => {
             words::plain(&settings.to_toml()?);
+            Ok(())
+        }
+    }
+}
+
+fn print_schema(game: &Game, command: Schema) -> Result<()> {
+    let (text, out) = match command {
+        Schema::Export { out } => (schema::export(game)? + "\n", out),
+        Schema::Generate { lang, out } => (schema::generate(game, lang), out),
+    };
+    match out {
+        Some(path) => std::fs::write(&path, text).with_context(|| format!("`{}` cannot be written", path.display())),
+        None => {
+            words::plain(text.trim_end());
             Ok(())
         }
     }

@@ -2,16 +2,20 @@
 
 use std::collections::VecDeque;
 
-use amphi_shared_replica::{Game, GameError, Input, NetId, Replicate, Row, SnapshotDecoder, encode_inputs};
-use amphi_shared_session::{
-    Config, ConnectRequest, Event, InputLead, Output, PipeId, PipeInfo, Refusal, Saved, Session,
+use amphi_shared_replica::{
+    Game, GameError, Input, NetId, Replicate, Request, Row, Seat, SnapshotDecoder, decode_message, encode_inputs,
+    encode_message,
 };
-use amphi_shared_wire::proto::{self, RoomMessage, room_message};
+use amphi_shared_session::{
+    Config, ConnectRequest, Event, InputLead, Output, PipeId, PipeInfo, Refusal, Saved, SendError, Session,
+};
+use amphi_shared_wire::proto::{self, PlayerMessage, RoomMessage, player_message, room_message};
 use amphi_shared_wire::{AppId, Code, LANE_INPUT, LANE_ROOM, LANE_SNAPSHOT, Lane, Micros, Tick, TickClock};
 use bytes::Bytes;
 use prost::Message;
 use thiserror::Error;
 
+use crate::effects::Effects;
 use crate::playout::Playout;
 use crate::predict::{Own, Predictor};
 
@@ -88,14 +92,14 @@ pub enum ClientEvent {
     Joined(Joined),
     /// Who sits where has changed.
     Roster(Vec<proto::Seat>),
-    /// A one-shot effect of the game.
-    Game {
-        /// When.
-        tick: Tick,
-        /// What; numbers belong to the game.
-        kind: u32,
-        /// Details, in the game's layout.
-        body: Bytes,
+    /// The game says something; [`Said::read`] gives it a type.
+    Game(Said),
+    /// The game answers [`Client::request`].
+    Answer {
+        /// What [`Client::request`] returned.
+        request: u32,
+        /// The body of the answer, see [`decode_message`], or why there is none.
+        answer: Result<Bytes, Code>,
     },
     /// The match is over.
     Ended(proto::MatchResult),
@@ -108,6 +112,27 @@ pub enum ClientEvent {
         /// In words.
         message: String,
     },
+}
+
+/// An event or effect of the game.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Said {
+    /// When.
+    pub tick: Tick,
+    /// Kind in the schema, from 1.
+    pub kind: u32,
+    /// See [`decode_message`].
+    pub body: Bytes,
+    /// The own prediction says it; the server's word is not shown again.
+    pub predicted: bool,
+}
+
+impl Said {
+    /// The event, if it is one of this type.
+    pub fn read<E: Replicate>(&self, game: &Game) -> Option<E> {
+        let event = game.schema().event(self.kind)?;
+        (event.name == E::NAME).then(|| decode_message(&self.body).ok()).flatten()
+    }
 }
 
 /// What the room said when it greeted this player.
@@ -154,6 +179,9 @@ pub struct Client<I: Input> {
     ticked: Option<Tick>,
     /// Newest tick whose input was sent.
     sent: Option<Tick>,
+    /// Number of the last request.
+    asked: u32,
+    effects: Effects,
     outputs: VecDeque<ClientOutput>,
     stats: ClientStats,
 }
@@ -182,6 +210,8 @@ impl<I: Input> Client<I> {
             input: I::default(),
             ticked: None,
             sent: None,
+            asked: 0,
+            effects: Effects::default(),
             outputs: VecDeque::new(),
             stats: ClientStats::default(),
         }
@@ -233,6 +263,22 @@ impl<I: Input> Client<I> {
         }
         self.pump(now);
         Ok(())
+    }
+
+    /// Asks something of the game. The answer comes as [`ClientEvent::Answer`] with the number returned here; one that is
+    /// sent without a connection goes out with the next.
+    ///
+    /// # Errors
+    /// [`SendError`] when too much waits for the room already.
+    pub fn request<R: Request>(&mut self, now: Micros, request: &R) -> Result<u32, SendError> {
+        let kind = self.game.schema().request(R::NAME).unwrap_or(0);
+        let id = self.asked.wrapping_add(1);
+        let request = proto::Request { id, kind, body: encode_message(request).into() };
+        let message = PlayerMessage { kind: Some(player_message::Kind::Request(request)) };
+        self.session.send(now, LANE_ROOM, message.encode_to_vec().into())?;
+        self.asked = id;
+        self.pump(now);
+        Ok(id)
     }
 
     /// Leaves the match: the seat goes back to a bot.
@@ -311,7 +357,11 @@ impl<I: Input> Client<I> {
         let last = self.ticked.unwrap_or(target.minus(1));
         let first = if target.diff(last) > i64::from(CATCH_UP_MAX) { target.minus(1) } else { last };
         for tick in first.0 + 1..=target.0 {
-            predictor.advance(Tick(tick), self.input.clone())?;
+            let said = predictor.advance(Tick(tick), self.input.clone())?;
+            for (kind, body) in self.effects.predicted(self.game.schema(), predictor.seat(), Tick(tick), said) {
+                let said = Said { tick: Tick(tick), kind, body: body.into(), predicted: true };
+                self.outputs.push_back(ClientOutput::Event(ClientEvent::Game(said)));
+            }
             self.stats.ticks += 1;
             self.ticked = Some(Tick(tick));
         }
@@ -388,6 +438,7 @@ impl<I: Input> Client<I> {
         self.playout.clear();
         self.predictor = None;
         self.ticked = None;
+        self.effects = Effects::default();
     }
 
     fn handle_room(&mut self, _now: Micros, payload: Bytes) {
@@ -397,7 +448,15 @@ impl<I: Input> Client<I> {
             room_message::Kind::Joined(joined) => self.handle_joined(joined),
             room_message::Kind::Roster(changed) => self.tell(ClientEvent::Roster(changed.roster)),
             room_message::Kind::Event(event) => {
-                self.tell(ClientEvent::Game { tick: Tick(event.tick), kind: event.kind, body: event.body });
+                let seat = self.predictor.as_ref().map(Predictor::seat);
+                let proto::GameEvent { tick, kind, body } = event;
+                if !self.effects.confirmed(self.game.schema(), seat, Tick(tick), kind, &body) {
+                    self.tell(ClientEvent::Game(Said { tick: Tick(tick), kind, body, predicted: false }));
+                }
+            }
+            room_message::Kind::Answer(proto::Answer { request, code, body }) => {
+                let answer = if code == 0 { Ok(body) } else { Err(Code::from_number(code).unwrap_or(Code::Internal)) };
+                self.tell(ClientEvent::Answer { request, answer });
             }
             room_message::Kind::MatchEnded(ended) => {
                 if let Some(result) = ended.result {
@@ -409,7 +468,7 @@ impl<I: Input> Client<I> {
     }
 
     fn handle_joined(&mut self, joined: proto::Joined) {
-        let seat = amphi_shared_replica::Seat(u8::try_from(joined.seat).unwrap_or(u8::MAX));
+        let seat = Seat(u8::try_from(joined.seat).unwrap_or(u8::MAX));
         let same = self.predictor.as_ref().is_some_and(|predictor| predictor.seat() == seat);
         if let (false, Some(clock)) = (same, self.session.tick_clock()) {
             // A mode that this build does not know has the same statics.

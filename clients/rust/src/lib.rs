@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod effects;
 mod playout;
 mod predict;
 #[cfg(feature = "quic")]
@@ -16,4 +17,4 @@ pub mod quic;
 mod smooth;
 
 pub use amphi_shared_session::{Config as SessionConfig, Saved};
-pub use client::{Client, ClientConfig, ClientError, ClientEvent, ClientOutput, ClientStats, Joined};
+pub use client::{Client, ClientConfig, ClientError, ClientEvent, ClientOutput, ClientStats, Joined, Said};

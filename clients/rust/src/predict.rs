@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use amphi_shared_replica::{Game, GameError, Input, MatchMode, NetId, Row, Seat, Sim, SimMode};
+use amphi_shared_replica::{Game, GameError, GameEvent, Input, MatchMode, NetId, Row, Seat, Sim, SimMode};
 use amphi_shared_wire::limits::INPUTS_PER_DATAGRAM_MAX;
 use amphi_shared_wire::{Seed, Tick};
 
@@ -53,15 +53,15 @@ impl<I: Input> Predictor<I> {
         self.own
     }
 
-    /// Simulates the tick after the last one with this input.
-    pub(crate) fn advance(&mut self, tick: Tick, input: I) -> Result<(), GameError> {
-        let row = self.simulate(tick, &input)?;
+    /// Simulates the tick after the last one with this input, and says what the game said in it.
+    pub(crate) fn advance(&mut self, tick: Tick, input: I) -> Result<Vec<GameEvent>, GameError> {
+        let (row, said) = self.simulate(tick, &input)?;
         if self.history.len() == HISTORY_MAX {
             self.history.pop_front();
         }
         self.history.push_back(Predicted { tick, input, row });
         self.smoothing.tick();
-        Ok(())
+        Ok(said)
     }
 
     /// The inputs that the server has not applied yet, and the newest one's tick.
@@ -90,7 +90,8 @@ impl<I: Input> Predictor<I> {
         let first = self.own != Some(own.id);
         self.own = Some(own.id);
         let predicted = self.history.iter().find(|p| p.tick == tick).and_then(|p| p.row.as_ref());
-        let right = predicted.is_some_and(|row| self.same(row, own.row));
+        let error = predicted.map_or(Error::Large, |row| self.error(row, own.row));
+        let right = matches!(error, Error::None);
         self.silent = if right || own.fresh { 0 } else { self.silent + 1 };
         let guessed = predicted.is_some() && !first;
         let wrong = first || (!right && (own.fresh || self.silent > SILENT_MAX));
@@ -100,6 +101,10 @@ impl<I: Input> Predictor<I> {
         }
         self.silent = 0;
         let before = self.row().filter(|_| !first);
+        if let (Error::Small(moved), Some(before)) = (error, &before) {
+            self.nudge(own.id, tick, before, &moved)?;
+            return Ok(guessed);
+        }
         self.sim.apply_row(own.id, own.row)?;
         self.sim.set_tick(tick);
         self.forget(tick);
@@ -107,7 +112,8 @@ impl<I: Input> Predictor<I> {
             let Predicted { tick: at, input, .. } = &self.history[i];
             let (at, input) = (*at, input.clone());
             if at > tick {
-                self.history[i].row = self.simulate(at, &input)?;
+                // What it says again was shown before, or comes from the server.
+                self.history[i].row = self.simulate(at, &input)?.0;
             }
         }
         if let (Some(before), Some(after)) = (before, self.row()) {
@@ -116,19 +122,47 @@ impl<I: Input> Predictor<I> {
         Ok(guessed)
     }
 
-    fn simulate(&mut self, tick: Tick, input: &I) -> Result<Option<Row>, GameError> {
+    fn simulate(&mut self, tick: Tick, input: &I) -> Result<(Option<Row>, Vec<GameEvent>), GameError> {
         self.sim.set_input(self.seat, input.clone());
         self.sim.set_tick(tick.minus(1));
         self.sim.step()?;
-        // One-shot effects come from the server.
-        self.sim.take_events();
-        Ok(self.row())
+        let said = self.sim.take_events();
+        Ok((self.row(), said))
     }
 
-    fn same(&self, a: &Row, b: &Row) -> bool {
+    /// How far the prediction `a` is from the server's row `b`.
+    fn error(&self, a: &Row, b: &Row) -> Error {
         let schema = self.sim.schema();
-        let predicted = schema.components().iter().enumerate().filter(|(_, component)| component.predict);
-        predicted.map(|(i, _)| i).all(|i| a.component(schema, i) == b.component(schema, i))
+        let mut predicted = schema.components().iter().enumerate().filter(|(_, component)| component.predict);
+        if predicted.all(|(i, _)| a.component(schema, i) == b.component(schema, i)) {
+            return Error::None;
+        }
+        if a.mask != b.mask {
+            return Error::Large;
+        }
+        let fields =
+            schema.in_mask(a.mask).flat_map(|(_, c)| c.fields.iter().map(|field| (c.predict, field.tolerance)));
+        let mut moved = Vec::with_capacity(a.values.len());
+        for ((a, b), (predict, tolerance)) in a.values.iter().zip(&b.values).zip(fields) {
+            if predict && a.abs_diff(*b) > tolerance {
+                return Error::Large;
+            }
+            moved.push(if predict { b.wrapping_sub(*a) } else { 0 });
+        }
+        Error::Small(moved)
+    }
+
+    /// Moves what was predicted from `tick` on by a small error, without simulating again; `now` is the own row.
+    fn nudge(&mut self, id: NetId, tick: Tick, now: &Row, moved: &[i32]) -> Result<(), GameError> {
+        let shift =
+            |row: &mut Row| row.values.iter_mut().zip(moved).for_each(|(value, by)| *value = value.wrapping_add(*by));
+        let mut after = now.clone();
+        shift(&mut after);
+        self.sim.apply_row(id, &after)?;
+        self.forget(tick);
+        self.history.iter_mut().filter(|p| p.tick > tick).filter_map(|p| p.row.as_mut()).for_each(shift);
+        self.smoothing.corrected(self.sim.schema(), now, &after);
+        Ok(())
     }
 
     fn forget(&mut self, tick: Tick) {
@@ -136,6 +170,14 @@ impl<I: Input> Predictor<I> {
             self.history.pop_front();
         }
     }
+}
+
+/// How far a prediction was from the truth.
+enum Error {
+    None,
+    /// By this much in each integer, which is within the fields' tolerances.
+    Small(Vec<i32>),
+    Large,
 }
 
 /// The own entity in a snapshot.

@@ -315,7 +315,8 @@ impl<I: Input> Player<I> {
             ClientEvent::Closed { .. } => self.stop_dialling(),
             ClientEvent::Joined(_)
             | ClientEvent::Roster(_)
-            | ClientEvent::Game { .. }
+            | ClientEvent::Game(_)
+            | ClientEvent::Answer { .. }
             | ClientEvent::Ended(_)
             | ClientEvent::Refused(_) => {}
         }

@@ -1,59 +1,148 @@
-//! Tag for two: the catcher runs after the other, who scores a point per second until caught.
+//! Tag for four: whoever is "it" chases the others, who score a point per second.
+
 use amphi::prelude::*;
 
+/// Half the side of the field.
+const FIELD: i32 = 640;
+/// Distance at which a touch counts.
+const REACH: i32 = 48;
+/// Length of a dash, and the ticks until the next one.
+const DASH: i32 = 120;
+const DASH_TICKS: u32 = 90;
+
+/// What everyone sees of a player. Its owner's client predicts it.
 #[derive(Clone, Component, Copy, Replicate)]
-#[replica(crate = amphi::prelude)]
 struct Runner {
     at: [i32; 2],
-    catcher: bool,
+    it: bool,
+    colour: u8,
+    /// Tick from which the player may dash.
+    dash_from: u32,
 }
-#[derive(Clone, Default, PartialEq)]
-struct Stick([i8; 2]);
-impl Input for Stick {
-    fn encode(&self, to: &mut BitWriter) {
-        self.0.iter().for_each(|way| to.bits((way + 1) as u32, 2));
-    }
-    fn decode(from: &mut BitReader<'_>) -> Result<Self, OutOfBits> {
-        Ok(Self([from.bits(2)? as i8 - 1, from.bits(2)? as i8 - 1]))
-    }
-    fn sanitise(self) -> Self {
-        Self(self.0.map(|way| way.clamp(-1, 1)))
-    }
-    fn decayed(&self) -> Self {
-        self.clone()
-    }
+
+/// What a player wants in a tick, in 5 bits.
+#[derive(Clone, Default, PartialEq, Input)]
+struct Stick {
+    #[input(range = "-1..=1")]
+    way: [i8; 2],
+    dash: bool,
 }
+
+/// Somebody dashed. The client of that seat shows it before the server says so, and only once.
+#[derive(Replicate)]
+#[replica(by = "seat")]
+struct Dashed {
+    seat: u8,
+    from: [i32; 2],
+}
+
+/// Somebody is "it" from now on.
+#[derive(Replicate)]
+struct Caught {
+    seat: u8,
+}
+
+/// A player asks for a colour.
+#[derive(Clone, Copy, Replicate)]
+struct PickColour {
+    colour: u8,
+}
+
+impl Request for PickColour {
+    type Answer = Picked;
+}
+
+/// Whether it was free.
+#[derive(Replicate)]
+struct Picked {
+    free: bool,
+}
+
 pub(crate) fn tag(app: &mut App) {
-    app.predict::<Runner>().input::<Stick>().modes(&[Mode { name: "tag", teams: 2, team_size: 1, duration_s: 30 }]);
+    app.predict::<Runner>().interpolate::<Runner>();
+    app.input::<Stick>().effect::<Dashed>().event::<Caught>().request::<PickColour>();
+    app.modes(&[Mode { name: "tag", teams: 2, team_size: 2, duration_s: 60 }]);
     app.add_systems(Begin, begin.run_if(authority));
-    app.add_systems(Simulate, (bots.run_if(authority), run, score.run_if(authority)).chain());
+    // Clients predict `run` alone; the server decides the rest.
+    app.add_systems(Simulate, (bots.run_if(authority), run, (colours, catch, score).chain().run_if(authority)).chain());
 }
+
 fn begin(mut commands: Commands, seats: Res<Seats>) {
-    // All start on one spot: the first tick is a catch, and sends everybody home.
-    seats.iter().for_each(|(seat, _)| drop(commands.spawn((seat, Runner { at: [0; 2], catcher: seat.0 == 0 }))));
+    for (seat, _) in seats.iter() {
+        commands.spawn((seat, Runner { at: home(seat), it: seat.0 == 0, colour: seat.0, dash_from: 0 }));
+    }
 }
+
+/// Where a seat starts: a corner of the field.
+fn home(Seat(seat): Seat) -> [i32; 2] {
+    [if seat % 2 == 0 { -FIELD } else { FIELD } / 2, if seat / 2 % 2 == 0 { -FIELD } else { FIELD } / 2]
+}
+
+/// Bots write the same inputs as people do: to the nearest other when "it", else away from "it".
 fn bots(seats: Res<Seats>, runners: Query<(&Seat, &Runner)>, mut inputs: ResMut<Inputs<Stick>>) {
     for (seat, me) in runners.iter().filter(|(seat, _)| seats.get(**seat).is_some_and(|state| state.bot)) {
-        let Some((_, other)) = runners.iter().find(|(other, _)| *other != seat) else { continue };
-        let way = if me.catcher { 1 } else { -1 };
-        inputs.set(*seat, Stick([0, 1].map(|i| way * (other.at[i] - me.at[i]).signum() as i8)));
+        let others = runners.iter().filter(|(other, runner)| *other != seat && (me.it || runner.it));
+        let Some((_, other)) = others.min_by_key(|(other, runner)| (distance(me.at, runner.at), **other)) else {
+            continue;
+        };
+        let side = if me.it { 1 } else { -1 };
+        let way = [0, 1].map(|i| side * (other.at[i] - me.at[i]).signum() as i8);
+        inputs.set(*seat, Stick { way, dash: distance(me.at, other.at) < 2 * DASH });
     }
 }
-fn run(inputs: Res<Inputs<Stick>>, mut runners: Query<(&Seat, &mut Runner)>) {
+
+/// Moves everyone, on the server and ahead of it on the own client.
+fn run(
+    tick: Res<SimTick>,
+    inputs: Res<Inputs<Stick>>,
+    mut runners: Query<(&Seat, &mut Runner)>,
+    mut events: ResMut<GameEvents>,
+) {
     for (seat, mut me) in &mut runners {
-        let (Stick(way), speed) = (inputs.get(*seat), if me.catcher { 7 } else { 5 });
-        me.at = [0, 1].map(|i| (me.at[i] + i32::from(way[i]) * speed).clamp(-640, 640));
+        let Stick { way, dash } = inputs.get(*seat);
+        let mut step = if me.it { 7 } else { 6 };
+        if *dash && tick.0.0 >= me.dash_from {
+            events.send(&Dashed { seat: seat.0, from: me.at });
+            (step, me.dash_from) = (DASH, tick.0.0 + DASH_TICKS);
+        }
+        me.at = [0, 1].map(|i| (me.at[i] + i32::from(way[i]) * step).clamp(-FIELD, FIELD));
     }
 }
-fn score(tick: Res<SimTick>, mut runners: Query<(&Seat, &mut Runner)>, mut board: ResMut<MatchBoard>) {
-    let at: Vec<_> = runners.iter().map(|(_, runner)| runner.at).collect();
-    let caught = at.windows(2).any(|pair| (0..2).all(|i| (pair[0][i] - pair[1][i]).abs() < 64));
-    for (seat, mut me) in &mut runners {
-        me.catcher ^= caught;
-        me.at = if caught { [i32::from(seat.0) * 1200 - 600; 2] } else { me.at };
-        board.team_scores[usize::from(seat.0)] += u32::from(!me.catcher && tick.0.0.is_multiple_of(60));
+
+fn colours(asked: Res<Requests<PickColour>>, mut runners: Query<(&Seat, &mut Runner)>, mut events: ResMut<GameEvents>) {
+    for asked in asked.iter() {
+        let PickColour { colour } = asked.request;
+        let free = colour < 8 && runners.iter().all(|(_, runner)| runner.colour != colour);
+        if let (true, Some((_, mut me))) = (free, runners.iter_mut().find(|(seat, _)| **seat == asked.seat)) {
+            me.colour = colour;
+        }
+        events.answer(asked, &Picked { free });
     }
 }
+
+/// "It" passes to whoever is touched, and everybody starts from home.
+fn catch(mut runners: Query<(&Seat, &mut Runner)>, mut events: ResMut<GameEvents>) {
+    let Some(it) = runners.iter().find(|(_, runner)| runner.it).map(|(_, runner)| runner.at) else { return };
+    let near = runners.iter().filter(|(_, runner)| !runner.it && distance(it, runner.at) < REACH);
+    let Some(caught) = near.map(|(seat, _)| *seat).min() else { return };
+    events.send(&Caught { seat: caught.0 });
+    for (seat, mut runner) in &mut runners {
+        (runner.it, runner.at) = (*seat == caught, home(*seat));
+    }
+}
+
+fn score(tick: Res<SimTick>, seats: Res<Seats>, runners: Query<(&Seat, &Runner)>, mut board: ResMut<MatchBoard>) {
+    for (seat, _) in runners.iter().filter(|(_, runner)| !runner.it && tick.0.0.is_multiple_of(60)) {
+        let team = seats.get(*seat).map_or(0, |state| usize::from(state.team));
+        board.team_scores[team] += 1;
+        board.player_scores[usize::from(seat.0)] += 1;
+    }
+}
+
+fn distance(a: [i32; 2], b: [i32; 2]) -> i32 {
+    (a[0] - b[0]).abs().max((a[1] - b[1]).abs())
+}
+
 fn main() -> std::process::ExitCode {
     amphi::run(tag)
 }

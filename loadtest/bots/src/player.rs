@@ -99,8 +99,8 @@ async fn play_match(
             Some(ClientEvent::Refused(refusal)) => anyhow::bail!("refused: {} {}", refusal.code, refusal.message),
             Some(ClientEvent::Attached { .. }) => observed.attaches += 1,
             Some(ClientEvent::Joined(joined)) => observed.seats.push(joined.seat),
-            Some(ClientEvent::Game { tick, kind, body }) => observed.event(tick, kind, &body),
-            Some(ClientEvent::PathSilent | ClientEvent::Roster(_)) => {}
+            Some(ClientEvent::Game(said)) => observed.event(said.tick, said.kind, &said.body),
+            Some(ClientEvent::PathSilent | ClientEvent::Roster(_) | ClientEvent::Answer { .. }) => {}
             None => think(&mut link, rng),
         }
         observed.snapshots(link.client().stats().snapshots);

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use amphi_loadtest_decoders::{Ask, Piece, PipeEvent, join, modelled};
 use amphi_shared_wire::proto::{
-    GameEvent, Joined, MatchEnded, MatchResult, Payload, Position, Publish, RolledBack, RoomMessage, RosterChanged,
-    Seat, ServicePublication, Subscribe, TopicRequest, Unsubscribe, payload, room_message, topic_request,
+    Answer, GameEvent, Joined, MatchEnded, MatchResult, Payload, Position, Publish, RolledBack, RoomMessage,
+    RosterChanged, Seat, ServicePublication, Subscribe, TopicRequest, Unsubscribe, payload, room_message,
+    topic_request,
 };
 use amphi_shared_wire::{
     Datagram, DatagramHeader, LANE_CONTROL, LANE_INPUT, LANE_ROOM, LANE_SNAPSHOT, LANE_TOPICS, Lane,
@@ -141,6 +142,7 @@ fn room_messages() -> Vec<Vec<u8>> {
         room_message::Kind::Event(GameEvent { tick: 7, kind: 1, body: Bytes::from_static(&[1, 2, 3]) }),
         room_message::Kind::RolledBack(RolledBack { to_tick: 3, epoch: 1 }),
         room_message::Kind::MatchEnded(MatchEnded { result: Some(result) }),
+        room_message::Kind::Answer(Answer { request: 1, code: 0, body: Bytes::from_static(&[4]) }),
     ]
     .map(|kind| RoomMessage { kind: Some(kind) }.encode_to_vec())
     .into()

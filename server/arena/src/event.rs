@@ -1,26 +1,11 @@
-//! One-shot effects, and their bytes on the room lane.
-//!
-//! All numbers are little-endian. A point is x, y, z as `i16` in 1/512 m. Nobody is seat 255.
-//!
-//! | kind | name | body |
-//! |---|---|---|
-//! | 1 | pulse | `u8` seat, `u8` hit (0 nothing, 1 block, 2 player, 3 ball, 4 crate), `u8` target (seat of a player, index of a thing, else 255), point from, point to |
-//! | 2 | shove | `u8` seat, point of the feet |
-//! | 3 | death | `u8` seat, `u8` seat of the killer, point of the feet |
-//! | 4 | goal | `u8` team that scores, `u8` seat of the last toucher, `u8` goals of team 0, `u8` goals of team 1 |
+//! What the game says: a pulse, a shove, a death, a goal. Points are in 1/512 m, nobody is seat 255.
 
-use amphi_shared_replica::{GameEvents, Seat};
+use amphi_shared_replica::{Replicate, Seat};
 
-/// Kind of a fired pulse.
-pub const PULSE: u32 = 1;
-/// Kind of a shove.
-pub const SHOVE: u32 = 2;
-/// Kind of a death.
-pub const DEATH: u32 = 3;
-/// Kind of a goal.
-pub const GOAL: u32 = 4;
 /// The seat that stands for nobody.
 pub const NOBODY: u8 = 255;
+/// Units of 1/4096 m in a step of a point.
+const STEP: i32 = 8;
 
 /// A position in units of 1/4096 m.
 type Units = [i32; 3];
@@ -38,82 +23,73 @@ pub enum Target {
     Thing(u8),
 }
 
-/// An effect before it becomes bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ArenaEvent {
-    /// A pulse was fired.
-    Pulse {
-        /// Who fired.
-        seat: Seat,
-        /// What it hit.
-        target: Target,
-        /// The eye it came from.
-        from: Units,
-        /// Where it ended.
-        to: Units,
-    },
-    /// A shove, whether it met anything or not.
-    Shove {
-        /// Who shoved.
-        seat: Seat,
-        /// Where.
-        feet: Units,
-    },
-    /// A player died.
-    Death {
-        /// Who died.
-        seat: Seat,
-        /// Who killed.
-        killer: Seat,
-        /// Where.
-        feet: Units,
-    },
-    /// A goal.
-    Goal {
-        /// The team that scores.
-        team: u8,
-        /// Who touched the ball last.
-        seat: Option<u8>,
-        /// Goals of both teams, this one included.
-        goals: [u16; 2],
-    },
+/// A pulse was fired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Replicate)]
+#[replica(by = "seat")]
+pub struct Pulse {
+    /// Who fired.
+    pub seat: u8,
+    /// What it hit: 0 nothing, 1 block, 2 player, 3 ball, 4 crate.
+    pub hit: u8,
+    /// Seat of a player, index of a thing, else [`NOBODY`].
+    pub target: u8,
+    /// The eye it came from.
+    #[replica(unit = "1/512")]
+    pub from: [i16; 3],
+    /// Where it ended.
+    #[replica(unit = "1/512")]
+    pub to: [i16; 3],
 }
 
-impl ArenaEvent {
-    /// Hands the effect to the engine.
-    pub fn push(self, events: &mut GameEvents) {
-        match self {
-            Self::Pulse { seat, target, from, to } => {
-                let (hit, index) = match target {
-                    Target::Nothing => (0, NOBODY),
-                    Target::Block => (1, NOBODY),
-                    Target::Player(Seat(seat)) => (2, seat),
-                    Target::Thing(0) => (3, 0),
-                    Target::Thing(index) => (4, index),
-                };
-                let mut body = vec![seat.0, hit, index];
-                body.extend(point(from));
-                body.extend(point(to));
-                events.push(PULSE, body);
-            }
-            Self::Shove { seat, feet } => {
-                let mut body = vec![seat.0];
-                body.extend(point(feet));
-                events.push(SHOVE, body);
-            }
-            Self::Death { seat, killer, feet } => {
-                let mut body = vec![seat.0, killer.0];
-                body.extend(point(feet));
-                events.push(DEATH, body);
-            }
-            Self::Goal { team, seat, goals } => {
-                let [a, b] = goals.map(|goals| goals.min(255) as u8);
-                events.push(GOAL, vec![team, seat.unwrap_or(NOBODY), a, b]);
-            }
-        }
+/// A shove, whether it met anything or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Replicate)]
+#[replica(by = "seat")]
+pub struct Shove {
+    /// Who shoved.
+    pub seat: u8,
+    /// Where the feet are.
+    #[replica(unit = "1/512")]
+    pub feet: [i16; 3],
+}
+
+/// A player died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Replicate)]
+pub struct Death {
+    /// Who died.
+    pub seat: u8,
+    /// Who killed.
+    pub killer: u8,
+    /// Where the feet are.
+    #[replica(unit = "1/512")]
+    pub feet: [i16; 3],
+}
+
+/// A goal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Replicate)]
+pub struct Goal {
+    /// The team that scores.
+    pub team: u8,
+    /// Who touched the ball last, or [`NOBODY`].
+    pub seat: u8,
+    /// Goals of both teams, this one included.
+    pub goals: [u8; 2],
+}
+
+impl Pulse {
+    /// A pulse of a seat from one point to another.
+    pub fn new(seat: Seat, target: Target, from: Units, to: Units) -> Self {
+        let (hit, target) = match target {
+            Target::Nothing => (0, NOBODY),
+            Target::Block => (1, NOBODY),
+            Target::Player(Seat(seat)) => (2, seat),
+            Target::Thing(0) => (3, 0),
+            Target::Thing(index) => (4, index),
+        };
+        Self { seat: seat.0, hit, target, from: point(from), to: point(to) }
     }
 }
 
-fn point(units: Units) -> impl Iterator<Item = u8> {
-    units.map(|u| (u / 8).clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16).into_iter().flat_map(i16::to_le_bytes)
+/// A position in steps of 1/512 m.
+pub(crate) fn point(units: Units) -> [i16; 3] {
+    units.map(|u| (u / STEP).clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16)
 }

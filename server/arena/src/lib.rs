@@ -6,19 +6,11 @@
 //! **Units.** Lengths are 1/4096 m, velocities 1/4096 m per tick of 1/60 s, angles 65,536 per turn. Axes are
 //! right-handed with y up; yaw 0 looks along +x, a quarter turn along −z. Team 0 attacks towards +x.
 //!
-//! **Input** ([`ArenaInput`]): 51 bits, least significant bit first.
-//!
-//! | bits | field | meaning |
-//! |---|---|---|
-//! | 3 | buttons | bit 0 jump, bit 1 shove, bit 2 fire |
-//! | 8 | move_x | running to the right, two's complement, −127 to 127 |
-//! | 8 | move_y | running ahead, two's complement, −127 to 127 |
-//! | 16 | yaw | direction of view |
-//! | 16 | pitch | direction of view above the horizon, two's complement, −15,000 to 15,000 |
+//! **Bytes.** [`ArenaInput`] and the events in [`event`] are laid out by their derives; `amphi schema export` prints the
+//! layout.
 //!
 //! **Entities.** A player has `Seat`, [`Player`] and [`movement::PlayerBody`] (predicted); the ball and each crate
 //! have [`Thing`] and [`Pose`]; one entity has [`Scoreboard`]. Times in components are ticks of the match.
-//! [`event`] describes the one-shot effects.
 
 #![forbid(unsafe_code)]
 

@@ -6,6 +6,7 @@ use bevy_ecs::prelude::{DetectChangesMut as _, IntoScheduleConfigs as _, Query, 
 
 use crate::bots::{self, View};
 use crate::components::{BALL, CRATE, Player, Pose, Scoreboard, Thing, Touch};
+use crate::event::{Death, Goal, Pulse, Shove};
 use crate::input::ArenaInput;
 use crate::map;
 use crate::movement::{self, HALF_WIDTH, HEIGHT, PlayerBody, Statics};
@@ -37,6 +38,7 @@ impl Plugin for Arena {
         app.predict::<PlayerBody>().interpolate::<PlayerBody>();
         app.replicate::<Player>().replicate::<Thing>().interpolate::<Pose>().replicate::<Scoreboard>();
         app.state_resource::<Physics>().state_resource::<Touch>().transient_resource::<Statics>();
+        app.event::<Pulse>().event::<Shove>().event::<Death>().event::<Goal>();
         app.input::<ArenaInput>().modes(&MODES);
         app.insert_resource(Statics { blocks: map::blocks(), ledges: Vec::new() });
         app.add_systems(Begin, rules::begin.run_if(authority));

@@ -6,7 +6,7 @@ use rapier3d::prelude::Vector;
 
 use crate::angle::{self, ONE};
 use crate::components::{Phase, Player, Scoreboard};
-use crate::event::{ArenaEvent, Target};
+use crate::event::{Death, Pulse, Shove, Target, point};
 use crate::input::ArenaInput;
 use crate::map::METRE;
 use crate::movement::{EYE_HEIGHT, HEIGHT, HOLD_DEAD, PlayerBody};
@@ -104,7 +104,7 @@ fn fire(index: usize, fighters: &mut [Fighter], stage: &mut Stage<'_>) {
             }
         }
     }
-    ArenaEvent::Pulse { seat, target, from: eye, to: units(end) }.push(&mut stage.events);
+    stage.events.send(&Pulse::new(seat, target, eye, units(end)));
 }
 
 fn strike(index: usize, victim: usize, fighters: &mut [Fighter], stage: &mut Stage<'_>) {
@@ -122,15 +122,14 @@ fn strike(index: usize, victim: usize, fighters: &mut [Fighter], stage: &mut Sta
     if !hit.player.alive() {
         hit.player.respawn_at = stage.now() + RESPAWN_TICKS;
         hit.body.hold = HOLD_DEAD;
-        let feet = [hit.body.x, hit.body.y, hit.body.z];
-        ArenaEvent::Death { seat: hit.seat, killer, feet }.push(&mut stage.events);
+        let feet = point([hit.body.x, hit.body.y, hit.body.z]);
+        stage.events.send(&Death { seat: hit.seat.0, killer: killer.0, feet });
         stage.award(killer, &mut fighters[index].player, KILL_POINTS);
     }
 }
 
 fn shove(index: usize, fighters: &mut [Fighter], stage: &mut Stage<'_>) {
     let Fighter { seat, body, .. } = fighters[index];
-    let feet = [body.x, body.y, body.z];
     let [x, z] = ahead(body.yaw);
     let [far, up] = SHOVE_PUSH;
     for other in fighters.iter_mut().filter(|other| other.seat != seat && other.player.alive()) {
@@ -148,7 +147,7 @@ fn shove(index: usize, fighters: &mut [Fighter], stage: &mut Stage<'_>) {
             }
         }
     }
-    ArenaEvent::Shove { seat, feet }.push(&mut stage.events);
+    stage.events.send(&Shove { seat: seat.0, feet: point([body.x, body.y, body.z]) });
 }
 
 /// `centre` is near enough and within 60° of where `body` looks.

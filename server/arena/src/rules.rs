@@ -5,7 +5,7 @@ use bevy_ecs::prelude::{Commands, DetectChangesMut as _, Query, Res, ResMut, Sin
 use bevy_ecs::system::SystemParam;
 
 use crate::components::{BALL, CRATE, HEALTH_MAX, NEVER, Phase, Player, Pose, Scoreboard, Thing, Touch};
-use crate::event::ArenaEvent;
+use crate::event::{Goal, NOBODY};
 use crate::map::{self, BALL_RADIUS, HALF_LENGTH};
 use crate::movement::{HALF_WIDTH, HOLD_DEAD, HOLD_FREE, HOLD_STILL, PlayerBody, metres};
 use crate::physics::{Physics, units};
@@ -159,7 +159,8 @@ fn goal(team: u8, score: &mut Scoreboard, players: &mut Players<'_, '_>, stage: 
             stage.award(*seat, &mut player, GOAL_POINTS);
         }
     }
-    ArenaEvent::Goal { team, seat: toucher, goals: score.goals }.push(&mut stage.events);
+    let goals = score.goals.map(|goals| goals.min(255) as u8);
+    stage.events.send(&Goal { team, seat: toucher.unwrap_or(NOBODY), goals });
     enter(score, Phase::Goal, now + GOAL_TICKS);
 }
 

@@ -34,6 +34,17 @@ pub enum RoomCommand {
         /// The input, sanitised, as the game writes it.
         bytes: Vec<u8>,
     },
+    /// What a person asks of the game.
+    Request {
+        /// Number of the seat.
+        seat: u8,
+        /// The room's number for it.
+        id: u32,
+        /// Kind in the schema, from 1.
+        kind: u32,
+        /// Its body, checked.
+        body: Vec<u8>,
+    },
     /// The match is ended from outside.
     End {
         /// `drained`, for example.

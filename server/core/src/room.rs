@@ -4,9 +4,15 @@ mod result;
 
 use std::collections::VecDeque;
 
-use amphi_shared_replica::{Game, GameError, MatchMode, Recipient, Seat, SimMode, SnapshotEncoder, SnapshotHeader};
-use amphi_shared_wire::limits::{ROOM_COMMANDS_MAX, SEATS_MAX};
-use amphi_shared_wire::proto::{self, MatchResult, PlayerResult, RoomMessage, RoomReport, ViewMatch, room_message};
+use amphi_shared_replica::{
+    Game, GameError, GameEvent, MatchMode, Recipient, Seat, SimMode, SnapshotEncoder, SnapshotHeader,
+};
+use amphi_shared_wire::limits::{
+    REQUEST_BYTES_MAX, REQUESTS_OPEN_MAX, REQUESTS_PER_TICK_MAX, ROOM_COMMANDS_MAX, SEATS_MAX,
+};
+use amphi_shared_wire::proto::{
+    self, MatchResult, PlayerResult, RoomMessage, RoomReport, ViewMatch, player_message, room_message,
+};
 use amphi_shared_wire::{AppId, Code, LANE_ROOM, Lane, MatchId, Micros, Seed, Tick, TickClock, UserId};
 use bytes::Bytes;
 use prost::Message;
@@ -103,8 +109,12 @@ pub struct RoomStats {
     pub inputs_invalid: u64,
     /// Commands refused.
     pub commands_refused: u64,
-    /// One-shot effects of the game that were too many or too large, and were dropped.
+    /// Events and answers of the game that were too many or too large, and were dropped.
     pub events_dropped: u64,
+    /// Requests handed to the game.
+    pub requests: u64,
+    /// Requests refused, and messages on the room lane that could not be read.
+    pub requests_refused: u64,
 }
 
 /// A person on a seat.
@@ -114,6 +124,10 @@ struct Player {
     recipient: Recipient,
     /// Wants the greeting that follows an attach.
     greet: bool,
+    /// Requests that wait for the next tick.
+    asking: usize,
+    /// Requests without an answer: the room's number and the client's, oldest first.
+    open: VecDeque<(u32, u32)>,
     user: String,
     name: String,
     joined: Tick,
@@ -139,6 +153,8 @@ pub struct Room {
     encoder: SnapshotEncoder,
     view: View,
     departed: VecDeque<Departed>,
+    /// Number of the last request.
+    requested: u32,
     outputs: VecDeque<RoomOutput>,
     ended: bool,
     stats: RoomStats,
@@ -169,6 +185,7 @@ impl Room {
             encoder: SnapshotEncoder::new(),
             view: View::new(config.mode.tick_hz, game.schema().to_json().to_owned()),
             departed: VecDeque::new(),
+            requested: 0,
             outputs: VecDeque::from([RoomOutput::Journal(frame(&header))]),
             ended: false,
             stats: RoomStats::default(),
@@ -202,7 +219,10 @@ impl Room {
                 self.players[usize::from(*seat)] = Some(Player { greet: true, ..player });
             }
             RoomCommand::Leave { seat } => self.remove(*seat),
-            RoomCommand::Presence { .. } | RoomCommand::Input { .. } | RoomCommand::End { .. } => {}
+            RoomCommand::Presence { .. }
+            | RoomCommand::Input { .. }
+            | RoomCommand::Request { .. }
+            | RoomCommand::End { .. } => {}
         }
         self.commands.push(command);
         Ok(())
@@ -224,6 +244,30 @@ impl Room {
                 Arrival::Late => self.stats.inputs_late += 1,
                 Arrival::Early => self.stats.inputs_early += 1,
                 Arrival::Repeated => {}
+            }
+        }
+    }
+
+    /// A message of the room lane has arrived from the person on a seat. A request that cannot be taken is answered with a
+    /// code.
+    pub fn handle_message(&mut self, seat: u8, payload: &[u8]) {
+        let message = proto::PlayerMessage::decode(payload).map(|message| message.kind);
+        let request = match message {
+            Ok(Some(player_message::Kind::Request(request))) => request,
+            // A newer client may say what this host does not know.
+            Ok(None) => return,
+            Err(_) => {
+                self.stats.requests_refused += 1;
+                return;
+            }
+        };
+        let id = request.id;
+        match self.take_request(seat, request) {
+            Ok(()) => self.stats.requests += 1,
+            Err(code) => {
+                self.stats.requests_refused += 1;
+                let answer = proto::Answer { request: id, code: code.number(), body: Bytes::new() };
+                self.send(seat, room_message::Kind::Answer(answer));
             }
         }
     }
@@ -369,10 +413,39 @@ impl Room {
             RoomCommand::Leave { seat } | RoomCommand::Presence { seat, .. } if !self.seats.is_person(*seat) => {
                 Err(Code::RequestInvalid)
             }
-            // These come from inputs and from `end`, with their own checks.
-            RoomCommand::Input { .. } | RoomCommand::End { .. } => Err(Code::RequestInvalid),
+            // These come from messages and from `end`, with their own checks.
+            RoomCommand::Input { .. } | RoomCommand::Request { .. } | RoomCommand::End { .. } => {
+                Err(Code::RequestInvalid)
+            }
             RoomCommand::Join { .. } | RoomCommand::Leave { .. } | RoomCommand::Presence { .. } => Ok(()),
         }
+    }
+
+    fn take_request(&mut self, seat: u8, request: proto::Request) -> Result<(), Code> {
+        if self.ended {
+            return Err(Code::MatchEnded);
+        }
+        let proto::Request { id, kind, body } = request;
+        let port = self.world.sim.request_port(kind).ok_or(Code::RequestInvalid)?;
+        if body.len() > REQUEST_BYTES_MAX || port.check(&body).is_err() {
+            return Err(Code::RequestInvalid);
+        }
+        let Some(Some(player)) = self.players.get_mut(usize::from(seat)) else { return Err(Code::RequestInvalid) };
+        if player.asking == REQUESTS_PER_TICK_MAX {
+            return Err(Code::RateLimited);
+        }
+        if self.commands.len() >= ROOM_COMMANDS_MAX {
+            return Err(Code::Overloaded);
+        }
+        player.asking += 1;
+        // The game answers to a number of the room's: it cannot reach whoever takes the seat next.
+        self.requested = self.requested.wrapping_add(1);
+        if player.open.len() == REQUESTS_OPEN_MAX {
+            player.open.pop_front();
+        }
+        player.open.push_back((self.requested, id));
+        self.commands.push(RoomCommand::Request { seat, id: self.requested, kind, body: body.into() });
+        Ok(())
     }
 
     fn presence(&mut self, now: Micros, seat: u8, connected: bool) {
@@ -400,6 +473,7 @@ impl Room {
         let mut commands = std::mem::take(&mut self.commands);
         for (seat, player) in self.players.iter_mut().enumerate() {
             let Some(player) = player else { continue };
+            player.asking = 0;
             if let Some(bytes) = player.inputs.take(tick) {
                 commands.push(RoomCommand::Input { seat: seat as u8, bytes });
             }
@@ -427,16 +501,29 @@ impl Room {
     }
 
     fn send_events(&mut self, tick: Tick) {
-        let events: Vec<proto::GameEvent> = self
-            .world
-            .sim
-            .take_events()
-            .into_iter()
-            .map(|event| proto::GameEvent { tick: tick.0, kind: event.kind, body: event.body.into() })
-            .collect();
-        self.view.note(&events);
-        for event in events {
-            self.broadcast(room_message::Kind::Event(event));
+        for said in self.world.sim.take_events() {
+            match said {
+                GameEvent::Event { kind, body, to } => {
+                    let event = proto::GameEvent { tick: tick.0, kind, body: body.into() };
+                    match to {
+                        Some(Seat(seat)) => self.send_to_person(seat, room_message::Kind::Event(event)),
+                        None => {
+                            self.view.note(&event);
+                            self.broadcast(room_message::Kind::Event(event));
+                        }
+                    }
+                }
+                GameEvent::Answer { to: Seat(seat), request, body } => self.answer(seat, request, body),
+            }
+        }
+    }
+
+    fn answer(&mut self, seat: u8, number: u32, body: Vec<u8>) {
+        let Some(Some(player)) = self.players.get_mut(usize::from(seat)) else { return };
+        let Some(at) = player.open.iter().position(|(open, _)| *open == number) else { return };
+        if let Some((_, request)) = player.open.remove(at) {
+            let answer = proto::Answer { request, code: 0, body: body.into() };
+            self.send(seat, room_message::Kind::Answer(answer));
         }
     }
 
@@ -480,6 +567,13 @@ impl Room {
         self.outputs.push_back(RoomOutput::Send { seat, lane: LANE_ROOM, payload });
     }
 
+    /// Tells the person on a seat; a bot hears nothing.
+    fn send_to_person(&mut self, seat: u8, kind: room_message::Kind) {
+        if self.players.get(usize::from(seat)).is_some_and(Option::is_some) {
+            self.send(seat, kind);
+        }
+    }
+
     /// Tells everyone; encoded once.
     fn broadcast(&mut self, kind: room_message::Kind) {
         let payload = Bytes::from(RoomMessage { kind: Some(kind) }.encode_to_vec());
@@ -492,7 +586,7 @@ impl Room {
 fn changes_roster(command: &RoomCommand) -> bool {
     match command {
         RoomCommand::Join { .. } | RoomCommand::Leave { .. } | RoomCommand::Presence { .. } => true,
-        RoomCommand::Input { .. } | RoomCommand::End { .. } => false,
+        RoomCommand::Input { .. } | RoomCommand::Request { .. } | RoomCommand::End { .. } => false,
     }
 }
 

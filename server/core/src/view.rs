@@ -36,9 +36,9 @@ impl View {
         }
     }
 
-    /// Keeps effects for the next frame.
-    pub(crate) fn note(&mut self, events: &[GameEvent]) {
-        self.events.extend_from_slice(events);
+    /// Keeps an event for the next frame.
+    pub(crate) fn note(&mut self, event: &GameEvent) {
+        self.events.push(event.clone());
     }
 
     /// The frame of this tick, if one is due; `result` makes it due. Says whether it is a keyframe.

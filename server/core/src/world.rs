@@ -62,6 +62,7 @@ impl World {
                     *missing = 0;
                 }
             }
+            RoomCommand::Request { seat, id, kind, body } => self.sim.ask(Seat(*seat), *id, *kind, body),
             RoomCommand::End { .. } => {}
         }
     }

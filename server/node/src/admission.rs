@@ -114,9 +114,10 @@ impl Admission {
         (0..workers).min_by_key(load).unwrap_or(0)
     }
 
-    /// A client must mean the same game and the same rows; the hash 0 says that it reads whatever schema it is sent.
+    /// A client must mean the same game and the same rows; no name says that it plays any game, the hash 0 that it reads
+    /// whatever schema it is sent.
     fn check_build(&self, hello: &ClientHello) -> Result<(), Refusal> {
-        if hello.game != self.game.name() {
+        if !hello.game.is_empty() && hello.game != self.game.name() {
             let (theirs, ours) = (&hello.game, self.game.name());
             let message = format!("the client plays `{theirs}`, this host runs `{ours}`");
             return Err(Refusal::new(Code::SchemaUnsupported, message));

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::spanned::Spanned as _;
-use syn::{Error, Expr, ExprLit, Field, Lit, LitStr, Member, Type};
+use syn::{Error, Expr, ExprLit, Field, Lit, LitInt, LitStr, Member, Type};
 
 /// How a field is found between two samples.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,7 @@ pub(crate) struct Replicated {
     length: Option<usize>,
     unit: String,
     lerp: Lerp,
+    tolerance: u32,
 }
 
 impl Replicated {
@@ -31,16 +32,18 @@ impl Replicated {
         let (number, length) = number_type(&field.ty)?;
         let mut unit: Option<LitStr> = None;
         let mut lerp: Option<LitStr> = None;
+        let mut tolerance = 0;
         for attribute in field.attrs.iter().filter(|a| a.path().is_ident("replica")) {
             attribute.parse_nested_meta(|meta| {
-                let slot = if meta.path.is_ident("unit") {
-                    &mut unit
+                if meta.path.is_ident("unit") {
+                    unit = Some(meta.value()?.parse()?);
                 } else if meta.path.is_ident("lerp") {
-                    &mut lerp
+                    lerp = Some(meta.value()?.parse()?);
+                } else if meta.path.is_ident("tolerance") {
+                    tolerance = meta.value()?.parse::<LitInt>()?.base10_parse()?;
                 } else {
-                    return Err(meta.error("expected `unit` or `lerp`"));
-                };
-                *slot = Some(meta.value()?.parse()?);
+                    return Err(meta.error("expected `unit`, `lerp` or `tolerance`"));
+                }
                 Ok(())
             })?;
         }
@@ -53,11 +56,13 @@ impl Replicated {
             None => "1".to_owned(),
         };
         let lerp = parse_lerp(lerp.as_ref(), &number, length)?;
-        let name = match &member {
-            Member::Named(ident) => ident.to_string(),
-            Member::Unnamed(index) => index.index.to_string(),
-        };
-        Ok(Self { member, name, number, length, unit, lerp })
+        let name = member_name(&member);
+        Ok(Self { member, name, number, length, unit, lerp, tolerance })
+    }
+
+    /// Name of the field.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Number of integers in a row.
@@ -77,7 +82,7 @@ impl Replicated {
                 Lerp::Quaternion => "Quaternion",
             }
         );
-        let unit = &self.unit;
+        let (unit, tolerance) = (&self.unit, self.tolerance);
         (0..self.width())
             .map(|i| {
                 let name = if self.length.is_some() { format!("{}.{i}", self.name) } else { self.name.clone() };
@@ -87,6 +92,7 @@ impl Replicated {
                         unit: #unit,
                         kind: #krate::FieldKind::#kind,
                         lerp: #krate::Lerp::#lerp,
+                        tolerance: #tolerance,
                     }
                 }
             })
@@ -185,13 +191,23 @@ impl Replicated {
     }
 }
 
-fn kind_name(number: &str) -> String {
+/// Name of a field, or its number.
+pub(crate) fn member_name(member: &Member) -> String {
+    match member {
+        Member::Named(ident) => ident.to_string(),
+        Member::Unnamed(index) => index.index.to_string(),
+    }
+}
+
+/// Variant of `FieldKind`.
+pub(crate) fn kind_name(number: &str) -> String {
     let mut name = number.to_owned();
     name[..1].make_ascii_uppercase();
     name
 }
 
-fn number_type(ty: &Type) -> Result<(String, Option<usize>), Error> {
+/// Type of a number, and its length when it is an array.
+pub(crate) fn number_type(ty: &Type) -> Result<(String, Option<usize>), Error> {
     let wrong = || Error::new(ty.span(), "expected bool, i8 to i32, u8 to u32, f32, or an array of one of them");
     if let Type::Array(array) = ty {
         let (number, None) = number_type(&array.elem)? else { return Err(wrong()) };
@@ -217,7 +233,8 @@ fn parse_lerp(text: Option<&LitStr>, number: &str, length: Option<usize>) -> Res
     }
 }
 
-fn parse_unit(text: &str) -> Option<f64> {
+/// The value of a unit: a positive number or a fraction.
+pub(crate) fn parse_unit(text: &str) -> Option<f64> {
     let value = match text.split_once('/') {
         Some((above, below)) => above.trim().parse::<f64>().ok()? / below.trim().parse::<f64>().ok()?,
         None => text.trim().parse().ok()?,

@@ -6,14 +6,17 @@ use syn::spanned::Spanned as _;
 use syn::{Data, DeriveInput, Error, Fields, Index, LitStr, Member, Path};
 
 use crate::field::Replicated;
+use crate::krate::engine;
 
 /// Expands the derive, or says what is wrong with the struct.
 pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream, Error> {
     let Data::Struct(data) = &input.data else {
         return Err(Error::new(input.span(), "Replicate is for structs"));
     };
-    let (name, krate) = attributes(input)?;
+    let Attributes { name, krate, by } = attributes(input)?;
     let fields = fields(&data.fields)?;
+    let by = by.map(|field| index_of(&fields, &field)).transpose()?;
+    let by = by.map(|index| quote! { const BY: ::core::option::Option<usize> = ::core::option::Option::Some(#index); });
     let ident = &input.ident;
     let (generics, arguments, bounds) = input.generics.split_for_impl();
 
@@ -30,6 +33,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream, Error> {
     Ok(quote! {
         impl #generics #krate::Replicate for #ident #arguments #bounds {
             const NAME: &'static str = #name;
+            #by
 
             fn fields() -> &'static [#krate::Field] {
                 const FIELDS: [#krate::Field; #width] = [#(#literals),*];
@@ -54,23 +58,45 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream, Error> {
     })
 }
 
-fn attributes(input: &DeriveInput) -> Result<(String, TokenStream), Error> {
+struct Attributes {
+    name: String,
+    krate: TokenStream,
+    by: Option<LitStr>,
+}
+
+fn attributes(input: &DeriveInput) -> Result<Attributes, Error> {
     let mut name = input.ident.to_string();
-    let mut krate = quote! { ::amphi_shared_replica };
+    let mut krate = None;
+    let mut by = None;
     for attribute in input.attrs.iter().filter(|a| a.path().is_ident("replica")) {
         attribute.parse_nested_meta(|meta| {
             if meta.path.is_ident("name") {
                 name = meta.value()?.parse::<LitStr>()?.value();
             } else if meta.path.is_ident("crate") {
-                krate = meta.value()?.parse::<Path>()?.into_token_stream();
+                krate = Some(meta.value()?.parse::<Path>()?.into_token_stream());
+            } else if meta.path.is_ident("by") {
+                by = Some(meta.value()?.parse()?);
             } else {
-                return Err(meta.error("expected `name` or `crate`"));
+                return Err(meta.error("expected `name`, `by` or `crate`"));
             }
             Ok(())
         })?;
     }
+    check_name(input, &name)?;
+    Ok(Attributes { name, krate: krate.unwrap_or_else(engine), by })
+}
+
+/// Refuses a name that other languages could not use.
+pub(crate) fn check_name(input: &DeriveInput, name: &str) -> Result<(), Error> {
     let good = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if good { Ok((name, krate)) } else { Err(Error::new(input.span(), "a name has letters, digits and `_`")) }
+    if good { Ok(()) } else { Err(Error::new(input.span(), "a name has letters, digits and `_`")) }
+}
+
+/// Index of the first integer of a field.
+fn index_of(fields: &[Replicated], name: &LitStr) -> Result<usize, Error> {
+    let at = fields.iter().position(|field| field.name() == name.value());
+    let at = at.ok_or_else(|| Error::new(name.span(), "there is no field with this name"))?;
+    Ok(fields[..at].iter().map(Replicated::width).sum())
 }
 
 fn fields(fields: &Fields) -> Result<Vec<Replicated>, Error> {

@@ -32,6 +32,9 @@ pub enum GameError {
     /// A component on a sent or seated entity is not registered.
     #[error("component `{0}` is on an entity that is sent: register it (replicate, state or transient)")]
     Unregistered(String),
+    /// A system says an event that is not registered.
+    #[error("event `{0}` is not registered: app.event::<…>() or app.effect::<…>()")]
+    EventUnregistered(&'static str),
     /// More entities than a room may have.
     #[error("more than {} entities", amphi_shared_wire::limits::ENTITIES_MAX)]
     Entities,

@@ -5,10 +5,18 @@ use amphi_shared_wire::{BitReader, BitWriter, OutOfBits, Tick};
 use bevy_ecs::prelude::{Resource, World};
 use thiserror::Error;
 
-use crate::Seat;
+use crate::{FieldKind, Seat};
 
-/// What a person or a bot wants in one tick.
+/// What a person or a bot wants in one tick. Derive it; by hand where a layout of your own is worth it.
 pub trait Input: Clone + Default + PartialEq + Send + Sync + 'static {
+    /// Name in the schema: letters, digits and `_`; empty when other languages need not know the input.
+    const NAME: &'static str = "";
+
+    /// The numbers of a derived input, in the order of their bits.
+    fn fields() -> &'static [InputField] {
+        &[]
+    }
+
     /// Writes it, at most [`INPUT_BYTES_MAX`] bytes.
     fn encode(&self, writer: &mut BitWriter);
 
@@ -20,6 +28,79 @@ pub trait Input: Clone + Default + PartialEq + Send + Sync + 'static {
 
     /// What is played when the next input is late: held directions, no fresh presses.
     fn decayed(&self) -> Self;
+}
+
+/// One number of a derived input, sent as `value - min` in [`bits`](Self::bits) bits, the least significant first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InputField {
+    /// Name within the input: `aim`, or `aim.0` for a part of an array.
+    pub name: &'static str,
+    /// What one step means: a positive number or a fraction, `0.01` or `1/4096`.
+    pub unit: &'static str,
+    /// Type of the number in the input.
+    pub kind: FieldKind,
+    /// Least number of steps.
+    pub min: i64,
+    /// Greatest number of steps, less than 2³² above `min`.
+    pub max: i64,
+    /// What becomes of it when the next input is late.
+    pub late: Late,
+}
+
+/// What becomes of a number when the next input is late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Late {
+    /// It stays: a held direction.
+    Hold,
+    /// It becomes the default: a pressed button.
+    Release,
+    /// It loses an eighth per tick, towards 0.
+    Fade,
+}
+
+impl Late {
+    /// Lower-case word, as in the schema.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::Release => "release",
+            Self::Fade => "fade",
+        }
+    }
+}
+
+impl InputField {
+    /// Bits of the number on the wire.
+    pub const fn bits(&self) -> u32 {
+        u64::BITS - ((self.max - self.min) as u64).leading_zeros()
+    }
+
+    /// Writes a number of steps, the nearest that is allowed.
+    pub fn write(&self, writer: &mut BitWriter, steps: i64) {
+        writer.bits((self.clamp(steps) - self.min) as u32, self.bits());
+    }
+
+    /// Reads a number of steps.
+    ///
+    /// # Errors
+    /// The bits end too early.
+    pub fn read(&self, reader: &mut BitReader<'_>) -> Result<i64, OutOfBits> {
+        Ok(self.clamp(self.min + i64::from(reader.bits(self.bits())?)))
+    }
+
+    /// The nearest number of steps that is allowed.
+    pub fn clamp(&self, steps: i64) -> i64 {
+        steps.clamp(self.min, self.max)
+    }
+
+    /// What the number becomes when the next input is late.
+    pub fn decayed(&self, steps: i64, default: i64) -> i64 {
+        match self.late {
+            Late::Hold => steps,
+            Late::Release => default,
+            Late::Fade => self.clamp(steps * 7 / 8),
+        }
+    }
 }
 
 /// Why bytes are not inputs.
@@ -92,6 +173,8 @@ pub fn encode_inputs<I: Input>(newest: Tick, inputs: &[I]) -> Vec<u8> {
 /// The input type of a game behind functions that know it.
 #[derive(Clone, Copy, Debug)]
 pub struct InputPort {
+    name: &'static str,
+    fields: fn() -> &'static [InputField],
     read: fn(&mut BitReader<'_>) -> Result<Vec<u8>, InputError>,
     init: fn(&mut World, usize),
     set: fn(&mut World, Seat, &[u8]) -> Result<(), InputError>,
@@ -102,6 +185,8 @@ pub struct InputPort {
 impl InputPort {
     pub(crate) fn of<I: Input>() -> Self {
         Self {
+            name: I::NAME,
+            fields: I::fields,
             read: read::<I>,
             init: |world, seats| world.insert_resource(Inputs::<I>::new(seats)),
             set: set::<I>,
@@ -112,6 +197,16 @@ impl InputPort {
             },
             reset: |world, seat| world.resource_mut::<Inputs<I>>().set(seat, I::default()),
         }
+    }
+
+    /// Name in the schema; empty when the input is written by hand.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The numbers of a derived input.
+    pub fn fields(&self) -> &'static [InputField] {
+        (self.fields)()
     }
 
     /// Reads the payload of a datagram: inputs with their ticks, oldest first, each sanitised and in bytes that

@@ -1,8 +1,8 @@
 //! How a game says what its world is made of.
 
-use std::any::type_name;
+use std::any::{TypeId, type_name};
 
-use amphi_shared_wire::limits::{COMPONENTS_MAX, FIELDS_MAX};
+use amphi_shared_wire::limits::{COMPONENTS_MAX, FIELDS_MAX, MESSAGE_KINDS_MAX};
 use bevy_app::{App, SubApp};
 use bevy_ecs::component::ComponentId;
 use bevy_ecs::prelude::{Component, Resource, World};
@@ -11,7 +11,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::port::{self, MakePort, StatePort};
-use crate::{ComponentSchema, Input, InputPort, Mode, Replicate, Schema, Seat};
+use crate::request::RequestPort;
+use crate::{
+    ComponentSchema, EventSchema, Input, InputPort, InputSchema, Mode, Replicate, Request, RequestSchema, Schema, Seat,
+};
 
 /// The schedule that runs once, at tick 0: the map, and behind [`authority`](crate::authority) the players and
 /// whatever else is sent.
@@ -83,6 +86,27 @@ pub trait ReplicaApp {
         self
     }
 
+    /// The game says `E` with [`GameEvents`](crate::GameEvents): each client hears it once, in order, over any number of
+    /// connections. Its kind is its place among the events and effects registered, from 1.
+    fn event<E: Replicate + 'static>(&mut self) -> &mut Self {
+        Registry::of(self.registry(), |r, _| r.event::<E>(false));
+        self
+    }
+
+    /// An event that the client whose player causes it shows at once: when its prediction first says it, and not again
+    /// when the server says the same. `E` names the seat that causes it with `#[replica(by = "…")]`.
+    fn effect<E: Replicate + 'static>(&mut self) -> &mut Self {
+        Registry::of(self.registry(), |r, _| r.event::<E>(true));
+        self
+    }
+
+    /// People may ask for `R`; systems read it from [`Requests<R>`](crate::Requests) and answer with
+    /// [`GameEvents::answer`](crate::GameEvents::answer).
+    fn request<R: Request>(&mut self) -> &mut Self {
+        Registry::of(self.registry(), |r, _| r.request::<R>());
+        self
+    }
+
     /// The modes of this game.
     fn modes(&mut self, modes: &[Mode]) -> &mut Self {
         Registry::of(self.registry(), |r, _| r.modes.extend_from_slice(modes));
@@ -114,6 +138,11 @@ pub(crate) struct Registry {
     /// Every registered component of any kind.
     pub(crate) known: Vec<ComponentId>,
     pub(crate) input: Option<InputPort>,
+    pub(crate) events: Vec<EventSchema>,
+    /// Types of `events`.
+    pub(crate) event_types: Vec<TypeId>,
+    pub(crate) requests: Vec<RequestSchema>,
+    pub(crate) request_ports: Vec<RequestPort>,
     pub(crate) modes: Vec<Mode>,
     pub(crate) errors: Vec<String>,
 }
@@ -126,7 +155,9 @@ impl Registry {
     }
 
     pub(crate) fn schema(&self) -> Schema {
-        Schema::new(self.components.clone())
+        let input = self.input.map(|input| InputSchema { name: input.name(), fields: input.fields() });
+        let input = input.filter(|input| !input.name.is_empty());
+        Schema::of_game(self.components.clone(), input, self.events.clone(), self.requests.clone())
     }
 
     fn of(world: &mut World, change: impl FnOnce(&mut Self, &mut World)) {
@@ -143,7 +174,11 @@ impl Registry {
             self.components[i].interpolate |= interpolate;
             return;
         }
-        self.check::<C>();
+        if self.components.len() >= COMPONENTS_MAX {
+            self.errors.push(format!("`{}`: a game has at most {COMPONENTS_MAX} sent components", C::NAME));
+        }
+        let others = self.components.iter().map(|c| c.name).collect();
+        self.check::<C>(others);
         self.components.push(ComponentSchema { name: C::NAME, predict, interpolate, fields: C::fields() });
         self.ids.push(id);
         self.replicated.push(port::replicated::<C>);
@@ -156,17 +191,39 @@ impl Registry {
         self.known.push(id);
     }
 
-    fn check<C: Replicate>(&mut self) {
+    fn event<E: Replicate + 'static>(&mut self, predict: bool) {
+        let others = self.events.iter().map(|event| event.name).collect();
+        self.check::<E>(others);
+        if self.events.len() >= MESSAGE_KINDS_MAX {
+            self.errors.push(format!("`{}`: a game has at most {MESSAGE_KINDS_MAX} events and effects", E::NAME));
+        }
+        if predict && E::BY.is_none() {
+            self.errors.push(format!("`{}`: an effect says whose it is: #[replica(by = \"field\")]", E::NAME));
+        }
+        self.events.push(EventSchema { name: E::NAME, predict, by: E::BY, fields: E::fields() });
+        self.event_types.push(TypeId::of::<E>());
+    }
+
+    fn request<R: Request>(&mut self) {
+        let others = self.requests.iter().map(|request| request.name).collect();
+        self.check::<R>(others);
+        self.check::<R::Answer>(Vec::new());
+        if self.requests.len() >= MESSAGE_KINDS_MAX {
+            self.errors.push(format!("`{}`: a game has at most {MESSAGE_KINDS_MAX} requests", R::NAME));
+        }
+        let (answer, answer_fields) = (R::Answer::NAME, R::Answer::fields());
+        self.requests.push(RequestSchema { name: R::NAME, fields: R::fields(), answer, answer_fields });
+        self.request_ports.push(RequestPort::of::<R>());
+    }
+
+    fn check<C: Replicate>(&mut self, others: Vec<&'static str>) {
         let plain = |text: &str| text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
         let fields = C::fields();
-        if self.components.len() >= COMPONENTS_MAX {
-            self.errors.push(format!("`{}`: a game has at most {COMPONENTS_MAX} sent components", C::NAME));
-        }
         if fields.len() > FIELDS_MAX {
-            self.errors.push(format!("`{}`: a component has at most {FIELDS_MAX} numbers", C::NAME));
+            self.errors.push(format!("`{}`: a struct that is sent has at most {FIELDS_MAX} numbers", C::NAME));
         }
-        if self.components.iter().any(|c| c.name == C::NAME) {
-            self.errors.push(format!("`{}`: two components have this name", C::NAME));
+        if others.contains(&C::NAME) {
+            self.errors.push(format!("`{}`: two have this name", C::NAME));
         }
         if !plain(C::NAME) || fields.iter().any(|f| !plain(f.name) || !plain(f.unit)) {
             self.errors.push(format!("`{}`: names and units are plain ASCII without quotes", C::NAME));

@@ -1,9 +1,12 @@
-//! The trait of components that are sent: a row of integers there and back.
+//! The trait of what is sent: a row of integers there and back.
 
-/// A component that is sent as a row of `i32`. Derive it.
+/// A component, event, request or answer: a struct that travels as a row of `i32`. Derive it.
 pub trait Replicate: Sized {
     /// Name in the schema: letters, digits and `_`.
     const NAME: &'static str;
+
+    /// Index of the integer that says which seat caused an event.
+    const BY: Option<usize> = None;
 
     /// The integers of a row, in order; at most [`FIELDS_MAX`](amphi_shared_wire::limits::FIELDS_MAX).
     fn fields() -> &'static [Field];
@@ -29,6 +32,8 @@ pub struct Field {
     pub kind: FieldKind,
     /// How a value between two samples is found.
     pub lerp: Lerp,
+    /// Steps by which a prediction may differ without being simulated again.
+    pub tolerance: u32,
 }
 
 /// Type of a number before it became an `i32`.

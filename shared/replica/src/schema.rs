@@ -1,8 +1,9 @@
-//! What the rows of a game mean: components, their fields, and a hash that both ends compare.
+//! What a game's bytes mean: components, input, events, requests, their fields, and a hash that both ends compare.
 
-use std::fmt::Write as _;
+mod json;
 
-use crate::{Field, StateHasher};
+use crate::message::read_row;
+use crate::{Field, InputField, Seat, StateHasher};
 
 /// A sent component.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,20 +18,101 @@ pub struct ComponentSchema {
     pub fields: &'static [Field],
 }
 
-/// The sent components of a game, by number. Component 0 is the engine's `Seat`.
+/// The input of a game, when its layout is derived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InputSchema {
+    /// Name.
+    pub name: &'static str,
+    /// Its numbers, in the order of their bits.
+    pub fields: &'static [InputField],
+}
+
+/// An event or effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventSchema {
+    /// Name, unique among events.
+    pub name: &'static str,
+    /// An effect: the client whose player causes it shows it before the server says it.
+    pub predict: bool,
+    /// Index of the integer that says which seat caused it.
+    pub by: Option<usize>,
+    /// The integers of its body, in order.
+    pub fields: &'static [Field],
+}
+
+/// A request with its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestSchema {
+    /// Name, unique among requests.
+    pub name: &'static str,
+    /// The integers of its body, in order.
+    pub fields: &'static [Field],
+    /// Name of the answer.
+    pub answer: &'static str,
+    /// The integers of the answer's body, in order.
+    pub answer_fields: &'static [Field],
+}
+
+/// What a game sends and takes. Component 0 is the engine's `Seat`; kinds of events and requests count from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schema {
     components: Vec<ComponentSchema>,
+    input: Option<InputSchema>,
+    events: Vec<EventSchema>,
+    requests: Vec<RequestSchema>,
     json: String,
     hash: u64,
 }
 
 impl Schema {
-    /// A schema of these components, in this order.
+    /// A schema of these components alone, in this order.
     pub fn new(components: Vec<ComponentSchema>) -> Self {
-        let json = to_json(&components);
+        Self::of_game(components, None, Vec::new(), Vec::new())
+    }
+
+    /// A whole schema.
+    pub fn of_game(
+        components: Vec<ComponentSchema>,
+        input: Option<InputSchema>,
+        events: Vec<EventSchema>,
+        requests: Vec<RequestSchema>,
+    ) -> Self {
+        let json = json::of(&components, input, &events, &requests);
         let hash = StateHasher::of(json.as_bytes());
-        Self { components, json, hash }
+        Self { components, input, events, requests, json, hash }
+    }
+
+    /// The input, when its layout is derived.
+    pub fn input(&self) -> Option<InputSchema> {
+        self.input
+    }
+
+    /// Events and effects; the first has kind 1.
+    pub fn events(&self) -> &[EventSchema] {
+        &self.events
+    }
+
+    /// Requests; the first has kind 1.
+    pub fn requests(&self) -> &[RequestSchema] {
+        &self.requests
+    }
+
+    /// Kind of the request with this name.
+    pub fn request(&self, name: &str) -> Option<u32> {
+        self.requests.iter().position(|request| request.name == name).map(|i| i as u32 + 1)
+    }
+
+    /// The event of a kind.
+    pub fn event(&self, kind: u32) -> Option<&EventSchema> {
+        self.events.get(usize::try_from(kind.checked_sub(1)?).ok()?)
+    }
+
+    /// The seat that caused an event, when its body says so.
+    pub fn caused_by(&self, kind: u32, body: &[u8]) -> Option<Seat> {
+        let event = self.event(kind)?;
+        let mut row = vec![0; event.fields.len()];
+        read_row(body, &mut row).ok()?;
+        row.get(event.by?).and_then(|seat| u8::try_from(*seat).ok()).map(Seat)
     }
 
     /// Components by number.
@@ -48,8 +130,7 @@ impl Schema {
         self.hash
     }
 
-    /// The schema as JSON without spaces:
-    /// `{"components":[{"name","predict","interpolate","fields":[{"name","unit","kind","lerp"}]}]}`.
+    /// The schema as JSON without spaces; `docs/wire.md` names its keys.
     pub fn to_json(&self) -> &str {
         &self.json
     }
@@ -63,28 +144,4 @@ impl Schema {
     pub fn in_mask(&self, mask: u64) -> impl Iterator<Item = (usize, &ComponentSchema)> + Clone {
         self.components.iter().enumerate().filter(move |(i, _)| mask >> i & 1 == 1)
     }
-}
-
-// Names and units are checked when they are registered: no character in them needs an escape.
-fn to_json(components: &[ComponentSchema]) -> String {
-    let mut out = String::from("{\"components\":[");
-    for (i, component) in components.iter().enumerate() {
-        let comma = if i > 0 { "," } else { "" };
-        let ComponentSchema { name, predict, interpolate, fields } = component;
-        let _ = write!(
-            out,
-            "{comma}{{\"name\":\"{name}\",\"predict\":{predict},\"interpolate\":{interpolate},\"fields\":["
-        );
-        for (j, field) in fields.iter().enumerate() {
-            let comma = if j > 0 { "," } else { "" };
-            let (name, unit, kind, lerp) = (field.name, field.unit, field.kind.as_str(), field.lerp.as_str());
-            let _ = write!(
-                out,
-                "{comma}{{\"name\":\"{name}\",\"unit\":\"{unit}\",\"kind\":\"{kind}\",\"lerp\":\"{lerp}\"}}"
-            );
-        }
-        out.push_str("]}");
-    }
-    out.push_str("]}");
-    out
 }

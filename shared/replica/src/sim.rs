@@ -14,8 +14,8 @@ use crate::mirror::{Freed, Mirror, Mirrored};
 use crate::port::ReplicatedPort;
 use crate::register::Registry;
 use crate::{
-    Begin, GameError, GameEvent, GameEvents, Input, InputPort, Inputs, MatchBoard, MatchMode, NetId, Row, Schema, Seat,
-    SeatState, Seats, SimMode, SimRng, SimTick, Simulate, StateHasher,
+    Begin, GameError, GameEvent, GameEvents, Input, InputPort, Inputs, MatchBoard, MatchMode, NetId, RequestPort, Row,
+    Schema, Seat, SeatState, Seats, SimMode, SimRng, SimTick, Simulate, StateHasher,
 };
 
 /// A world of a game. It lives in a `SubApp` of its own and never in an app that draws.
@@ -56,6 +56,8 @@ impl Sim {
         if let Some(input) = &registry.input {
             input.init(world, match_mode.seats());
         }
+        registry.request_ports.iter().for_each(|port| port.init(world));
+        world.insert_resource(GameEvents::new(registry.event_types.clone().into()));
         check_schedule(world, Begin, "Begin")?;
         check_schedule(world, Simulate, "Simulate")?;
         let ports = registry.replicated.iter().map(|port| port(world)).collect();
@@ -113,6 +115,19 @@ impl Sim {
         self.registry.input
     }
 
+    /// The functions of a kind of request, from 1.
+    pub fn request_port(&self, kind: u32) -> Option<RequestPort> {
+        self.registry.request_ports.get(usize::try_from(kind.checked_sub(1)?).ok()?).copied()
+    }
+
+    /// Puts a request into the next step. One of an unknown kind or with another body is ignored.
+    pub fn ask(&mut self, seat: Seat, id: u32, kind: u32, body: &[u8]) {
+        if let Some(port) = self.request_port(kind) {
+            // Whoever took it from a peer has checked it; a journal of another build may still hold others.
+            let _ = port.push(self.world_mut(), seat, id, body);
+        }
+    }
+
     /// Replaces the input of a seat for the next steps.
     pub fn set_input<I: Input>(&mut self, seat: Seat, input: I) {
         self.world_mut().resource_mut::<Inputs<I>>().set(seat, input);
@@ -133,7 +148,7 @@ impl Sim {
         self.world().resource::<MatchBoard>()
     }
 
-    /// Takes the one-shot effects since the last call.
+    /// Takes what the game has said since the last call.
     pub fn take_events(&mut self) -> Vec<GameEvent> {
         self.world_mut().resource_mut::<GameEvents>().take()
     }
@@ -191,7 +206,7 @@ impl Sim {
         Ok(())
     }
 
-    /// One-shot effects that were dropped because they were too many or too large.
+    /// Events and answers that were dropped because they were too many or too large.
     pub fn events_dropped(&self) -> u64 {
         self.world().resource::<GameEvents>().dropped()
     }
@@ -223,6 +238,11 @@ impl Sim {
     }
 
     fn after_step(&mut self) -> Result<(), GameError> {
+        let world = self.app.world_mut();
+        self.registry.request_ports.iter().for_each(|port| port.clear(world));
+        if let Some(event) = world.resource::<GameEvents>().unknown() {
+            return Err(GameError::EventUnregistered(event));
+        }
         self.name_entities()?;
         self.check_archetypes()?;
         self.refresh();
@@ -302,7 +322,6 @@ fn insert_resources(world: &mut World, mode: SimMode, match_mode: &MatchMode, se
     world.insert_resource(match_mode.clone());
     world.insert_resource(SimTick::default());
     world.insert_resource(SimRng(seed.split("sim").rng()));
-    world.init_resource::<GameEvents>();
     world.init_resource::<Freed>();
 }
 

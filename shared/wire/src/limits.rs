@@ -142,6 +142,14 @@ pub const VIEW_KEYFRAME_MS: u64 = 2_000;
 pub const COMPONENTS_MAX: usize = 64;
 /// Integer fields of one component.
 pub const FIELDS_MAX: usize = 32;
+/// Kinds of events, and kinds of requests, registered by one game.
+pub const MESSAGE_KINDS_MAX: usize = 256;
+/// Requests of one seat that wait for one tick. Beyond: answered with `RateLimited`.
+pub const REQUESTS_PER_TICK_MAX: usize = 16;
+/// Requests of one seat without an answer. Beyond: an answer to the oldest is dropped.
+pub const REQUESTS_OPEN_MAX: usize = 64;
+/// Bytes of one request. Beyond: answered with `RequestInvalid`.
+pub const REQUEST_BYTES_MAX: usize = 1_024;
 /// One-shot events of one tick of a room. Beyond: dropped and counted.
 pub const EVENTS_PER_TICK_MAX: usize = 256;
 /// Bytes of one one-shot event. Beyond: dropped and counted.

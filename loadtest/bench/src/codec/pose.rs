@@ -22,11 +22,11 @@ pub(super) const PART_MAX: i32 = 511;
 pub(super) struct CubePose(pub(super) [i32; 7]);
 
 const fn length(name: &'static str) -> Field {
-    Field { name, unit: "1/512", kind: FieldKind::F32, lerp: Lerp::Linear }
+    Field { name, unit: "1/512", kind: FieldKind::F32, lerp: Lerp::Linear, tolerance: 0 }
 }
 
 const fn part(name: &'static str) -> Field {
-    Field { name, unit: "1/511", kind: FieldKind::I32, lerp: Lerp::SmallestThree }
+    Field { name, unit: "1/511", kind: FieldKind::I32, lerp: Lerp::SmallestThree, tolerance: 0 }
 }
 
 impl Replicate for CubePose {

@@ -64,7 +64,8 @@ impl Player {
             ClientEvent::Refused(_)
             | ClientEvent::Attached { .. }
             | ClientEvent::Roster(_)
-            | ClientEvent::Game { .. }
+            | ClientEvent::Game(_)
+            | ClientEvent::Answer { .. }
             | ClientEvent::Ended(_) => {}
         }
         Ok(())

@@ -1,3 +1,4 @@
+use amphi_shared_wire::{BitReader, BitWriter};
 use proptest::prelude::*;
 
 use super::*;
@@ -5,10 +6,10 @@ use super::*;
 proptest! {
     #[test]
     fn what_is_written_is_read(buttons in 0_u8..8, move_x: i8, move_y: i8, yaw: u16, pitch: i16) {
-        let input = ArenaInput { buttons, move_x, move_y, yaw, pitch };
+        let input = ArenaInput { buttons, move_x, move_y, yaw, pitch }.sanitise();
         let mut writer = BitWriter::new();
         input.encode(&mut writer);
-        prop_assert_eq!(writer.len_bits(), 51);
+        prop_assert_eq!(writer.len_bits(), 50);
         prop_assert_eq!(ArenaInput::decode(&mut BitReader::new(&writer.finish())), Ok(input));
     }
 
@@ -25,8 +26,8 @@ proptest! {
 fn the_bits_lie_as_documented() {
     let mut writer = BitWriter::new();
     ArenaInput { buttons: 0b101, move_x: -1, move_y: 127, yaw: 0x1234, pitch: -2 }.encode(&mut writer);
-    // 101, then 8 ones, 0111_1111, 0x1234, 0xfffe, least significant bit first.
-    let word = 0b101_u64 | 0xff << 3 | 0x7f << 11 | 0x1234 << 19 | 0xfffe << 35;
+    // Each number above its least: 5, 126, 254, 0x1234, 14,998 in 3, 8, 8, 16 and 15 bits, least significant bit first.
+    let word = 5_u64 | 126 << 3 | 254 << 11 | 0x1234 << 19 | 14_998 << 35;
     assert_eq!(writer.finish(), word.to_le_bytes()[..7]);
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use amphi_shared_replica::{
-    Begin, GameEvents, Input, Inputs, MatchBoard, Mode, ReplicaApp, Replicate, Row, Seats, SimRng, SimTick, Simulate,
-    SnapshotDecoder, ViewDecoder, authority, encode_inputs,
+    Begin, GameEvents, Input, Inputs, MatchBoard, Mode, ReplicaApp, Replicate, Request, Requests, Row, Seats, SimRng,
+    SimTick, Simulate, SnapshotDecoder, ViewDecoder, authority, decode_message, encode_inputs, encode_message,
 };
 use amphi_shared_wire::proto::ViewFrame;
 use amphi_shared_wire::{BitReader, BitWriter, OutOfBits, Rng};
@@ -23,6 +23,29 @@ struct Line;
 #[derive(Clone, Component, Copy, Debug, PartialEq, Replicate)]
 struct Place {
     x: i32,
+}
+
+/// Said every 20 ticks.
+#[derive(Debug, PartialEq, Replicate)]
+struct Chime {
+    tick: u32,
+}
+
+/// Jumps to a place.
+#[derive(Clone, Copy, Debug, PartialEq, Replicate)]
+struct Leap {
+    x: i32,
+}
+
+/// From where to where.
+#[derive(Clone, Copy, Debug, PartialEq, Replicate)]
+struct Leapt {
+    from: i32,
+    to: i32,
+}
+
+impl Request for Leap {
+    type Answer = Leapt;
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,14 +69,14 @@ impl Input for Step {
 impl Plugin for Line {
     fn build(&self, app: &mut App) {
         app.replicate::<Place>();
-        app.input::<Step>();
+        app.input::<Step>().event::<Chime>().request::<Leap>();
         app.modes(&[Mode { name: "duel", teams: 2, team_size: 2, duration_s: 4 }]);
         app.add_systems(Begin, |mut commands: Commands<'_, '_>, seats: Res<'_, Seats>| {
             for (seat, _) in seats.iter() {
                 commands.spawn((seat, Place { x: 0 }));
             }
         });
-        app.add_systems(Simulate, (bots.run_if(authority), walk, judge).chain());
+        app.add_systems(Simulate, (bots.run_if(authority), walk, leap, judge).chain());
     }
 }
 
@@ -66,6 +89,21 @@ fn bots(seats: Res<'_, Seats>, mut inputs: ResMut<'_, Inputs<Step>>, mut rng: Re
 fn walk(inputs: Res<'_, Inputs<Step>>, mut pawns: Query<'_, '_, (&Seat, &mut Place)>) {
     for (seat, mut place) in &mut pawns {
         place.x += i32::from(inputs.get(*seat).0);
+    }
+}
+
+fn leap(
+    leaps: Res<'_, Requests<Leap>>,
+    mut pawns: Query<'_, '_, (&Seat, &mut Place)>,
+    mut events: ResMut<'_, GameEvents>,
+) {
+    for asked in leaps.iter() {
+        let Some((_, mut place)) = pawns.iter_mut().find(|(seat, _)| **seat == asked.seat) else { continue };
+        let from = std::mem::replace(&mut place.x, asked.request.x);
+        // Nobody answers a leap to where one stands.
+        if from != asked.request.x {
+            events.answer(asked, &Leapt { from, to: asked.request.x });
+        }
     }
 }
 
@@ -82,7 +120,7 @@ fn judge(
         }
     }
     if tick.0.0.is_multiple_of(20) {
-        events.push(1, vec![tick.0.0 as u8]);
+        events.send(&Chime { tick: tick.0.0 });
     }
 }
 
@@ -155,6 +193,7 @@ impl Said {
                 room_message::Kind::Event(_) => "event",
                 room_message::Kind::Roster(_) => "roster",
                 room_message::Kind::RolledBack(_) => "rolled back",
+                room_message::Kind::Answer(_) => "answer",
             })
             .collect()
     }
@@ -196,6 +235,95 @@ fn a_person_is_greeted_plays_and_leaves_a_bot_behind() {
     assert_eq!((result.outcome.as_str(), result.ended_us), ("drained", 9));
     let person = result.players.iter().find(|p| !p.bot).unwrap();
     assert_eq!((person.user.clone(), person.score, person.present_permille), (user(7).to_string(), 9, 909));
+}
+
+fn ask(id: u32, x: i32) -> Vec<u8> {
+    let request = proto::Request { id, kind: 1, body: encode_message(&Leap { x }).into() };
+    proto::PlayerMessage { kind: Some(player_message::Kind::Request(request)) }.encode_to_vec()
+}
+
+#[test]
+fn a_request_is_answered_once_to_whoever_asked_and_runs_again_in_a_replay() {
+    let (mut room, mut said) = (room(8), Said::default());
+    let (one, two) = (join(&mut room, 1), join(&mut room, 2));
+    room.handle_message(one, &ask(7, 40));
+    room.handle_message(two, &ask(7, -40));
+    for tick in 1..=20 {
+        room.step(CLOCK.start_of(Tick(tick)));
+    }
+    room.end(Micros(9), "drained");
+    said.drain(&mut room);
+    let answers = |seat: u8| -> Vec<(u32, u32, Leapt)> {
+        let mine = said.messages.iter().filter(|(to, _)| *to == seat);
+        let answer = |(_, message): &(u8, RoomMessage)| match &message.kind {
+            Some(room_message::Kind::Answer(proto::Answer { request, code, body })) => {
+                Some((*request, *code, decode_message(body).unwrap()))
+            }
+            _ => None,
+        };
+        mine.filter_map(answer).collect()
+    };
+    assert_eq!(answers(one), [(7, 0, Leapt { from: 0, to: 40 })]);
+    assert_eq!(answers(two), [(7, 0, Leapt { from: 0, to: -40 })]);
+    assert_eq!(said.kinds(one).iter().filter(|kind| **kind == "event").count(), 1);
+    assert_eq!(replay(&game(), &said.journal).unwrap().first_difference, None);
+    assert_eq!((room.stats().requests, room.stats().requests_refused), (2, 0));
+}
+
+#[test]
+fn the_next_person_on_a_seat_hears_no_answer_of_the_one_before() {
+    let (mut room, mut said) = (room(9), Said::default());
+    let seat = join(&mut room, 1);
+    room.handle_message(seat, &ask(1, 40));
+    room.push(Micros(0), RoomCommand::Leave { seat }).unwrap();
+    assert_eq!(join(&mut room, 2), seat);
+    room.handle_message(seat, &ask(1, 41));
+    room.step(CLOCK.start_of(Tick(1)));
+    said.drain(&mut room);
+    let answers: Vec<Leapt> = said
+        .messages
+        .iter()
+        .filter_map(|(_, message)| match &message.kind {
+            Some(room_message::Kind::Answer(answer)) => Some(decode_message(&answer.body).unwrap()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(answers, [Leapt { from: 40, to: 41 }]);
+}
+
+#[test]
+fn bad_requests_are_refused_with_a_code_and_change_nothing() {
+    let (mut room, mut said) = (room(10), Said::default());
+    let seat = join(&mut room, 1);
+    let request = |id: u32, kind: u32, body: Vec<u8>| {
+        let request = proto::Request { id, kind, body: body.into() };
+        proto::PlayerMessage { kind: Some(player_message::Kind::Request(request)) }.encode_to_vec()
+    };
+    room.handle_message(seat, &request(1, 0, vec![2]));
+    room.handle_message(seat, &request(2, 2, vec![2]));
+    room.handle_message(seat, &request(3, u32::MAX, vec![2]));
+    room.handle_message(seat, &request(4, 1, vec![0x80]));
+    room.handle_message(seat, &request(5, 1, vec![0; REQUEST_BYTES_MAX + 1]));
+    for id in 0..=REQUESTS_PER_TICK_MAX as u32 {
+        room.handle_message(seat, &request(6 + id, 1, vec![2]));
+    }
+    room.handle_message(seat, &[0xff; 9]);
+    room.handle_message(200, &ask(1, 1));
+    said.drain(&mut room);
+    let codes: Vec<(u32, u32)> = said
+        .messages
+        .iter()
+        .filter_map(|(to, message)| match &message.kind {
+            Some(room_message::Kind::Answer(answer)) if *to == seat => Some((answer.request, answer.code)),
+            _ => None,
+        })
+        .collect();
+    let invalid = Code::RequestInvalid.number();
+    let limited = Code::RateLimited.number();
+    let last = 6 + REQUESTS_PER_TICK_MAX as u32;
+    assert_eq!(codes, [(1, invalid), (2, invalid), (3, invalid), (4, invalid), (5, invalid), (last, limited)]);
+    assert_eq!(room.stats().requests, REQUESTS_PER_TICK_MAX as u64);
+    assert_eq!(room.stats().requests_refused, 8);
 }
 
 #[test]

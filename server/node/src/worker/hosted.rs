@@ -11,7 +11,7 @@ use amphi_shared_edge::telemetry;
 use amphi_shared_session::{Event, Refusal, ServerParams};
 use amphi_shared_wire::proto::{Control, MatchResult, Notice, RoomReport, control};
 use amphi_shared_wire::{
-    Code, LANE_CONTROL, LANE_INPUT, LANE_SNAPSHOT, MatchId, Micros, SessionId, TickClock, TraceId, UserId,
+    Code, LANE_CONTROL, LANE_INPUT, LANE_ROOM, LANE_SNAPSHOT, MatchId, Micros, SessionId, TickClock, TraceId, UserId,
 };
 use prost::Message;
 use tokio::sync::mpsc;
@@ -414,6 +414,7 @@ impl fmt::Debug for HostedRoom {
 fn handle_session_event(room: &mut Room, now: Micros, seat: u8, event: Event) {
     match event {
         Event::Datagram { lane: LANE_INPUT, payload } => room.handle_input(now, seat, &payload),
+        Event::Message { lane: LANE_ROOM, payload } => room.handle_message(seat, &payload),
         Event::Acked { seq } => room.on_acked(seat, seq),
         Event::Lost { seq } => room.on_lost(seat, seq),
         Event::Attached { .. } => room.on_attached(now, seat),

@@ -11,7 +11,7 @@ use super::*;
 use crate::{ComponentSchema, Field, FieldKind, Lerp, Schema};
 
 const fn field(name: &'static str, unit: &'static str, lerp: Lerp) -> Field {
-    Field { name, unit, kind: FieldKind::I32, lerp }
+    Field { name, unit, kind: FieldKind::I32, lerp, tolerance: 0 }
 }
 
 const STEPS: i32 = 511;

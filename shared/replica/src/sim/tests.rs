@@ -23,6 +23,11 @@ struct Spot {
 #[derive(Clone, Component, Deserialize, Serialize)]
 struct Cooldown(u32);
 
+#[derive(Replicate)]
+struct Worn {
+    odd: bool,
+}
+
 #[derive(Component)]
 struct Handle;
 
@@ -55,6 +60,7 @@ impl Plugin for Sample {
             .state::<Cooldown>()
             .transient::<Handle>()
             .input::<Push>()
+            .event::<Worn>()
             .modes(&[Mode { name: "duel", teams: 2, team_size: 1, duration_s: 10 }])
             .add_systems(Begin, spawn.run_if(authority))
             .add_systems(Simulate, (steer, wear.run_if(authority)).chain());
@@ -84,7 +90,7 @@ fn wear(
         cooldown.0 = cooldown.0.wrapping_add(rng.0.below(5) as u32);
     }
     board.player_scores[0] += 1;
-    events.push(7, vec![1]);
+    events.send(&Worn { odd: true });
 }
 
 fn game(extra: fn(&mut App)) -> Game {
