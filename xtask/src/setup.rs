@@ -15,11 +15,13 @@ struct Package {
     program: &'static str,
 }
 
-/// What the tests run: a browser, and the engines behind the stores.
-const PACKAGES: [Package; 3] = [
+/// What the tests run: a browser, the engines behind the stores, and compilers for generated code.
+const PACKAGES: [Package; 5] = [
     Package { name: "chromium", program: "chromium" },
     Package { name: "redis-server", program: "redis-server" },
     Package { name: "postgresql", program: "postgres" },
+    Package { name: "g++", program: "g++" },
+    Package { name: "mono-mcs", program: "mcs" },
 ];
 
 const PIP: Package = Package { name: "python3-pip", program: "pip3" };

@@ -2,16 +2,18 @@
 
 use std::fmt::Write as _;
 
-use amphi_shared_replica::{FieldKind, Game, InputField};
+use amphi_shared_replica::{Field, FieldKind, Game, InputField, Schema};
 
 use super::members::{Member, camel, of_fields, of_input, pascal};
 
-const HELPERS: &str = r"
+const BIT_SINK: &str = r"
 /** Takes numbers in bits, the least significant first. */
 export interface BitSink {
   bits(value: number, count: number): void;
 }
+";
 
+const READ_NUMBERS: &str = r"
 function readNumbers(body: Uint8Array, count: number): number[] | undefined {
   const numbers: number[] = [];
   let at = 0;
@@ -20,7 +22,7 @@ function readNumbers(body: Uint8Array, count: number): number[] | undefined {
     let scale = 1;
     for (;;) {
       const byte = body[at++];
-      if (byte === undefined) return undefined;
+      if (byte === undefined || scale > 2 ** 28) return undefined;
       value += (byte & 127) * scale;
       if (value > 0xffff_ffff) return undefined;
       if (byte < 128) break;
@@ -31,7 +33,9 @@ function readNumbers(body: Uint8Array, count: number): number[] | undefined {
   while (numbers.length < count) numbers.push(0);
   return numbers;
 }
+";
 
+const WRITE_NUMBERS: &str = r"
 function writeNumbers(numbers: readonly number[]): Uint8Array {
   const bytes: number[] = [];
   for (const number of numbers) {
@@ -41,12 +45,16 @@ function writeNumbers(numbers: readonly number[]): Uint8Array {
   }
   return Uint8Array.from(bytes);
 }
+";
 
+const STEPS: &str = r"
 function steps(value: number, unit: number): number {
   const parts = value / unit;
   return Number.isNaN(parts) ? 0 : Math.sign(parts) * Math.round(Math.abs(parts));
 }
+";
 
+const CLAMP: &str = r"
 function clamp(value: number, least: number, greatest: number): number {
   return Math.max(least, Math.min(greatest, value));
 }
@@ -60,7 +68,7 @@ pub(super) fn generate(game: &Game) -> String {
         game.name(),
         schema.hash()
     );
-    out += HELPERS;
+    out += &helpers(schema);
     for (number, component) in schema.components().iter().enumerate().skip(1) {
         let (name, members) = (pascal(component.name), of_fields(component.fields));
         interface(&mut out, &name, &members);
@@ -104,6 +112,22 @@ pub(super) fn generate(game: &Game) -> String {
         }
     }
     out
+}
+
+/// The functions that the module needs; an unused one is an error in strict projects.
+fn helpers(schema: &Schema) -> String {
+    let floats = |fields: &[Field]| fields.iter().any(|field| field.kind == FieldKind::F32);
+    let (input, requests) = (schema.input(), schema.requests());
+    let steps = requests.iter().any(|request| floats(request.fields))
+        || input.is_some_and(|input| input.fields.iter().any(|field| field.kind == FieldKind::F32));
+    let wanted = [
+        (BIT_SINK, input.is_some()),
+        (READ_NUMBERS, !schema.events().is_empty() || !requests.is_empty()),
+        (WRITE_NUMBERS, !requests.is_empty()),
+        (STEPS, steps),
+        (CLAMP, input.is_some()),
+    ];
+    wanted.iter().filter(|(_, used)| *used).map(|(text, _)| *text).collect()
 }
 
 fn interface(out: &mut String, name: &str, members: &[Member]) {

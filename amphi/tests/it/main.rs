@@ -9,4 +9,6 @@ mod process;
 #[cfg(test)]
 mod relay;
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod service;

@@ -1,9 +1,9 @@
 // One seat of a match: inputs go up once per tick, snapshots come down, the own player is predicted.
 
-import { fromBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { BitWriter } from "./bits.ts";
 import { LANE_BULK, LANE_CONTROL, LANE_INPUT, LANE_ROOM, LANE_SNAPSHOT } from "./frame.ts";
-import { type Joined, type RoomMessage, RoomMessageSchema } from "./gen/room_pb.ts";
+import { type Joined, PlayerMessageSchema, type RoomMessage, RoomMessageSchema } from "./gen/room_pb.ts";
 import type { Welcome } from "./gen/session_pb.ts";
 import { Link, type LinkEvent, type LinkState, nowMicros } from "./link.ts";
 import { Lead, Playout } from "./pace.ts";
@@ -77,6 +77,7 @@ export class MatchClient<Body, Input> {
   private inputTick = -1;
   private margin = 0;
   private drawnLag = 0;
+  private asked = 0;
   private counters: Counters = { at: performance.now(), bytesIn: 0, bytesOut: 0, out: 0, lost: 0, corrections: 0 };
   private timer: ReturnType<typeof setInterval>;
 
@@ -134,6 +135,14 @@ export class MatchClient<Body, Input> {
       leadTicks: this.lead?.ticks ?? 0,
       delayMs: (this.drawnLag / this.tickHz) * 1_000,
     };
+  }
+
+  /** Asks something of the game, reliably; the answer comes to `onRoom` with the number returned here. */
+  request(kind: number, body: Uint8Array): number {
+    const id = ++this.asked;
+    const message = create(PlayerMessageSchema, { kind: { case: "request", value: { id, kind, body } } });
+    this.link.send(LANE_ROOM, toBinary(PlayerMessageSchema, message));
+    return id;
   }
 
   /** Leaves the match for good. */

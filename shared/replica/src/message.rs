@@ -8,6 +8,9 @@ use thiserror::Error;
 
 use crate::Replicate;
 
+/// Bytes of a varint of 32 bits.
+const VARINT_BYTES_MAX: usize = 5;
+
 /// Why bytes are no body.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("the bytes are no message body: varints of 32 bits, one per number")]
@@ -43,7 +46,8 @@ pub(crate) fn read_row(mut body: &[u8], row: &mut [i32]) -> Result<(), MessageEr
         if body.is_empty() {
             break;
         }
-        let (number, length) = decode_varint(body).ok().flatten().ok_or(MessageError)?;
+        let read = decode_varint(body).ok().flatten().filter(|(_, length)| *length <= VARINT_BYTES_MAX);
+        let (number, length) = read.ok_or(MessageError)?;
         *value = unzigzag(u32::try_from(number).map_err(|_| MessageError)?);
         body = &body[length..];
     }

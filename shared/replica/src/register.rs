@@ -177,8 +177,8 @@ impl Registry {
         if self.components.len() >= COMPONENTS_MAX {
             self.errors.push(format!("`{}`: a game has at most {COMPONENTS_MAX} sent components", C::NAME));
         }
-        let others = self.components.iter().map(|c| c.name).collect();
-        self.check::<C>(others);
+        let others: Vec<_> = self.components.iter().map(|c| c.name).collect();
+        self.check::<C>("components", &others);
         self.components.push(ComponentSchema { name: C::NAME, predict, interpolate, fields: C::fields() });
         self.ids.push(id);
         self.replicated.push(port::replicated::<C>);
@@ -192,8 +192,8 @@ impl Registry {
     }
 
     fn event<E: Replicate + 'static>(&mut self, predict: bool) {
-        let others = self.events.iter().map(|event| event.name).collect();
-        self.check::<E>(others);
+        let others: Vec<_> = self.events.iter().map(|event| event.name).collect();
+        self.check::<E>("events", &others);
         if self.events.len() >= MESSAGE_KINDS_MAX {
             self.errors.push(format!("`{}`: a game has at most {MESSAGE_KINDS_MAX} events and effects", E::NAME));
         }
@@ -205,9 +205,9 @@ impl Registry {
     }
 
     fn request<R: Request>(&mut self) {
-        let others = self.requests.iter().map(|request| request.name).collect();
-        self.check::<R>(others);
-        self.check::<R::Answer>(Vec::new());
+        let others: Vec<_> = self.requests.iter().map(|request| request.name).collect();
+        self.check::<R>("requests", &others);
+        self.check::<R::Answer>("answers", &[]);
         if self.requests.len() >= MESSAGE_KINDS_MAX {
             self.errors.push(format!("`{}`: a game has at most {MESSAGE_KINDS_MAX} requests", R::NAME));
         }
@@ -216,14 +216,14 @@ impl Registry {
         self.request_ports.push(RequestPort::of::<R>());
     }
 
-    fn check<C: Replicate>(&mut self, others: Vec<&'static str>) {
+    fn check<C: Replicate>(&mut self, what: &str, others: &[&str]) {
         let plain = |text: &str| text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
         let fields = C::fields();
         if fields.len() > FIELDS_MAX {
             self.errors.push(format!("`{}`: a struct that is sent has at most {FIELDS_MAX} numbers", C::NAME));
         }
         if others.contains(&C::NAME) {
-            self.errors.push(format!("`{}`: two have this name", C::NAME));
+            self.errors.push(format!("`{}`: two {what} have this name", C::NAME));
         }
         if !plain(C::NAME) || fields.iter().any(|f| !plain(f.name) || !plain(f.unit)) {
             self.errors.push(format!("`{}`: names and units are plain ASCII without quotes", C::NAME));

@@ -3,6 +3,7 @@
 import { HOLD_DEAD, METRE, type Box, type PlayerBody, type Vec3 } from "../../src/arena-move.ts";
 import type { Row, Schema } from "../../src/schema.ts";
 import { type BodyView, type Effect, FIELD, type PlayerView, radians } from "../world/frame.ts";
+import { readEvent as readGameEvent } from "./arena-schema.ts";
 
 export const HEALTH_MAX = 100;
 export const FIRE_TICKS = 24;
@@ -12,7 +13,6 @@ export type Phase = (typeof PHASES)[number];
 const POSE_UNIT = 512;
 const CRATE_HALF = 2_048;
 const NOBODY = 255;
-const EVENT = { pulse: 1, shove: 2, death: 3, goal: 4 } as const;
 const BALL = 0;
 
 /** Who sits where. */
@@ -151,22 +151,20 @@ export type ArenaEvent =
   | { kind: "death"; seat: number; killer: number; at: Vec3 }
   | { kind: "goal"; team: number; seat: number; goals: [number, number] };
 
+const HITS = ["nothing", "block", "player", "ball", "crate"] as const;
+const metres = (point: readonly [number, number, number]): Vec3 => [point[0] / POSE_UNIT, point[1] / POSE_UNIT, point[2] / POSE_UNIT];
+
 /** Reads an event's bytes; `undefined` when they are none. */
 export function readEvent(kind: number, body: Uint8Array): ArenaEvent | undefined {
-  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
-  const point = (at: number): Vec3 => [view.getInt16(at, true) / POSE_UNIT, view.getInt16(at + 2, true) / POSE_UNIT, view.getInt16(at + 4, true) / POSE_UNIT];
-  try {
-    if (kind === EVENT.pulse) {
-      const hit = (["nothing", "block", "player", "ball", "crate"] as const)[view.getUint8(1)] ?? "nothing";
-      return { kind: "pulse", seat: view.getUint8(0), hit, target: view.getUint8(2), from: point(3), to: point(9) };
-    }
-    if (kind === EVENT.shove) return { kind: "shove", seat: view.getUint8(0), at: point(1) };
-    if (kind === EVENT.death) return { kind: "death", seat: view.getUint8(0), killer: view.getUint8(1), at: point(2) };
-    if (kind === EVENT.goal) return { kind: "goal", team: view.getUint8(0), seat: view.getUint8(1), goals: [view.getUint8(2), view.getUint8(3)] };
-  } catch {
-    return undefined;
+  const said = readGameEvent(kind, body);
+  if (said === undefined) return undefined;
+  if (said.event === "Pulse") {
+    const { seat, target } = said;
+    return { kind: "pulse", seat, hit: HITS[said.hit] ?? "nothing", target, from: metres(said.from), to: metres(said.to) };
   }
-  return undefined;
+  if (said.event === "Shove") return { kind: "shove", seat: said.seat, at: metres(said.feet) };
+  if (said.event === "Death") return { kind: "death", seat: said.seat, killer: said.killer, at: metres(said.feet) };
+  return { kind: "goal", team: said.team, seat: said.seat, goals: said.goals };
 }
 
 /** What an event looks like. */

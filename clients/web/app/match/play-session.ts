@@ -11,6 +11,7 @@ import { allowed } from "../home.ts";
 import { Store } from "../store.ts";
 import { type Camera, direction, type Effect, radians, STATIC_BLOCKS, type WorldFrame } from "../world/frame.ts";
 import { ArenaReader, bodyView, FIRE_TICKS, SHOVE_TICKS } from "./arena.ts";
+import { writeArenaInput } from "./arena-schema.ts";
 import { behind, raycast } from "./camera.ts";
 import type { Controls } from "./controls.ts";
 import { MatchModel } from "./model.ts";
@@ -118,13 +119,7 @@ export class PlaySession {
       step: (body, input) => step(body, input, { blocks: STATIC_BLOCKS, ledges: this.ledges }),
       equal: (a, b) => a.x === b.x && a.y === b.y && a.z === b.z && a.vx === b.vx && a.vy === b.vy && a.vz === b.vz && a.air === b.air && a.hold === b.hold,
       place: (body) => [body.x / METRE, body.y / METRE, body.z / METRE],
-      write: (writer, input) => {
-        writer.bits(input.buttons, 3);
-        writer.bits(input.moveX & 0xff, 8);
-        writer.bits(input.moveY & 0xff, 8);
-        writer.bits(input.yaw, 16);
-        writer.bits(input.pitch & 0xffff, 16);
-      },
+      write: writeArenaInput,
       same: (a, b) => a.buttons === b.buttons && a.moveX === b.moveX && a.moveY === b.moveY && a.yaw === b.yaw && a.pitch === b.pitch,
       body: (schema, row) => {
         let reader = readers.get(schema);

@@ -12,7 +12,67 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file room.proto.
  */
 export const file_room: GenFile = /*@__PURE__*/
-  fileDesc("Cgpyb29tLnByb3RvEghhbXBoaS52MSLkAQoLUm9vbU1lc3NhZ2USIgoGam9pbmVkGAEgASgLMhAuYW1waGkudjEuSm9pbmVkSAASKwoLbWF0Y2hfZW5kZWQYAiABKAsyFC5hbXBoaS52MS5NYXRjaEVuZGVkSAASJAoFZXZlbnQYAyABKAsyEy5hbXBoaS52MS5HYW1lRXZlbnRIABIpCgZyb3N0ZXIYBCABKAsyFy5hbXBoaS52MS5Sb3N0ZXJDaGFuZ2VkSAASKwoLcm9sbGVkX2JhY2sYBSABKAsyFC5hbXBoaS52MS5Sb2xsZWRCYWNrSABCBgoEa2luZCKJAQoGSm9pbmVkEhAKCG1hdGNoX2lkGAEgASgJEgwKBHNlYXQYAiABKA0SDgoGZW50aXR5GAMgASgNEgwKBHRpY2sYBCABKA0SEwoLc2NoZW1hX2pzb24YBSABKAkSHgoGcm9zdGVyGAYgAygLMg4uYW1waGkudjEuU2VhdBIMCgRtb2RlGAcgASgJIl4KBFNlYXQSDAoEc2VhdBgBIAEoDRIMCgR0ZWFtGAIgASgNEgwKBG5hbWUYAyABKAkSDAoEdXNlchgEIAEoCRILCgNib3QYBSABKAgSEQoJY29ubmVjdGVkGAYgASgIIi8KDVJvc3RlckNoYW5nZWQSHgoGcm9zdGVyGAEgAygLMg4uYW1waGkudjEuU2VhdCI1CglHYW1lRXZlbnQSDAoEdGljaxgBIAEoDRIMCgRraW5kGAIgASgNEgwKBGJvZHkYAyABKAwiMwoKTWF0Y2hFbmRlZBIlCgZyZXN1bHQYASABKAsyFS5hbXBoaS52MS5NYXRjaFJlc3VsdCIsCgpSb2xsZWRCYWNrEg8KB3RvX3RpY2sYASABKA0SDQoFZXBvY2gYAiABKA0iwAEKC01hdGNoUmVzdWx0EhAKCG1hdGNoX2lkGAEgASgJEg8KB3ZlcnNpb24YAiABKA0SCwoDYXBwGAMgASgJEgwKBG1vZGUYBCABKAkSEwoLdGVhbV9zY29yZXMYBSADKA0SJwoHcGxheWVycxgGIAMoCzIWLmFtcGhpLnYxLlBsYXllclJlc3VsdBISCgpzdGFydGVkX3VzGAcgASgEEhAKCGVuZGVkX3VzGAggASgEEg8KB291dGNvbWUYCSABKAkifAoMUGxheWVyUmVzdWx0EgwKBHNlYXQYASABKA0SDAoEdGVhbRgCIAEoDRIMCgR1c2VyGAMgASgJEgwKBG5hbWUYBCABKAkSCwoDYm90GAUgASgIEg0KBXNjb3JlGAYgASgREhgKEHByZXNlbnRfcGVybWlsbGUYByABKA0i0AEKCVZpZXdGcmFtZRIMCgR0aWNrGAEgASgNEhAKCHByZXZpb3VzGAIgASgNEhAKCGtleWZyYW1lGAMgASgIEgwKBHJvd3MYBCABKAwSIwoGZXZlbnRzGAUgAygLMhMuYW1waGkudjEuR2FtZUV2ZW50EiIKBW1hdGNoGAYgASgLMhMuYW1waGkudjEuVmlld01hdGNoEhMKC3NjaGVtYV9qc29uGAcgASgJEiUKBnJlc3VsdBgIIAEoCzIVLmFtcGhpLnYxLk1hdGNoUmVzdWx0IpkBCglWaWV3TWF0Y2gSEAoIbWF0Y2hfaWQYASABKAkSDAoEbW9kZRgCIAEoCRIeCgZyb3N0ZXIYAyADKAsyDi5hbXBoaS52MS5TZWF0EhMKC3RlYW1fc2NvcmVzGAQgAygNEhAKCHRpY2swX3VzGAUgASgEEg8KB3RpY2tfaHoYBiABKA0SFAoMZW5kc19hdF90aWNrGAcgASgNYgZwcm90bzM");
+  fileDesc("Cgpyb29tLnByb3RvEghhbXBoaS52MSI9Cg1QbGF5ZXJNZXNzYWdlEiQKB3JlcXVlc3QYASABKAsyES5hbXBoaS52MS5SZXF1ZXN0SABCBgoEa2luZCIxCgdSZXF1ZXN0EgoKAmlkGAEgASgNEgwKBGtpbmQYAiABKA0SDAoEYm9keRgDIAEoDCKIAgoLUm9vbU1lc3NhZ2USIgoGam9pbmVkGAEgASgLMhAuYW1waGkudjEuSm9pbmVkSAASKwoLbWF0Y2hfZW5kZWQYAiABKAsyFC5hbXBoaS52MS5NYXRjaEVuZGVkSAASJAoFZXZlbnQYAyABKAsyEy5hbXBoaS52MS5HYW1lRXZlbnRIABIpCgZyb3N0ZXIYBCABKAsyFy5hbXBoaS52MS5Sb3N0ZXJDaGFuZ2VkSAASKwoLcm9sbGVkX2JhY2sYBSABKAsyFC5hbXBoaS52MS5Sb2xsZWRCYWNrSAASIgoGYW5zd2VyGAYgASgLMhAuYW1waGkudjEuQW5zd2VySABCBgoEa2luZCI1CgZBbnN3ZXISDwoHcmVxdWVzdBgBIAEoDRIMCgRjb2RlGAIgASgNEgwKBGJvZHkYAyABKAwiiQEKBkpvaW5lZBIQCghtYXRjaF9pZBgBIAEoCRIMCgRzZWF0GAIgASgNEg4KBmVudGl0eRgDIAEoDRIMCgR0aWNrGAQgASgNEhMKC3NjaGVtYV9qc29uGAUgASgJEh4KBnJvc3RlchgGIAMoCzIOLmFtcGhpLnYxLlNlYXQSDAoEbW9kZRgHIAEoCSJeCgRTZWF0EgwKBHNlYXQYASABKA0SDAoEdGVhbRgCIAEoDRIMCgRuYW1lGAMgASgJEgwKBHVzZXIYBCABKAkSCwoDYm90GAUgASgIEhEKCWNvbm5lY3RlZBgGIAEoCCIvCg1Sb3N0ZXJDaGFuZ2VkEh4KBnJvc3RlchgBIAMoCzIOLmFtcGhpLnYxLlNlYXQiNQoJR2FtZUV2ZW50EgwKBHRpY2sYASABKA0SDAoEa2luZBgCIAEoDRIMCgRib2R5GAMgASgMIjMKCk1hdGNoRW5kZWQSJQoGcmVzdWx0GAEgASgLMhUuYW1waGkudjEuTWF0Y2hSZXN1bHQiLAoKUm9sbGVkQmFjaxIPCgd0b190aWNrGAEgASgNEg0KBWVwb2NoGAIgASgNIsABCgtNYXRjaFJlc3VsdBIQCghtYXRjaF9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgNEgsKA2FwcBgDIAEoCRIMCgRtb2RlGAQgASgJEhMKC3RlYW1fc2NvcmVzGAUgAygNEicKB3BsYXllcnMYBiADKAsyFi5hbXBoaS52MS5QbGF5ZXJSZXN1bHQSEgoKc3RhcnRlZF91cxgHIAEoBBIQCghlbmRlZF91cxgIIAEoBBIPCgdvdXRjb21lGAkgASgJInwKDFBsYXllclJlc3VsdBIMCgRzZWF0GAEgASgNEgwKBHRlYW0YAiABKA0SDAoEdXNlchgDIAEoCRIMCgRuYW1lGAQgASgJEgsKA2JvdBgFIAEoCBINCgVzY29yZRgGIAEoERIYChBwcmVzZW50X3Blcm1pbGxlGAcgASgNItABCglWaWV3RnJhbWUSDAoEdGljaxgBIAEoDRIQCghwcmV2aW91cxgCIAEoDRIQCghrZXlmcmFtZRgDIAEoCBIMCgRyb3dzGAQgASgMEiMKBmV2ZW50cxgFIAMoCzITLmFtcGhpLnYxLkdhbWVFdmVudBIiCgVtYXRjaBgGIAEoCzITLmFtcGhpLnYxLlZpZXdNYXRjaBITCgtzY2hlbWFfanNvbhgHIAEoCRIlCgZyZXN1bHQYCCABKAsyFS5hbXBoaS52MS5NYXRjaFJlc3VsdCKZAQoJVmlld01hdGNoEhAKCG1hdGNoX2lkGAEgASgJEgwKBG1vZGUYAiABKAkSHgoGcm9zdGVyGAMgAygLMg4uYW1waGkudjEuU2VhdBITCgt0ZWFtX3Njb3JlcxgEIAMoDRIQCgh0aWNrMF91cxgFIAEoBBIPCgd0aWNrX2h6GAYgASgNEhQKDGVuZHNfYXRfdGljaxgHIAEoDWIGcHJvdG8z");
+
+/**
+ * Client to server.
+ *
+ * @generated from message amphi.v1.PlayerMessage
+ */
+export type PlayerMessage = Message<"amphi.v1.PlayerMessage"> & {
+  /**
+   * @generated from oneof amphi.v1.PlayerMessage.kind
+   */
+  kind: {
+    /**
+     * @generated from field: amphi.v1.Request request = 1;
+     */
+    value: Request;
+    case: "request";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message amphi.v1.PlayerMessage.
+ * Use `create(PlayerMessageSchema)` to create a new message.
+ */
+export const PlayerMessageSchema: GenMessage<PlayerMessage> = /*@__PURE__*/
+  messageDesc(file_room, 0);
+
+/**
+ * What a player asks of the game, beside inputs.
+ *
+ * @generated from message amphi.v1.Request
+ */
+export type Request = Message<"amphi.v1.Request"> & {
+  /**
+   * Chosen by the client, new for each request of a session.
+   *
+   * @generated from field: uint32 id = 1;
+   */
+  id: number;
+
+  /**
+   * Place among the requests of the schema, from 1.
+   *
+   * @generated from field: uint32 kind = 2;
+   */
+  kind: number;
+
+  /**
+   * A varint per number, see docs/wire.md.
+   *
+   * @generated from field: bytes body = 3;
+   */
+  body: Uint8Array;
+};
+
+/**
+ * Describes the message amphi.v1.Request.
+ * Use `create(RequestSchema)` to create a new message.
+ */
+export const RequestSchema: GenMessage<Request> = /*@__PURE__*/
+  messageDesc(file_room, 1);
 
 /**
  * Server to client.
@@ -53,6 +113,12 @@ export type RoomMessage = Message<"amphi.v1.RoomMessage"> & {
      */
     value: RolledBack;
     case: "rolledBack";
+  } | {
+    /**
+     * @generated from field: amphi.v1.Answer answer = 6;
+     */
+    value: Answer;
+    case: "answer";
   } | { case: undefined; value?: undefined };
 };
 
@@ -61,7 +127,38 @@ export type RoomMessage = Message<"amphi.v1.RoomMessage"> & {
  * Use `create(RoomMessageSchema)` to create a new message.
  */
 export const RoomMessageSchema: GenMessage<RoomMessage> = /*@__PURE__*/
-  messageDesc(file_room, 0);
+  messageDesc(file_room, 2);
+
+/**
+ * The answer to a request.
+ *
+ * @generated from message amphi.v1.Answer
+ */
+export type Answer = Message<"amphi.v1.Answer"> & {
+  /**
+   * @generated from field: uint32 request = 1;
+   */
+  request: number;
+
+  /**
+   * 0, or the code of a refusal; then there is no body.
+   *
+   * @generated from field: uint32 code = 2;
+   */
+  code: number;
+
+  /**
+   * @generated from field: bytes body = 3;
+   */
+  body: Uint8Array;
+};
+
+/**
+ * Describes the message amphi.v1.Answer.
+ * Use `create(AnswerSchema)` to create a new message.
+ */
+export const AnswerSchema: GenMessage<Answer> = /*@__PURE__*/
+  messageDesc(file_room, 3);
 
 /**
  * First message on the room lane, once per session.
@@ -116,7 +213,7 @@ export type Joined = Message<"amphi.v1.Joined"> & {
  * Use `create(JoinedSchema)` to create a new message.
  */
 export const JoinedSchema: GenMessage<Joined> = /*@__PURE__*/
-  messageDesc(file_room, 1);
+  messageDesc(file_room, 4);
 
 /**
  * @generated from message amphi.v1.Seat
@@ -158,7 +255,7 @@ export type Seat = Message<"amphi.v1.Seat"> & {
  * Use `create(SeatSchema)` to create a new message.
  */
 export const SeatSchema: GenMessage<Seat> = /*@__PURE__*/
-  messageDesc(file_room, 2);
+  messageDesc(file_room, 5);
 
 /**
  * @generated from message amphi.v1.RosterChanged
@@ -175,10 +272,10 @@ export type RosterChanged = Message<"amphi.v1.RosterChanged"> & {
  * Use `create(RosterChangedSchema)` to create a new message.
  */
 export const RosterChangedSchema: GenMessage<RosterChanged> = /*@__PURE__*/
-  messageDesc(file_room, 3);
+  messageDesc(file_room, 6);
 
 /**
- * A game's own one-shot event, at a tick.
+ * A game's own event, at a tick.
  *
  * @generated from message amphi.v1.GameEvent
  */
@@ -189,11 +286,15 @@ export type GameEvent = Message<"amphi.v1.GameEvent"> & {
   tick: number;
 
   /**
+   * Place among the events of the schema, from 1.
+   *
    * @generated from field: uint32 kind = 2;
    */
   kind: number;
 
   /**
+   * A varint per number, see docs/wire.md.
+   *
    * @generated from field: bytes body = 3;
    */
   body: Uint8Array;
@@ -204,7 +305,7 @@ export type GameEvent = Message<"amphi.v1.GameEvent"> & {
  * Use `create(GameEventSchema)` to create a new message.
  */
 export const GameEventSchema: GenMessage<GameEvent> = /*@__PURE__*/
-  messageDesc(file_room, 4);
+  messageDesc(file_room, 7);
 
 /**
  * @generated from message amphi.v1.MatchEnded
@@ -221,7 +322,7 @@ export type MatchEnded = Message<"amphi.v1.MatchEnded"> & {
  * Use `create(MatchEndedSchema)` to create a new message.
  */
 export const MatchEndedSchema: GenMessage<MatchEnded> = /*@__PURE__*/
-  messageDesc(file_room, 5);
+  messageDesc(file_room, 8);
 
 /**
  * The room continues from an earlier tick after its host was lost.
@@ -245,7 +346,7 @@ export type RolledBack = Message<"amphi.v1.RolledBack"> & {
  * Use `create(RolledBackSchema)` to create a new message.
  */
 export const RolledBackSchema: GenMessage<RolledBack> = /*@__PURE__*/
-  messageDesc(file_room, 6);
+  messageDesc(file_room, 9);
 
 /**
  * Counts once per (match_id, version).
@@ -306,7 +407,7 @@ export type MatchResult = Message<"amphi.v1.MatchResult"> & {
  * Use `create(MatchResultSchema)` to create a new message.
  */
 export const MatchResultSchema: GenMessage<MatchResult> = /*@__PURE__*/
-  messageDesc(file_room, 7);
+  messageDesc(file_room, 10);
 
 /**
  * @generated from message amphi.v1.PlayerResult
@@ -355,7 +456,7 @@ export type PlayerResult = Message<"amphi.v1.PlayerResult"> & {
  * Use `create(PlayerResultSchema)` to create a new message.
  */
 export const PlayerResultSchema: GenMessage<PlayerResult> = /*@__PURE__*/
-  messageDesc(file_room, 8);
+  messageDesc(file_room, 11);
 
 /**
  * One frame of a view: the payload of a publication on match:{id}:view:{n}.
@@ -421,7 +522,7 @@ export type ViewFrame = Message<"amphi.v1.ViewFrame"> & {
  * Use `create(ViewFrameSchema)` to create a new message.
  */
 export const ViewFrameSchema: GenMessage<ViewFrame> = /*@__PURE__*/
-  messageDesc(file_room, 9);
+  messageDesc(file_room, 12);
 
 /**
  * @generated from message amphi.v1.ViewMatch
@@ -470,5 +571,5 @@ export type ViewMatch = Message<"amphi.v1.ViewMatch"> & {
  * Use `create(ViewMatchSchema)` to create a new message.
  */
 export const ViewMatchSchema: GenMessage<ViewMatch> = /*@__PURE__*/
-  messageDesc(file_room, 10);
+  messageDesc(file_room, 13);
 
