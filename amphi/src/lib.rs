@@ -82,11 +82,14 @@ pub fn run<P: Plugin + Clone + Send + Sync + 'static>(plugin: P) -> ExitCode {
 
 fn start(cli: Cli, game: Game) -> Result<()> {
     let flags = cli.command.flags();
-    match cli.command {
-        Command::Game => return runtime()?.block_on(game::run(game)),
-        Command::New(New { name, amphi }) => return project::create(&name, amphi.as_deref()),
-        Command::Schema { command } => return print_schema(&game, command),
-        _ => {}
+    if let Command::Game = cli.command {
+        return runtime()?.block_on(game::run(game));
+    }
+    if let Command::New(New { name, amphi }) = &cli.command {
+        return project::create(name, amphi.as_deref());
+    }
+    if let Command::Schema { command } = cli.command {
+        return print_schema(&game, command);
     }
     let settings = Settings::read(cli.config.as_deref(), &flags)?;
     match cli.command {

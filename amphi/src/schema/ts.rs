@@ -50,7 +50,8 @@ function writeNumbers(numbers: readonly number[]): Uint8Array {
 const STEPS: &str = r"
 function steps(value: number, unit: number): number {
   const parts = value / unit;
-  return Number.isNaN(parts) ? 0 : Math.sign(parts) * Math.round(Math.abs(parts));
+  const whole = Number.isNaN(parts) ? 0 : Math.sign(parts) * Math.round(Math.abs(parts));
+  return Math.max(-2147483648, Math.min(2147483647, whole));
 }
 ";
 

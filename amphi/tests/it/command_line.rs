@@ -9,7 +9,7 @@ use crate::process::{Up, amphi, run};
 fn help_is_complete_and_wrong_words_name_themselves() {
     let (code, help, _) = run(amphi().arg("--help"));
     assert_eq!(code, Some(0));
-    for word in ["up", "live", "match", "fleet", "game", "user", "token", "config", "--config"] {
+    for word in ["up", "live", "match", "fleet", "game", "user", "token", "schema", "new", "config", "--config"] {
         assert!(help.contains(word), "--help lacks {word}: {help}");
     }
     for (args, word) in [
@@ -20,11 +20,33 @@ fn help_is_complete_and_wrong_words_name_themselves() {
         (vec!["token", "mint", "--ttl", "1y"], "for example 1h"),
         (vec!["token", "mint", "--ttl", "91d"], "1s to 90d"),
         (vec!["token", "revoke"], "WHAT"),
+        (vec!["schema", "generate", "--lang", "cobol"], "cobol"),
+        (vec!["new"], "NAME"),
     ] {
         let (code, _, said) = run(amphi().args(&args));
         assert_eq!(code, Some(2), "{args:?}");
         assert!(said.contains(word), "{args:?}: {said}");
     }
+}
+
+#[test]
+fn a_new_project_is_four_files_and_never_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, said, error) = run(amphi().current_dir(folder.path()).args(["new", "my-tag"]));
+    assert_eq!(code, Some(0), "{error}");
+    let project = folder.path().join("my-tag");
+    for file in ["Cargo.toml", "README.md", "src/main.rs", "tests/plays.rs"] {
+        assert!(said.contains(file) && project.join(file).is_file(), "{file}: {said}");
+    }
+    let manifest = fs::read_to_string(project.join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("name = \"my-tag\"") && manifest.contains("amphi = { path = \"/"), "{manifest}");
+    let (code, _, said) = run(amphi().current_dir(folder.path()).args(["new", "my-tag"]));
+    assert!(code == Some(1) && said.contains("is there already"), "{said}");
+    let (code, _, said) = run(amphi().current_dir(folder.path()).args(["new", "My_Tag"]));
+    assert!(code == Some(1) && said.contains("lower-case letters"), "{said}");
+    let (code, _, said) = run(amphi().current_dir(folder.path()).args(["new", "other", "--amphi", "."]));
+    assert!(code == Some(1) && said.contains("does not hold Amphi's source"), "{said}");
+    assert!(!folder.path().join("other").exists());
 }
 
 #[test]

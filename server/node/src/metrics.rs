@@ -22,6 +22,8 @@ pub(crate) struct Metrics {
     inputs_invalid: Counter,
     commands_refused: Counter,
     events_dropped: Counter,
+    requests: Counter,
+    requests_refused: Counter,
 }
 
 impl Metrics {
@@ -37,7 +39,8 @@ impl Metrics {
         describe_counter!("game_slow_readers_total", "Connections closed because their reader was too slow");
         describe_counter!("game_inputs_total", "Inputs of players, by what became of them");
         describe_counter!("game_commands_refused_total", "Commands that a room refused");
-        describe_counter!("game_events_dropped_total", "One-shot events that were too many or too large");
+        describe_counter!("game_events_dropped_total", "Events and answers that were too many or too large");
+        describe_counter!("game_requests_total", "Requests of players, by what became of them");
         describe_counter!("game_journals_deleted_total", "Journals of ended matches that were beyond the limits");
         describe_gauge!("game_journals_bytes", Unit::Bytes, "Journals in the data directory at the last sweep");
         describe_counter!("game_journal_errors_total", "Journals that could not be written");
@@ -64,6 +67,8 @@ impl Metrics {
             inputs_invalid: counter!("game_inputs_total", "outcome" => "invalid"),
             commands_refused: counter!("game_commands_refused_total"),
             events_dropped: counter!("game_events_dropped_total"),
+            requests: counter!("game_requests_total", "outcome" => "taken"),
+            requests_refused: counter!("game_requests_total", "outcome" => "refused"),
         }
     }
 
@@ -75,6 +80,8 @@ impl Metrics {
         self.inputs_invalid.increment(after.inputs_invalid - before.inputs_invalid);
         self.commands_refused.increment(after.commands_refused - before.commands_refused);
         self.events_dropped.increment(after.events_dropped - before.events_dropped);
+        self.requests.increment(after.requests - before.requests);
+        self.requests_refused.increment(after.requests_refused - before.requests_refused);
     }
 }
 

@@ -16,7 +16,7 @@ function readNumbers(body: Uint8Array, count: number): number[] | undefined {
     let scale = 1;
     for (;;) {
       const byte = body[at++];
-      if (byte === undefined) return undefined;
+      if (byte === undefined || scale > 2 ** 28) return undefined;
       value += (byte & 127) * scale;
       if (value > 0xffff_ffff) return undefined;
       if (byte < 128) break;
@@ -26,21 +26,6 @@ function readNumbers(body: Uint8Array, count: number): number[] | undefined {
   }
   while (numbers.length < count) numbers.push(0);
   return numbers;
-}
-
-function writeNumbers(numbers: readonly number[]): Uint8Array {
-  const bytes: number[] = [];
-  for (const number of numbers) {
-    let value = ((number << 1) ^ (number >> 31)) >>> 0;
-    for (; value >= 128; value = Math.floor(value / 128)) bytes.push((value % 128) + 128);
-    bytes.push(value);
-  }
-  return Uint8Array.from(bytes);
-}
-
-function steps(value: number, unit: number): number {
-  const parts = value / unit;
-  return Number.isNaN(parts) ? 0 : Math.sign(parts) * Math.round(Math.abs(parts));
 }
 
 function clamp(value: number, least: number, greatest: number): number {

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use amphi_shared_edge::clock::Clock;
 use amphi_shared_edge::session::{PipeEvent, PipeEventKind};
-use amphi_shared_replica::{Snapshot, SnapshotDecoder, encode_inputs};
+use amphi_shared_replica::{Snapshot, SnapshotDecoder, decode_message, encode_inputs, encode_message};
 use amphi_shared_session::{Config, ConnectRequest, Event, Output, PipeId, Session};
-use amphi_shared_wire::proto::{Joined, RoomMessage, room_message};
+use amphi_shared_wire::proto::{self, Joined, RoomMessage, room_message};
 use amphi_shared_wire::{Code, LANE_INPUT, LANE_ROOM, LANE_SNAPSHOT, Tick};
 use prost::Message;
 use tokio::sync::mpsc;
 
-use crate::game::Push;
+use crate::game::{Count, Counted, Push};
 use crate::pipe::{Pipe, Transport};
 use crate::world::{World, patient};
 
@@ -188,6 +188,24 @@ impl Client {
         let payload = encode_inputs(newest, pushes).into();
         let _ = self.session.send_datagram(self.clock.now(), LANE_INPUT, payload);
         self.flush().await;
+    }
+
+    /// Asks the game something; the message goes out with the next connection when there is none.
+    pub(crate) async fn ask(&mut self, id: u32, count: Count) {
+        let request = proto::Request { id, kind: 1, body: encode_message(&count).into() };
+        let message = proto::PlayerMessage { kind: Some(proto::player_message::Kind::Request(request)) };
+        self.session.send(self.clock.now(), LANE_ROOM, message.encode_to_vec().into()).unwrap();
+        self.flush().await;
+    }
+
+    /// The next answer: to which request, its code, and what it says.
+    pub(crate) async fn answer(&mut self) -> (u32, u32, Option<Counted>) {
+        loop {
+            if let room_message::Kind::Answer(answer) = self.room_message().await {
+                let said = (answer.code == 0).then(|| decode_message(&answer.body).unwrap());
+                return (answer.request, answer.code, said);
+            }
+        }
     }
 
     async fn flush(&mut self) {

@@ -1,32 +1,38 @@
 //! A small game: each seat pushes its own spot along a line.
 
-use amphi_shared_replica::{Begin, Game, Input, Inputs, Mode, ReplicaApp, Replicate, Seat, Seats, Simulate, authority};
-use amphi_shared_wire::{BitReader, BitWriter, OutOfBits};
+use amphi_shared_replica::{
+    Begin, Game, GameEvents, Input, Inputs, Mode, ReplicaApp, Replicate, Request, Requests, Seat, Seats, Simulate,
+    authority,
+};
 use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::*;
+use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Component, Copy, Debug, Default, PartialEq, Replicate)]
 pub(crate) struct Spot {
     pub(crate) x: i32,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Push(pub(crate) i8);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Input)]
+pub(crate) struct Push(#[input(late = "release")] pub(crate) i8);
 
-impl Input for Push {
-    fn encode(&self, writer: &mut BitWriter) {
-        writer.bits(u32::from(self.0 as u8), 8);
-    }
-    fn decode(reader: &mut BitReader<'_>) -> Result<Self, OutOfBits> {
-        Ok(Self(reader.bits(8)? as u8 as i8))
-    }
-    fn sanitise(self) -> Self {
-        self
-    }
-    fn decayed(&self) -> Self {
-        Self(0)
-    }
+/// Asks how often the seat has asked; the count is per match.
+#[derive(Clone, Copy, Debug, Replicate)]
+pub(crate) struct Count {
+    pub(crate) add: u8,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Replicate)]
+pub(crate) struct Counted {
+    pub(crate) sum: u32,
+}
+
+impl Request for Count {
+    type Answer = Counted;
+}
+
+#[derive(Clone, Default, Deserialize, Resource, Serialize)]
+struct Sum(u32);
 
 #[derive(Clone)]
 struct Pushing;
@@ -35,12 +41,15 @@ impl Plugin for Pushing {
     fn build(&self, app: &mut App) {
         app.replicate::<Spot>()
             .input::<Push>()
+            .request::<Count>()
+            .state_resource::<Sum>()
             .modes(&[
                 Mode { name: "2v2", teams: 2, team_size: 2, duration_s: 600 },
                 Mode { name: "blink", teams: 2, team_size: 1, duration_s: 1 },
             ])
             .add_systems(Begin, spawn.run_if(authority))
-            .add_systems(Simulate, push.run_if(authority));
+            .add_systems(Simulate, (push, count).run_if(authority));
+        app.init_resource::<Sum>();
     }
 }
 
@@ -55,6 +64,13 @@ fn push(inputs: Res<'_, Inputs<Push>>, mut spots: Query<'_, '_, (&Seat, &mut Spo
         let push = inputs.get(*seat).0;
         assert!(push != i8::MIN, "a fault in the game");
         spot.x += i32::from(push);
+    }
+}
+
+fn count(asked: Res<'_, Requests<Count>>, mut sum: ResMut<'_, Sum>, mut events: ResMut<'_, GameEvents>) {
+    for asked in asked.iter() {
+        sum.0 += u32::from(asked.request.add);
+        events.answer(asked, &Counted { sum: sum.0 });
     }
 }
 

@@ -10,7 +10,7 @@ use amphi_shared_wire::{AppId, Code, MatchId, Micros, Tick, TokenId, UserId};
 use prost::Message;
 
 use crate::client::Client;
-use crate::game::Push;
+use crate::game::{Count, Counted, Push};
 use crate::pipe::Transport;
 use crate::world::World;
 
@@ -179,6 +179,32 @@ async fn a_player_comes_back_over_quic_and_misses_nothing() {
 async fn a_player_comes_back_over_another_transport() {
     check_resume(Transport::Quic, Transport::Ws).await;
     check_resume(Transport::Ws, Transport::Quic).await;
+}
+
+/// Asks, loses its connections before it hears anything, asks on, and comes back.
+async fn check_requests(from: Transport, to: Transport) {
+    let mut world = World::start();
+    let match_id = world.open().await;
+    let token = world.token(match_id, 7);
+    let (mut client, _) = Client::join(&world, from, token).await;
+    for id in 1..=8 {
+        client.ask(id, Count { add: 1 }).await;
+    }
+    client.cut().await;
+    for id in 9..=16 {
+        client.ask(id, Count { add: 1 }).await;
+    }
+    client.dial(&world, to).await;
+    for id in 1..=16 {
+        assert_eq!(client.answer().await, (id, 0, Some(Counted { sum: id })));
+    }
+}
+
+#[tokio::test]
+async fn requests_are_counted_and_answered_once_over_a_cut() {
+    check_requests(Transport::Quic, Transport::Quic).await;
+    check_requests(Transport::Quic, Transport::Ws).await;
+    check_requests(Transport::Ws, Transport::Quic).await;
 }
 
 #[tokio::test]
