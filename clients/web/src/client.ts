@@ -5,8 +5,9 @@ import type { BitWriter } from "./bits.ts";
 import { LANE_BULK, LANE_CONTROL, LANE_INPUT, LANE_ROOM, LANE_SNAPSHOT } from "./frame.ts";
 import { type Joined, PlayerMessageSchema, type RoomMessage, RoomMessageSchema } from "./gen/room_pb.ts";
 import type { Welcome } from "./gen/session_pb.ts";
+import { InputLead } from "./input-lead.ts";
 import { Link, type LinkEvent, type LinkState, nowMicros } from "./link.ts";
-import { Lead, Playout } from "./pace.ts";
+import { Playout } from "./pace.ts";
 import type { Endpoint } from "./pipe.ts";
 import { type Locomotion, Predictor } from "./predict.ts";
 import { encodeInputs, SnapshotDecoder } from "./replica.ts";
@@ -72,7 +73,7 @@ export class MatchClient<Body, Input> {
   private schema: Schema | undefined;
   private decoder: SnapshotDecoder | undefined;
   private readonly playout = new Playout();
-  private lead: Lead | undefined;
+  private lead: InputLead | undefined;
   private inputs: { tick: number; input: Input }[] = [];
   private inputTick = -1;
   private margin = 0;
@@ -113,7 +114,7 @@ export class MatchClient<Body, Input> {
 
   /** How much of the current input tick has passed, 0 to 1. */
   tickPart(): number {
-    const ahead = this.serverTick() + (this.lead?.ticks ?? 0) - this.inputTick;
+    const ahead = this.serverTick() + this.leadTicks() - this.inputTick;
     return Math.max(0, Math.min(1, ahead));
   }
 
@@ -132,7 +133,7 @@ export class MatchClient<Body, Input> {
       outBytesPerS: (now.bytesOut - old.bytesOut) / seconds,
       correctionsPerS: (now.corrections - old.corrections) / seconds,
       marginTicks: this.margin / 4,
-      leadTicks: this.lead?.ticks ?? 0,
+      leadTicks: this.leadTicks(),
       delayMs: (this.drawnLag / this.tickHz) * 1_000,
     };
   }
@@ -190,11 +191,11 @@ export class MatchClient<Body, Input> {
     if (snapshot.restarted) this.timeline.clear();
     this.timeline.push(snapshot.tick, snapshot.rows, snapshot.gone);
     this.playout.arrived(this.serverTick(), snapshot.tick);
-    const { applied, margin } = snapshot;
+    const { applied, margin, late } = snapshot;
     if (applied !== undefined) this.inputs = this.inputs.filter(({ tick }) => tick > applied);
     if (margin !== undefined && this.lead !== undefined) {
       this.margin = margin;
-      this.lead.take(nowMicros(), margin, this.link.session.clock.srtt);
+      this.lead.onMargin(nowMicros(), margin, late, this.link.session.clock.srtt);
     }
     const own = this.joined && this.timeline.row(this.joined.entity);
     const body = own && this.options.game.body(this.schema, own);
@@ -204,8 +205,9 @@ export class MatchClient<Body, Input> {
   private pump(): void {
     const { session } = this.link;
     if (!session.isAttached || !session.clock.isSet || !this.predictor.ready) return;
-    this.lead ??= new Lead((session.clock.srtt / 1e6) * this.tickHz);
-    const target = Math.floor(this.serverTick() + this.lead.ticks);
+    this.lead ??= new InputLead(Math.floor(1e6 / this.tickHz), session.clock.srtt);
+    this.lead.advance(nowMicros());
+    const target = Math.floor(this.serverTick() + this.leadTicks());
     const behind = target - Math.max(this.inputTick, this.predictor.tick);
     if (behind <= 0) return;
     if (behind > CATCH_UP_MAX || this.inputTick < 0) this.inputTick = target - 1;
@@ -217,6 +219,10 @@ export class MatchClient<Body, Input> {
       this.predictor.advance(this.inputTick, input);
     }
     this.sendInputs();
+  }
+
+  private leadTicks(): number {
+    return ((this.lead?.lead ?? 0) * this.tickHz) / 1e6;
   }
 
   private sendInputs(): void {

@@ -1,32 +1,4 @@
-// When to play what: how far inputs lead the server, and how far drawing lags behind it. Both in ticks.
-
-const LEAD_MAX = 40;
-/** The wanted margin at the server, in quarters of a tick. */
-const MARGIN_WANTED = 5;
-const QUARTERS = 4;
-
-/** Steers the input lead on the margin that the server measures. */
-export class Lead {
-  /** Ticks ahead of the server's clock. */
-  ticks: number;
-  private quietUntil = 0;
-
-  constructor(rttTicks: number) {
-    this.ticks = rttTicks / 2 + 2;
-  }
-
-  /** Takes a margin in quarters of a tick; a correction is judged only after it can have had an effect. */
-  take(now: number, margin: number, rttUs: number): void {
-    const error = MARGIN_WANTED - margin;
-    if (error > 1) {
-      if (now < this.quietUntil) return;
-      this.ticks = Math.min(LEAD_MAX, this.ticks + Math.min(error / QUARTERS, 8));
-      this.quietUntil = now + rttUs + 60_000;
-    } else if (error < -3) {
-      this.ticks = Math.max(0, this.ticks - 0.012);
-    }
-  }
-}
+// When to draw what: how far drawing lags behind the server, in ticks.
 
 const LAGS_MAX = 90;
 
