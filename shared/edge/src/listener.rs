@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amphi_shared_auth::Verifier;
+use amphi_shared_wire::limits::HANDSHAKES_PENDING_MAX;
 use amphi_shared_wire::proto;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -31,8 +32,8 @@ use tcp::Tcp;
 use tls::Tls;
 pub use tls::{TlsError, TlsFiles};
 
-/// Connections that may wait for the node's decision. Beyond: refuse with `Overloaded`.
-const INCOMING_MAX: usize = 256;
+/// Connections that may wait for the node's decision: all that are inside their handshake.
+const INCOMING_MAX: usize = HANDSHAKES_PENDING_MAX;
 /// The path of sessions over WebSocket and WebTransport.
 pub(crate) const SESSION_PATH: &str = "/session";
 

@@ -48,6 +48,12 @@ pub const TOKEN_BYTES_MAX: usize = 4 * 1024;
 pub const HELLO_ENTRIES_MAX: usize = 64;
 /// Connections waiting for or inside their handshake, per listener. Beyond: refuse with `Overloaded`.
 pub const HANDSHAKES_PENDING_MAX: usize = 1_024;
+/// Those of them that are WebSockets, so that a crowd over TCP leaves places to others. Beyond: the client waits, for at
+/// most [`HANDSHAKE_MS_MAX`], then refuse with `Overloaded`.
+pub const UPGRADES_PENDING_MAX: usize = HANDSHAKES_PENDING_MAX / 2;
+/// TCP connections that wait to be accepted, per listener; the system may hold fewer (on Linux `net.core.somaxconn`, 4,096
+/// unless it was changed). Beyond: the client's system tries again, after 1 s at first.
+pub const ACCEPTS_WAITING_MAX: i32 = 16_384;
 /// New connections of one address per second, each over QUIC and over TCP …
 pub const CONNECTS_PER_S_MAX: u32 = 32;
 /// … and at once. Beyond: QUIC makes the client prove its address, then refuses; TCP closes. Counted.

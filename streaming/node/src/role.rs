@@ -11,6 +11,7 @@ use amphi_shared_edge::session::{Incoming, Refusal, Transport};
 use amphi_shared_edge::shutdown::Shutdown;
 use amphi_shared_store::{LiveStore, StoreError};
 use amphi_shared_wire::Code;
+use amphi_shared_wire::limits::HANDSHAKES_PENDING_MAX;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 
@@ -22,8 +23,8 @@ use crate::{LiveConfig, LiveOverview, http};
 
 /// Events of all connections that wait for the shard. Beyond: network tasks wait, and their clients with them.
 const MAILBOX_EVENTS_MAX: usize = 8_192;
-/// Connections that wait for the shard. Beyond: refuse with `Overloaded`.
-const INCOMING_MAX: usize = 1_024;
+/// Connections that wait for the shard: all that are inside their handshake.
+const INCOMING_MAX: usize = HANDSHAKES_PENDING_MAX;
 /// Calls that wait for the shard. Beyond: refuse with `Overloaded`.
 const COMMANDS_MAX: usize = 1_024;
 /// How often forgotten guests are looked for.

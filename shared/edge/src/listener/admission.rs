@@ -1,10 +1,11 @@
 //! From a transport's handshake to the node's decision, the same for every transport.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use amphi_shared_session::{Refusal, parse_hello};
 use amphi_shared_wire::Code;
-use amphi_shared_wire::limits::{CONNECTIONS_MAX, HANDSHAKES_PENDING_MAX};
+use amphi_shared_wire::limits::{CONNECTIONS_MAX, HANDSHAKE_MS_MAX, HANDSHAKES_PENDING_MAX, UPGRADES_PENDING_MAX};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -24,11 +25,14 @@ pub(crate) struct Shared {
     origins: Origins,
     incoming: mpsc::Sender<Incoming>,
     handshakes: Arc<Semaphore>,
+    /// Those of the handshakes that WebSockets may use.
+    upgrades: Arc<Semaphore>,
     connections: Arc<Semaphore>,
 }
 
 /// A connection's place among those that are allowed: inside its handshake, then as a session.
 pub(crate) struct Place {
+    _upgrade: OwnedSemaphorePermit,
     _handshake: OwnedSemaphorePermit,
     connection: OwnedSemaphorePermit,
 }
@@ -48,19 +52,25 @@ impl Shared {
             origins,
             incoming,
             handshakes: Arc::new(Semaphore::new(HANDSHAKES_PENDING_MAX)),
+            upgrades: Arc::new(Semaphore::new(UPGRADES_PENDING_MAX)),
             connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
         }
     }
 
-    /// A place for one more connection; counted when there is none.
-    pub(crate) fn place(&self) -> Option<Place> {
-        let handshake = Arc::clone(&self.handshakes).try_acquire_owned();
-        let connection = Arc::clone(&self.connections).try_acquire_owned();
-        let (Ok(handshake), Ok(connection)) = (handshake, connection) else {
-            self.counters.count(Refused::Overloaded);
-            return None;
+    /// A place for one more WebSocket. It waits for its turn as long as a handshake may take: when a crowd comes at once,
+    /// a refusal would cost both sides more than the handshake does. Counted when there is none.
+    pub(crate) async fn place(&self) -> Option<Place> {
+        let place = async {
+            let connection = Arc::clone(&self.connections).try_acquire_owned().ok()?;
+            let upgrade = Arc::clone(&self.upgrades).acquire_owned().await.ok()?;
+            let handshake = Arc::clone(&self.handshakes).acquire_owned().await.ok()?;
+            Some(Place { _upgrade: upgrade, _handshake: handshake, connection })
         };
-        Some(Place { _handshake: handshake, connection })
+        let place = tokio::time::timeout(Duration::from_millis(HANDSHAKE_MS_MAX), place).await.ok().flatten();
+        if place.is_none() {
+            self.counters.count(Refused::Overloaded);
+        }
+        place
     }
 
     /// A place for one more handshake; counted when there is none.
@@ -122,5 +132,31 @@ impl Shared {
     fn overloaded(&self) -> Refusal {
         self.counters.count(Refused::Overloaded);
         Refusal { retry_after_ms: OVERLOADED_RETRY_MS, ..Refusal::from(Code::Overloaded) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_crowd_of_web_sockets_waits_for_its_turn_and_leaves_places_to_others() {
+        let (incoming, _waiting) = mpsc::channel(1);
+        let shared = Shared::new(Clock::start(), Counters::new(), Origins::Any, incoming);
+        let mut places = Vec::new();
+        for _ in 0..UPGRADES_PENDING_MAX {
+            places.push(shared.place().await.unwrap());
+        }
+        // Those before have used up what a task may do at a time.
+        let mut next = Box::pin(tokio::task::unconstrained(shared.place()));
+        assert!((&mut next).now_or_never().is_none(), "it waits");
+        assert!(shared.handshake().is_some() && !shared.is_busy());
+        // Who has become a session keeps another kind of place.
+        let session = places.pop().map(Place::settle);
+        assert!(next.await.is_some());
+        assert_eq!(shared.counters.refused(Refused::Overloaded), 0);
+        drop(session);
     }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
+use amphi_shared_wire::limits::ACCEPTS_WAITING_MAX;
+use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 
 /// How often a free port is tried that turns out to be taken for UDP.
@@ -64,16 +66,35 @@ pub(super) fn bind(listen: SocketAddr, with_udp: bool) -> Result<Sockets, BindEr
 }
 
 fn bind_once(listen: SocketAddr, with_udp: bool) -> io::Result<Sockets> {
-    let tcp = TcpListener::bind(listen)?;
-    tcp.set_nonblocking(true)?;
+    let tcp = bind_tcp(listen)?;
     let local_addr = tcp.local_addr()?;
     let udp = if with_udp { Some(UdpSocket::bind(local_addr)?) } else { None };
     Ok(Sockets { local_addr, tcp, udp })
 }
 
+/// As the standard library binds, but for the length of the queue: its 128 overflow when a crowd comes back at once, and
+/// whoever finds the queue full tries again no earlier than a second later.
+fn bind_tcp(listen: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(listen), Type::STREAM, Some(Protocol::TCP))?;
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&listen.into())?;
+    socket.listen(ACCEPTS_WAITING_MAX)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_crowd_that_comes_at_once_finds_room() {
+        let sockets = bind(SocketAddr::from(([127, 0, 0, 1], 0)), false).unwrap();
+        // Nobody accepts. Beyond the queue a connect would not return before the system has tried again and again.
+        let clients: Vec<_> = (0..200).map(|_| std::net::TcpStream::connect(sockets.local_addr).unwrap()).collect();
+        assert_eq!(clients.len(), 200);
+    }
 
     #[test]
     fn what_went_wrong_is_one_sentence() {

@@ -37,7 +37,7 @@ pub(super) fn route(shared: Arc<Shared>, context: Arc<Context>, thread: Arc<Mail
     get(move |peer: Extension<Peer>, request: Request| {
         let (shared, context, thread) = (Arc::clone(&shared), Arc::clone(&context), Arc::clone(&thread));
         async move {
-            open(peer.0, request, &shared, thread).unwrap_or_else(|problem| {
+            open(peer.0, request, &shared, thread).await.unwrap_or_else(|problem| {
                 let request_id = context.next_request_id();
                 problem.into_json(&request_id).into_axum(&request_id)
             })
@@ -53,7 +53,12 @@ struct Wanted {
     hello: Option<Box<ClientHello>>,
 }
 
-fn open(Peer(peer): Peer, mut request: Request, shared: &Shared, thread: Arc<Mailbox>) -> Result<Response, Problem> {
+async fn open(
+    Peer(peer): Peer,
+    mut request: Request,
+    shared: &Shared,
+    thread: Arc<Mailbox>,
+) -> Result<Response, Problem> {
     let accept = check_upgrade(&request)?;
     let wanted = wanted(request.headers(), request.uri()).inspect_err(|problem| {
         if problem.code == Code::ProtocolUnsupported {
@@ -64,7 +69,8 @@ fn open(Peer(peer): Peer, mut request: Request, shared: &Shared, thread: Arc<Mai
     if !shared.allows(origin.as_deref()) {
         return Err(Code::OriginForbidden.into());
     }
-    let place = shared.place().ok_or_else(|| Problem::from(Code::Overloaded).retry_after(OVERLOADED_RETRY_MS))?;
+    let overloaded = || Problem::from(Code::Overloaded).retry_after(OVERLOADED_RETRY_MS);
+    let place = shared.place().await.ok_or_else(overloaded)?;
     let transport = if wanted.hello.is_some() { Transport::WebSocketJson } else { Transport::WebSocket };
     let query = query(request.uri());
     let from = From { transport, kind: PipeKind::Ordered, peer, origin, query, early: false };
