@@ -6,6 +6,6 @@ mod pipe;
 
 pub use amphi_shared_session::{ClientHello, PipeId, PipeKind, Refusal};
 pub use broadcast::Broadcast;
-pub(crate) use incoming::{Decision, First, From};
+pub(crate) use incoming::{Decision, First, From, Probes};
 pub use incoming::{Incoming, PipeEvent, PipeEventKind, Transport};
 pub use pipe::{Overflow, PipeHandle};

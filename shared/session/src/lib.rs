@@ -18,6 +18,7 @@ mod input_lead;
 mod lane;
 mod output;
 mod pipe;
+mod probe;
 mod rate;
 mod reference;
 mod rtt;
@@ -32,6 +33,7 @@ pub use handshake::{
 pub use input_lead::InputLead;
 pub use output::{Event, Output, SendError};
 pub use pipe::{PipeId, PipeInfo, PipeKind};
+pub use probe::answer_probe;
 pub use rate::{RateLimit, RateTable};
 pub use reference::{ReferenceClock, Slew};
 pub use session::Session;

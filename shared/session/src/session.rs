@@ -160,6 +160,14 @@ impl Session {
         }
     }
 
+    /// The peer was heard on this pipe at `heard`, which may lie back, and what it said needed nothing of the session: a
+    /// clock probe that was answered without it ([`answer_probe`](crate::answer_probe)).
+    pub fn handle_heard(&mut self, heard: Micros, pipe: PipeId) {
+        if self.attached.is_some_and(|attached| attached.heard < heard) {
+            self.hear(heard, pipe);
+        }
+    }
+
     /// Takes the end of a pipe, with the code the peer gave.
     ///
     /// On a client, a code that says `stop` ends the session.
@@ -265,6 +273,13 @@ impl Session {
     /// The next output; `None` when all are taken.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop()
+    }
+
+    /// Gives back the memory that a busy moment took, once outputs are drained. For an owner on whose sessions mostly
+    /// nothing happens; otherwise clock probes do it.
+    pub fn rest(&mut self) {
+        self.outputs.rest();
+        self.lanes.rest();
     }
 
     /// The session's id; `None` on a client before its first Welcome.

@@ -9,6 +9,11 @@ use amphi_shared_session::{PipeId, Session};
 use amphi_shared_wire::{Micros, SessionId, TokenId};
 use amphi_streaming_core::{Person, SessionKey};
 
+/// A plan this far ahead needs no precision …
+const FAR: Micros = Micros::from_secs(5);
+/// … and moves up to a multiple of this, so that sessions share the wake-ups.
+const COARSE: Micros = Micros::from_millis(500);
+
 /// One home session.
 pub(crate) struct Home {
     pub(crate) id: SessionId,
@@ -133,10 +138,23 @@ impl Homes {
         self.pipes.remove(&id)
     }
 
-    /// Plans to look at a session when its engine wants it or its token ends. An earlier plan stays.
-    pub(crate) fn plan(&mut self, key: SessionKey) {
+    /// Tells a session's engine which probes were answered without it.
+    pub(crate) fn hear(&mut self, key: SessionKey) {
         let Some(home) = self.slots.get_mut(key.0 as u32 as usize).and_then(|slot| slot.home.as_mut()) else { return };
-        let wanted = home.engine.poll_timeout().map_or(home.token.expires, |(at, _)| at.min(home.token.expires));
+        if let Some(info) = home.engine.pipe()
+            && let Some(pipe) = self.pipes.get(&info.id)
+        {
+            home.engine.handle_heard(pipe.handle.heard(), info.id);
+        }
+    }
+
+    /// Plans to look at a session when its engine wants it or its token ends, and gives back what a busy moment took. An
+    /// earlier plan stays.
+    pub(crate) fn plan(&mut self, now: Micros, key: SessionKey) {
+        let Some(home) = self.slots.get_mut(key.0 as u32 as usize).and_then(|slot| slot.home.as_mut()) else { return };
+        home.engine.rest();
+        let wanted = home.engine.poll_timeout().map_or(Micros(u64::MAX), |(at, _)| coarse(now, at));
+        let wanted = wanted.min(home.token.expires);
         if home.planned.is_some_and(|planned| planned <= wanted) {
             return;
         }
@@ -166,5 +184,27 @@ impl Homes {
     fn slot(&mut self, key: SessionKey) -> Option<&mut Slot> {
         let slot = self.slots.get_mut(key.0 as u32 as usize)?;
         (u64::from(slot.generation) == key.0 >> 32).then_some(slot)
+    }
+}
+
+fn coarse(now: Micros, at: Micros) -> Micros {
+    if at < now + FAR { at } else { Micros(at.0.next_multiple_of(COARSE.0)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_that_lie_ahead_share_moments_and_others_are_exact() {
+        let now = Micros::from_secs(1_763_000_000);
+        for near_us in [0, 1, 200_000, 4_999_999] {
+            assert_eq!(coarse(now, now + Micros(near_us)), now + Micros(near_us));
+        }
+        for far_us in [5_000_000, 5_000_001, 50_123_456] {
+            let planned = coarse(now, now + Micros(far_us));
+            assert!(planned.0.is_multiple_of(COARSE.0), "{planned:?}");
+            assert!((0..COARSE.0).contains(&(planned.0 - now.0 - far_us)), "{planned:?} for {far_us}");
+        }
     }
 }

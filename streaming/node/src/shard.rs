@@ -238,7 +238,7 @@ impl Shard {
         let pipe = self.next_pipe();
         match self.admit(now, &incoming, pipe) {
             Ok(session) => {
-                let handle = incoming.accept(pipe, self.mailbox.clone());
+                let handle = incoming.accept_resting(pipe, self.mailbox.clone());
                 self.homes.insert_pipe(pipe, Pipe { session, handle });
                 self.dirty.push_back(session);
                 self.drain(now);
@@ -323,6 +323,7 @@ impl Shard {
     fn handle_timeout(&mut self, now: Micros) {
         self.close_leaving(now);
         while let Some(key) = self.homes.poll_due(now) {
+            self.homes.hear(key);
             let Some(home) = self.homes.get(key) else { continue };
             if home.token.expires <= now {
                 home.token.expires = Micros(u64::MAX);
@@ -415,7 +416,7 @@ impl Shard {
                 Output::Event(event) => self.handle_session_event(now, key, event),
             }
         }
-        self.homes.plan(key);
+        self.homes.plan(now, key);
     }
 
     fn write(&mut self, now: Micros, (key, pipe_id): (SessionKey, PipeId), lane: Lane, payload: Bytes) {

@@ -36,7 +36,7 @@ pub(crate) enum Order {
 impl Order {
     /// The connection is gone. Who has just accepted it hears its `Closed` by way of `ending`.
     pub(crate) fn orphaned(self, now: Micros, counters: &Counters, ending: &mut Vec<Intake>) {
-        if let Self::Decide(Decision::Accept { pipe, mailbox }) = self {
+        if let Self::Decide(Decision::Accept { pipe, mailbox, .. }) = self {
             let mut intake = Intake::accepted(pipe, mailbox, counters.clone());
             intake.close(now, None);
             ending.push(intake);

@@ -1,11 +1,11 @@
 //! The way to one connection of a network thread: bounded, and never blocking who uses it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use amphi_shared_wire::limits::{RING_FRAMES_MAX, SEND_QUEUE_BYTES_MAX};
-use amphi_shared_wire::{Code, Lane};
+use amphi_shared_wire::{Code, Lane, Micros};
 use bytes::Bytes;
 
 use super::{ConnId, Job, Mailbox, Order};
@@ -24,6 +24,8 @@ pub(crate) struct Path {
     pub(crate) congested: AtomicBool,
     /// Smoothed round-trip time, µs; 0 before it is known.
     pub(crate) rtt_us: AtomicU32,
+    /// When a clock probe was answered here last; 0 = never.
+    pub(crate) heard_us: AtomicU64,
 }
 
 impl Path {
@@ -135,6 +137,16 @@ impl Outlet {
     /// Smoothed round-trip time, µs; 0 before it is known.
     pub(crate) fn rtt_us(&self) -> u32 {
         self.path.rtt_us.load(Ordering::Relaxed)
+    }
+
+    /// When a clock probe was answered without the owner last; 0 = never.
+    pub(crate) fn heard(&self) -> Micros {
+        Micros(self.path.heard_us.load(Ordering::Relaxed))
+    }
+
+    /// Thread: a clock probe is answered here.
+    pub(crate) fn hear(&self, now: Micros) {
+        self.path.heard_us.store(now.0, Ordering::Relaxed);
     }
 
     /// Thread: the transport has taken a frame (or it was dropped).

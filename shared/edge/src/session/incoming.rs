@@ -71,8 +71,17 @@ pub enum PipeEventKind {
 }
 
 pub(crate) enum Decision {
-    Accept { pipe: PipeId, mailbox: mpsc::Sender<PipeEvent> },
+    Accept { pipe: PipeId, mailbox: mpsc::Sender<PipeEvent>, probes: Probes },
     Refuse(Refusal),
+}
+
+/// Who answers the clock probes of an accepted connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Probes {
+    /// The owner, as it hears everything else.
+    Owner,
+    /// The network thread, where it can.
+    Thread,
 }
 
 /// A connection whose Hello could be read. The node accepts or refuses it within the handshake time; one that is
@@ -170,7 +179,14 @@ impl Incoming {
     /// Any thread may call this. Reliable frames wait for room in the mailbox (and the client waits with them);
     /// datagrams that find none are dropped and counted.
     pub fn accept(self, pipe: PipeId, mailbox: mpsc::Sender<PipeEvent>) -> PipeHandle {
-        PipeHandle::new(self.undecided.decide(Decision::Accept { pipe, mailbox }))
+        PipeHandle::new(self.undecided.decide(Decision::Accept { pipe, mailbox, probes: Probes::Owner }))
+    }
+
+    /// As [`Incoming::accept`], for a session without ticks on which mostly nothing happens: where the transport can
+    /// (WebSocket), clock probes are answered on arrival and do not wake up the owner. It finds the newest of them in
+    /// [`PipeHandle::heard`].
+    pub fn accept_resting(self, pipe: PipeId, mailbox: mpsc::Sender<PipeEvent>) -> PipeHandle {
+        PipeHandle::new(self.undecided.decide(Decision::Accept { pipe, mailbox, probes: Probes::Thread }))
     }
 
     /// Refuses the connection: the client hears why, then it is closed.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use amphi_shared_wire::{Code, Lane, ORDERED_LANES};
+use amphi_shared_wire::{Code, Lane, Micros, ORDERED_LANES};
 use bytes::Bytes;
 use thiserror::Error;
 
@@ -65,6 +65,11 @@ impl PipeHandle {
     /// Smoothed round-trip time of the transport, µs; 0 while it is not known.
     pub fn rtt_us(&self) -> u32 {
         self.outlet.rtt_us()
+    }
+
+    /// When a clock probe was answered without its owner last ([`Incoming::accept_resting`](super::Incoming)); 0 = never.
+    pub fn heard(&self) -> Micros {
+        self.outlet.heard()
     }
 
     /// Bytes of reliable messages that the transport has not taken yet.

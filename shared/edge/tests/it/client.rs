@@ -57,6 +57,20 @@ pub(crate) fn resume() -> Bytes {
     [&[0], link.encode_to_vec().as_slice()].concat().into()
 }
 
+/// The payload of lane 0 that asks for the server's time.
+pub(crate) fn probe(t0_us: u64) -> Bytes {
+    let link = proto::Link { kind: Some(link::Kind::Ping(proto::Ping { t0_us })) };
+    [&[0], link.encode_to_vec().as_slice()].concat().into()
+}
+
+/// What a message of lane 0 says of the server's time.
+pub(crate) fn pong(payload: &[u8]) -> proto::Pong {
+    match proto::Link::decode(&payload[1..]).unwrap().kind {
+        Some(link::Kind::Pong(pong)) => pong,
+        other => panic!("expected Pong: {other:?}"),
+    }
+}
+
 /// The code inside a `Refused` on lane 0.
 pub(crate) fn refusal(payload: &[u8]) -> u32 {
     assert_eq!(payload[0], 0, "not a Link");

@@ -78,6 +78,14 @@ impl Server {
         (pipe, incoming.accept(pipe, self.mailbox.clone()))
     }
 
+    /// Accepts the next connection, whose clock probes are not for its owner.
+    pub(crate) async fn accept_resting(&mut self) -> (PipeId, PipeHandle) {
+        let incoming = patient(self.listening.incoming.recv()).await.unwrap();
+        self.pipes += 1;
+        let pipe = PipeId(self.pipes);
+        (pipe, incoming.accept_resting(pipe, self.mailbox.clone()))
+    }
+
     /// The next event of `pipe`; those of others wait.
     pub(crate) async fn event(&mut self, pipe: PipeId) -> PipeEventKind {
         if let Some(i) = self.waiting.iter().position(|event| event.pipe == pipe) {

@@ -6,12 +6,12 @@ use amphi_shared_edge::dial::{DialError, Dialer};
 use amphi_shared_edge::endpoint::Endpoint;
 use amphi_shared_edge::session::{Broadcast, PipeEventKind, PipeId, Refusal, Transport};
 use amphi_shared_edge::{Origins, Refused};
-use amphi_shared_wire::Code;
 use amphi_shared_wire::limits::DATAGRAM_BYTES_BROWSER_MAX;
+use amphi_shared_wire::{Code, Micros};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::client::{Quic, Ws, hello, refusal};
+use crate::client::{Quic, Ws, hello, pong, probe, refusal};
 use crate::server::{Server, patient};
 
 async fn check_streams(server: &mut Server, client: Quic, transport: Transport) {
@@ -77,6 +77,33 @@ async fn web_socket_carries_lanes_and_datagrams() {
     assert_eq!(client.closed().await, 4_100);
     assert_eq!(server.closed(pipe).await, Some(Code::Bye));
     assert_eq!(server.counters().open(Transport::WebSocket), 0);
+}
+
+#[tokio::test]
+async fn clock_probes_of_a_resting_session_do_not_reach_its_owner() {
+    let mut server = Server::start();
+    let mut client = Ws::greeted(server.addr()).await;
+    let (pipe, handle) = server.accept_resting().await;
+    assert_eq!(handle.heard(), Micros(0));
+    for t0_us in 1..=3 {
+        let before = server.clock.now();
+        client.write(0, &probe(t0_us)).await;
+        let (lane, answer) = client.read().await;
+        let after = server.clock.now();
+        let pong = pong(&answer);
+        assert_eq!((lane, pong.t0_us, pong.tick0_us), (0, t0_us, 0));
+        assert!(before <= Micros(pong.t1_us) && pong.t1_us <= pong.t2_us && Micros(pong.t2_us) <= after);
+        assert!(before <= handle.heard() && handle.heard() <= after);
+    }
+    // Everything else does, on that lane too.
+    client.write(0, b"\x01control").await;
+    assert_eq!(server.frame(pipe).await, (0, Bytes::from_static(b"\x01control")));
+
+    let mut other = Ws::greeted(server.addr()).await;
+    let (pipe, handle) = server.accept().await;
+    other.write(0, &probe(1)).await;
+    assert_eq!(server.frame(pipe).await, (0, probe(1)));
+    assert_eq!(handle.heard(), Micros(0));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-use crate::client::{Ws, hello};
+use crate::client::{Ws, hello, probe};
 use crate::server::{Server, patient};
 
 const FIN: u8 = 0x80;
@@ -130,6 +130,18 @@ async fn a_client_that_only_asks_and_never_reads_costs_no_memory_and_is_limited(
     let pings = frame(FIN | 9, &[1; 125]).repeat(10_000);
     // The server may close before all of it is written.
     let _ = raw.0.write_all(&pings).await;
+    assert_eq!(server.closed(pipe).await, Some(Code::RateLimited));
+}
+
+#[tokio::test]
+async fn clock_probes_that_need_no_owner_are_limited_as_well() {
+    let mut server = Server::start();
+    let early = frame(FIN | 2, &[&[0], hello().as_ref()].concat());
+    let mut raw = Raw::open(&server, &early).await;
+    let (pipe, _handle) = server.accept_resting().await;
+    let probes = frame(FIN | 2, &[&[0], probe(1).as_ref()].concat()).repeat(10_000);
+    // The server may close before all of it is written.
+    let _ = raw.0.write_all(&probes).await;
     assert_eq!(server.closed(pipe).await, Some(Code::RateLimited));
 }
 

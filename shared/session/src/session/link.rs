@@ -9,6 +9,7 @@ use super::{End, Life, Role, Session, Unacked};
 use crate::clock::round_trip;
 use crate::handshake::{KIND_CONTROL, KIND_LINK, decode_positions, encode_link, encode_positions};
 use crate::lane::resumable_lanes;
+use crate::probe::pong;
 use crate::{Event, Output};
 
 impl Session {
@@ -55,8 +56,7 @@ impl Session {
                     (Role::Server { .. }, Some(tick)) => tick.tick0.0,
                     (Role::Server { .. } | Role::Client(_), _) => 0,
                 };
-                let pong = proto::Pong { t0_us: ping.t0_us, t1_us: now.0, t2_us: now.0, tick0_us };
-                self.write_attached(LANE_CONTROL, encode_link(link::Kind::Pong(pong)));
+                self.write_attached(LANE_CONTROL, pong(now, ping, tick0_us));
             }
             Some(link::Kind::Pong(pong)) => self.take_pong(now, &pong),
             Some(link::Kind::Close(close)) => self.take_close(now, close),

@@ -133,13 +133,13 @@ impl Session {
         }
     }
 
-    /// A client keeps reading the server's clock. A server has no use for the client's: it asks only one that is silent
-    /// when it should have asked itself.
+    /// A client keeps reading the server's clock. A server has no use for the client's: it asks only one that has been
+    /// silent when it should have asked twice itself.
     fn probe_at(&self, attached: Attached) -> Micros {
         let every = self.config.ping_every;
         match self.role {
             Role::Client(_) => self.probes.next,
-            Role::Server { .. } => self.probes.next.max(attached.heard + Micros(every.0 + every.0 / 5)),
+            Role::Server { .. } => self.probes.next.max(attached.heard + Micros(2 * every.0)),
         }
     }
 
@@ -147,12 +147,6 @@ impl Session {
         self.probes.send(now, self.config.ping_every);
         self.rest();
         self.write_attached(LANE_CONTROL, encode_link(link::Kind::Ping(proto::Ping { t0_us: now.0 })));
-    }
-
-    /// Between two pings of an idle session nothing is queued: what a busy moment left behind goes.
-    pub(super) fn rest(&mut self) {
-        self.outputs.rest();
-        self.lanes.rest();
     }
 
     /// The attached pipe is of no use; the session waits for a resume.

@@ -153,6 +153,20 @@ impl Client {
         self.flush().await;
     }
 
+    /// Waits for another answer to a clock probe, after which the node's clock is known; how many there were.
+    pub(crate) async fn read_clock(&mut self) -> u64 {
+        let before = self.engine.stats().pongs_in;
+        let answered = async {
+            while self.engine.stats().pongs_in == before {
+                self.flush().await;
+                self.wait().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, answered).await.expect("a clock probe was expected to be answered");
+        assert!(self.engine.clock().error_us(self.clock.now()).is_some());
+        self.engine.stats().pongs_in
+    }
+
     /// Asks and waits for the answer; publications that come meanwhile are kept for [`Client::next`].
     pub(crate) async fn ask(&mut self, kind: topic_request::Kind) -> topic_reply::Kind {
         self.send(kind).await;

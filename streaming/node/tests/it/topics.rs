@@ -178,3 +178,17 @@ async fn a_hundred_subscriptions_are_too_many() {
     }
     assert_eq!(ada.say("match:m1:chat", "still here").await, 1);
 }
+
+#[tokio::test]
+async fn a_home_session_reads_the_clock_of_its_node_over_each_connection() {
+    let house = House::open().await;
+    let mut ada = house.guest("Ada").await;
+    for answers in 1..=3 {
+        assert!(ada.read_clock().await >= answers);
+    }
+    ada.cut().await;
+    ada.resume().await;
+    assert!(ada.read_clock().await >= 4);
+    ada.subscribe(CHAT, None).await;
+    assert_eq!(ada.say(CHAT, "and lane 1 goes on").await, 1);
+}

@@ -487,7 +487,7 @@ impl Connection {
 
     fn decide(&mut self, cx: &mut Context, decision: Decision) {
         match decision {
-            Decision::Accept { pipe, mailbox } => {
+            Decision::Accept { pipe, mailbox, .. } => {
                 self.handshake = None;
                 self.counted = Some(cx.counters.open_connection(self.transport()));
                 self.intake = Some(Intake::accepted(pipe, mailbox, cx.counters.clone()));

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use amphi_shared_session::{ClientHello, Refusal};
+use amphi_shared_session::{ClientHello, Refusal, answer_probe};
 use amphi_shared_wire::limits::{
     FRAME_BYTES_MAX, HANDSHAKE_MS_MAX, HELLO_BYTES_MAX, IDLE_MS_MAX, SEND_QUEUE_AGE_MS_MAX, WS_PING_MS,
 };
@@ -19,7 +19,7 @@ use super::worker::Turn;
 use crate::counters::{OpenConnection, Refused};
 use crate::listener::{OVERLOADED_RETRY_MS, Place};
 use crate::network::{Intake, Order, Outlet, Taken, code_of};
-use crate::session::{Decision, First, From, Transport};
+use crate::session::{Decision, First, From, Probes, Transport};
 
 /// What waits gets this long to leave when a connection ends, and the client to hear it.
 pub(super) const GRACE: Micros = Micros::from_secs(1);
@@ -75,6 +75,7 @@ enum Stage {
 
 struct Open {
     intake: Intake,
+    probes: Probes,
     _counted: OpenConnection,
     _place: OwnedSemaphorePermit,
 }
@@ -306,7 +307,14 @@ impl Conn {
         let result = match &mut self.stage {
             Stage::Greeting { .. } => return self.greet(turn, message),
             Stage::Open(open) => match message {
-                Message::Binary(frame) if !self.text => take_frame(turn, &mut open.intake, frame),
+                Message::Binary(frame) if !self.text => match open.answer(turn.now, &frame) {
+                    Some(answer) => {
+                        self.outlet.hear(turn.now);
+                        self.queue.push_answer(turn.now, answer);
+                        open.intake.nothing(turn.now).map(|()| Taken::Yes)
+                    }
+                    None => take_frame(turn, &mut open.intake, frame),
+                },
                 Message::Text(payload) if self.text => open.intake.frame(turn.now, LANE_TOPICS, payload),
                 Message::Binary(_) | Message::Text(_) => Err(Code::FrameInvalid),
                 Message::Ping(_) | Message::Pong | Message::Close(_) => {
@@ -342,8 +350,8 @@ impl Conn {
     }
 
     fn decide(&mut self, turn: &mut Turn<'_>, decision: Decision) {
-        let (pipe, mailbox) = match decision {
-            Decision::Accept { pipe, mailbox } => (pipe, mailbox),
+        let (pipe, mailbox, probes) = match decision {
+            Decision::Accept { pipe, mailbox, probes } => (pipe, mailbox, probes),
             Decision::Refuse(refusal) => {
                 if matches!(self.stage, Stage::Deciding { .. }) {
                     turn.shared.counters.count(Refused::ByNode);
@@ -356,7 +364,7 @@ impl Conn {
         match std::mem::replace(&mut self.stage, Stage::Gone) {
             Stage::Deciding { transport, place, .. } => {
                 let counted = turn.shared.counters.open_connection(transport);
-                self.stage = Stage::Open(Box::new(Open { intake, _counted: counted, _place: place.settle() }));
+                self.stage = Stage::Open(Box::new(Open { intake, probes, _counted: counted, _place: place.settle() }));
             }
             // The connection ended while the node decided.
             other @ (Stage::Greeting { .. } | Stage::Open(_) | Stage::Leaving { .. } | Stage::Gone) => {
@@ -424,7 +432,7 @@ impl Conn {
         let leaving = Stage::Leaving { until: turn.now + GRACE, finished: false };
         match std::mem::replace(&mut self.stage, leaving) {
             Stage::Open(open) => {
-                let Open { intake, _counted, _place } = *open;
+                let Open { intake, probes: _, _counted, _place } = *open;
                 // Whoever hears of the end finds it counted.
                 drop((_counted, _place));
                 turn.end(intake, code);
@@ -443,6 +451,16 @@ impl Conn {
             if self.socket.finish().is_err() {
                 self.stage = Stage::Gone;
             }
+        }
+    }
+}
+
+impl Open {
+    /// The answer to a clock probe, when it is not for the owner.
+    fn answer(&self, now: Micros, frame: &[u8]) -> Option<Bytes> {
+        match (self.probes, frame) {
+            (Probes::Thread, [LANE_CONTROL, message @ ..]) => answer_probe(now, message),
+            (Probes::Thread | Probes::Owner, _) => None,
         }
     }
 }

@@ -13,6 +13,11 @@ use crate::network::Outlet;
 
 /// Messages of one write: each takes two slices, and the kernel takes 1,024 of them.
 const WRITE_MESSAGES_MAX: usize = 32;
+/// Answers to clock probes that wait; a client compares no more of them.
+const ANSWERS_MAX: usize = 4;
+/// A single message with a payload of at most so many bytes is copied behind its head: one slice costs the kernel less
+/// than two.
+const SHORT_BYTES_MAX: usize = 128;
 /// Bytes of one write.
 const WRITE_BYTES_MAX: usize = 64 * 1024;
 /// The WebSocket header and the lane.
@@ -43,6 +48,8 @@ enum Kind {
     Control(Opcode),
     /// The answer to a Hello that there will be no session: lane 0, counted by nobody.
     Refusal,
+    /// The answer to a clock probe: the same.
+    Answer,
 }
 
 /// How far a write came.
@@ -69,6 +76,13 @@ impl Queue {
 
     pub(super) fn push_refusal(&mut self, now: Micros, payload: Bytes) {
         self.push(now, Kind::Refusal, payload);
+    }
+
+    /// The answer to a clock probe. Who asks and does not read gets no more than a few.
+    pub(super) fn push_answer(&mut self, now: Micros, payload: Bytes) {
+        if self.items.iter().filter(|item| item.kind == Kind::Answer).count() < ANSWERS_MAX {
+            self.push(now, Kind::Answer, payload);
+        }
     }
 
     /// False: an older datagram had to go for it.
@@ -128,8 +142,20 @@ impl Queue {
         dropped
     }
 
-    /// One write of the first messages: their heads from the stack, their payloads by reference.
+    /// One write of the only message when it is short, else of the first ones.
     fn write_batch(&self, socket: &mut Socket) -> io::Result<usize> {
+        match self.items.front() {
+            Some(item) if self.items.len() == 1 && item.payload.len() <= SHORT_BYTES_MAX => {
+                let mut bytes = [0; HEAD_BYTES_MAX + SHORT_BYTES_MAX];
+                let length = item.encode(&mut bytes);
+                socket.write(&bytes[self.written as usize..length])
+            }
+            Some(_) | None => self.write_slices(socket),
+        }
+    }
+
+    /// One write of the first messages: their heads from the stack, their payloads by reference.
+    fn write_slices(&self, socket: &mut Socket) -> io::Result<usize> {
         let mut heads = [([0; HEAD_BYTES_MAX], 0); WRITE_MESSAGES_MAX];
         let (mut messages, mut bytes) = (0, 0);
         for (item, head) in self.items.iter().zip(&mut heads) {
@@ -163,7 +189,7 @@ impl Queue {
             match kind {
                 Kind::Frame(_) | Kind::Text => outlet.frame_left(payload),
                 Kind::Datagram => self.datagrams -= 1,
-                Kind::Control(_) | Kind::Refusal => {}
+                Kind::Control(_) | Kind::Refusal | Kind::Answer => {}
             }
         }
         self.written = left as u32;
@@ -175,11 +201,21 @@ impl Item {
         self.encode_head(&mut [0; HEAD_BYTES_MAX]) + self.payload.len()
     }
 
+    /// Head and payload of a short message.
+    fn encode(&self, out: &mut [u8; HEAD_BYTES_MAX + SHORT_BYTES_MAX]) -> usize {
+        let mut head = [0; HEAD_BYTES_MAX];
+        let at = self.encode_head(&mut head);
+        let end = at + self.payload.len();
+        out[..at].copy_from_slice(&head[..at]);
+        out[at..end].copy_from_slice(&self.payload);
+        end
+    }
+
     fn encode_head(&self, out: &mut [u8; HEAD_BYTES_MAX]) -> usize {
         let (opcode, lane) = match self.kind {
             Kind::Frame(lane) => (Opcode::Binary, Some(lane)),
             Kind::Datagram => (Opcode::Binary, Some(LANE_DATAGRAM)),
-            Kind::Refusal => (Opcode::Binary, Some(LANE_CONTROL)),
+            Kind::Refusal | Kind::Answer => (Opcode::Binary, Some(LANE_CONTROL)),
             Kind::Text => (Opcode::Text, None),
             Kind::Control(opcode) => (opcode, None),
         };

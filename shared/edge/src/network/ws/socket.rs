@@ -59,6 +59,14 @@ impl Socket {
     }
 
     /// Writes as much as there is room for. Under TLS it may wait inside until [`Socket::flush`].
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => retry(|| stream.write(bytes)),
+            Self::Tls(tls) => tls.state.writer().write(bytes),
+        }
+    }
+
+    /// The same for bytes in pieces.
     pub(super) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => retry(|| stream.write_vectored(slices)),

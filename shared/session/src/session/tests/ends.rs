@@ -35,6 +35,28 @@ fn a_silent_pipe_is_left_and_the_session_waits_a_minute() {
 }
 
 #[test]
+fn a_peer_whose_probes_are_answered_elsewhere_is_not_silent() {
+    let mut pair = Pair::attached(PipeKind::Ordered);
+    let mut now = pair.now;
+    let every = Micros::from_secs(5);
+    for _ in 0..20 {
+        now += every;
+        pair.server().handle_heard(now - Micros(1), PipeId(0));
+        pair.server().handle_timeout(now);
+        assert_eq!(pair.server().poll_output(), None, "it has nothing to ask");
+    }
+    // Neither another pipe nor what was known already counts.
+    let heard = now;
+    while pair.server().is_attached() {
+        now += every;
+        pair.server().handle_heard(now, PipeId(1));
+        pair.server().handle_heard(heard - Micros(1), PipeId(0));
+        pair.server().handle_timeout(now);
+    }
+    assert_eq!(now, heard + Micros::from_secs(30));
+}
+
+#[test]
 fn a_short_silence_asks_for_a_second_path_and_again_after_a_second() {
     let config = Config { path_silent_after: Some(Micros::from_millis(300)), ..Config::default() };
     let mut pair = Pair::with(PipeKind::Streams, config);

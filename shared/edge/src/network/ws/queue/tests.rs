@@ -99,3 +99,18 @@ fn a_message_that_has_begun_is_finished_after_a_clear() {
     }
     assert_eq!(reader.join().unwrap().len(), frames - waiting + usize::from(begun));
 }
+
+#[test]
+fn who_asks_for_the_time_and_does_not_read_gets_few_answers() {
+    let (mut socket, mut client, outlet) = pair();
+    let mut queue = Queue::default();
+    (0..100).for_each(|_| queue.push_answer(NOW, Bytes::from_static(b"now")));
+    assert_eq!(queue.write(&mut socket, &outlet).unwrap(), Written::All);
+    // One alone leaves in one piece, and so does what ends the connection.
+    queue.push_answer(NOW, Bytes::from_static(b"later"));
+    assert_eq!(queue.write(&mut socket, &outlet).unwrap(), Written::All);
+    queue.push_control(NOW, Opcode::Close, Bytes::new());
+    assert_eq!(queue.write(&mut socket, &outlet).unwrap(), Written::All);
+    assert_eq!(read_frames(&mut client), [(0, 3), (0, 3), (0, 3), (0, 3), (0, 5)]);
+    assert_eq!(outlet.queued_bytes(), 0);
+}
