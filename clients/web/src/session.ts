@@ -16,6 +16,8 @@ const ACK_AFTER_BYTES = 32 * 1024;
 const PING_BURST = 5;
 const PING_BURST_EVERY_US = 100_000;
 const EARLY_FRAMES_MAX = 1_024;
+/** Datagrams that wait for the Welcome; older ones are dropped. */
+const EARLY_DATAGRAMS_MAX = 8;
 const HELLO_BYTES_MAX = 8 * 1024;
 const SUBSCRIPTIONS_MAX = 64;
 /** Kind byte, tags and lengths around what a Hello holds. */
@@ -31,6 +33,7 @@ interface PipeState {
   /** Number of the next message per lane on this pipe. */
   next: Map<number, number>;
   early: { lane: number; payload: Uint8Array }[];
+  earlyDatagrams: Uint8Array[];
   /** Topics that its Hello names. */
   restored: string[];
 }
@@ -98,9 +101,14 @@ export class Session {
 
   /** A fresh pipe: queues the Hello on it, with resume when there is a session. */
   dial(now: number, pipe: number, kind: PipeKind): void {
+    this.outputs.push({ kind: "frame", pipe, lane: LANE_CONTROL, payload: this.greet(now, pipe, kind) });
+  }
+
+  /** The same for a pipe that is still to be opened, and that carries the Hello as it opens: the payload of lane 0. */
+  greet(now: number, pipe: number, kind: PipeKind): Uint8Array {
     this.dialled += 1;
     const received = this.lanes.positions;
-    const state: PipeState = { kind, generation: this.dialled, next: new Map(received), early: [], restored: [] };
+    const state: PipeState = { kind, generation: this.dialled, next: new Map(received), early: [], earlyDatagrams: [], restored: [] };
     this.pipes.set(pipe, state);
     this.heardAt = Math.max(this.heardAt, now);
     const { token, app, game, build, schemaHash, capabilities } = this.request;
@@ -112,7 +120,9 @@ export class Session {
       hello.resume.topics = this.topicsThatFit(HELLO_BYTES_MAX - HELLO_FRAMING - toBinary(proto.HelloSchema, hello).length);
       state.restored = hello.resume.topics.map(({ topic }) => topic);
     }
-    this.sendLink(pipe, { case: "hello", value: hello });
+    const payload = encodeLink({ case: "hello", value: hello });
+    this.stats.bytesOut += payload.length;
+    return payload;
   }
 
   /** A frame arrived on `lane` of `pipe`. Throws `FrameError` when it breaks the protocol. */
@@ -132,13 +142,22 @@ export class Session {
 
   /** A datagram arrived on `pipe`. Throws `FrameError` when it is none. */
   handleDatagram(now: number, pipe: number, bytes: Uint8Array): void {
-    if (pipe !== this.attached || this.over) return;
+    if (this.over) return;
+    if (pipe !== this.attached) return this.keepDatagram(pipe, bytes);
     this.heardAt = now;
     this.stats.bytesIn += bytes.length;
     this.stats.datagramsIn += 1;
     const { srtt, rttVar } = this.clock;
     const patient = this.isOrdered || srtt === 0;
     this.datagrams.receive(now, bytes, this.isOrdered, patient ? Infinity : srtt + 4 * rttVar + 25_000);
+  }
+
+  /** What leaves behind the Welcome may arrive before it. */
+  private keepDatagram(pipe: number, bytes: Uint8Array): void {
+    const state = this.pipes.get(pipe);
+    if (state === undefined || state.generation <= this.generation) return;
+    if (state.earlyDatagrams.length === EARLY_DATAGRAMS_MAX) state.earlyDatagrams.shift();
+    state.earlyDatagrams.push(bytes);
   }
 
   /** The connection under `pipe` is gone. */
@@ -293,6 +312,7 @@ export class Session {
     this.pings = 0;
     this.ping(now);
     for (const { lane, payload } of state.early.splice(0)) this.receive(now, state, lane, payload);
+    for (const bytes of state.earlyDatagrams.splice(0)) this.handleDatagram(now, pipe, bytes);
   }
 
   private restart(state: PipeState): void {
@@ -341,8 +361,7 @@ export class Session {
   }
 
   private sendLink(pipe: number, kind: proto.Link["kind"]): void {
-    const link = toBinary(proto.LinkSchema, create(proto.LinkSchema, { kind }));
-    this.sendFrame(pipe, LANE_CONTROL, concat(Uint8Array.of(0), link));
+    this.sendFrame(pipe, LANE_CONTROL, encodeLink(kind));
   }
 
   private sendFrame(pipe: number, lane: number, payload: Uint8Array): void {
@@ -364,6 +383,10 @@ export class Session {
     this.closePipesExcept(undefined, code, message);
     this.outputs.push({ kind, code, message, retryAfterMs });
   }
+}
+
+function encodeLink(kind: proto.Link["kind"]): Uint8Array {
+  return concat(Uint8Array.of(0), toBinary(proto.LinkSchema, create(proto.LinkSchema, { kind })));
 }
 
 function encodePositions(entries: [number, number][]): proto.LanePosition[] {

@@ -47,6 +47,9 @@ pub enum Event {
     Attached {
         /// True when an earlier session goes on.
         resumed: bool,
+        /// True when it goes on and everything that either side was told still counts: the client remembers, and no
+        /// lane starts anew.
+        seamless: bool,
         /// Number of this attach.
         generation: u32,
         /// Server, home session: topics that the client reads, to be subscribed now. At most 64.

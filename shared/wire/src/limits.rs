@@ -42,6 +42,9 @@ pub const DATAGRAM_SENT_MAX: usize = 256;
 pub const HANDSHAKE_MS_MAX: u64 = 5_000;
 /// Bytes of the Hello message. Beyond: close with `FrameTooLarge`.
 pub const HELLO_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of a Hello inside an upgrade request: half of what proxies take as a header is left for the rest. A longer one
+/// comes as the first message. Beyond: close with `FrameTooLarge`.
+pub const UPGRADE_HELLO_BYTES_MAX: usize = 3 * 1024;
 /// Bytes of a token. Beyond: refuse with `TokenInvalid`.
 pub const TOKEN_BYTES_MAX: usize = 4 * 1024;
 /// Entries in each list of a Hello. Beyond: refuse with `MessageInvalid`.
@@ -91,6 +94,8 @@ pub const CLOCK_SAMPLES_MAX: usize = 32;
 pub const CLOCK_DRIFT_PPM: u32 = 200;
 /// How fast a node's clock is led to the reference, parts per million.
 pub const CLOCK_SLEW_PPM: u32 = 100;
+/// Datagrams that a client keeps while its Hello waits for the answer. Beyond: drop oldest.
+pub const DATAGRAMS_BEFORE_WELCOME_MAX: usize = 8;
 /// Attaches of one session that came in early data and wait for their confirmation. Beyond: the oldest is closed with
 /// `Overloaded`.
 pub const EARLY_ATTACHES_MAX: usize = 2;

@@ -32,7 +32,7 @@ impl Session {
         this.share_capabilities(hello);
         this.welcome_peer(hello, pipe, 1);
         let topics = hello.resume.as_ref().map_or_else(Vec::new, |resume| resume.topics.clone());
-        this.event(Event::Attached { resumed: false, generation: 1, topics });
+        this.event(Event::Attached { resumed: false, seamless: false, generation: 1, topics });
         this
     }
 
@@ -54,6 +54,8 @@ impl Session {
                 loss.told.get_or_insert(resume.generation);
             }
         }
+        let starts_anew = resumable_lanes().any(|lane| self.lanes.sent(lane).lost.is_some());
+        let seamless = resume.welcomed > 0 && resume.lost.is_empty() && !starts_anew;
         self.drop_pipe(Code::GenerationStale);
         self.drop_early(Code::GenerationStale);
         if resume.welcomed == 0 {
@@ -64,7 +66,7 @@ impl Session {
         self.share_capabilities(hello);
         self.welcome_peer(hello, pipe, resume.generation);
         let topics = resume.topics.clone();
-        self.event(Event::Attached { resumed: true, generation: resume.generation, topics });
+        self.event(Event::Attached { resumed: true, seamless, generation: resume.generation, topics });
         self.report_lost_lanes(lost);
         self.report_writable();
         self.replay(pipe.id, None);

@@ -14,6 +14,9 @@ impl Session {
         if self.life == Life::Closed {
             return;
         }
+        if self.dialing.as_ref().is_some_and(|dialing| dialing.pipe.id == pipe) {
+            return self.keep_datagram(bytes);
+        }
         if !self.hear(now, pipe) {
             self.stats.stale_in += 1;
             return;

@@ -1,6 +1,6 @@
 //! The client's side of an attach.
 
-use amphi_shared_wire::limits::{FRAME_BYTES_MAX, HELLO_BYTES_MAX};
+use amphi_shared_wire::limits::{DATAGRAMS_BEFORE_WELCOME_MAX, FRAME_BYTES_MAX, HELLO_BYTES_MAX};
 use amphi_shared_wire::proto::{self, link};
 use amphi_shared_wire::{
     Action, Code, LANE_CONTROL, Lane, Micros, ORDERED_LANES, PROTOCOL_MAX, PROTOCOL_MIN, SessionId, TickClock,
@@ -8,6 +8,7 @@ use amphi_shared_wire::{
 use bytes::Bytes;
 use prost::Message;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::{Identity, Life, Role, Session};
@@ -36,6 +37,8 @@ pub(super) struct Dialing {
     /// Frames of lanes that overtook the Welcome.
     early: Vec<(Lane, Bytes)>,
     early_bytes: usize,
+    /// Datagrams that overtook it, the newest few.
+    datagrams: VecDeque<Bytes>,
 }
 
 /// A Welcome with every field checked.
@@ -89,8 +92,15 @@ impl Session {
             }
         }
         let (generation, told) = (self.generation, self.lanes.received_now());
-        let dialing = Dialing { pipe, since: now, generation, told, early: Vec::new(), early_bytes: 0 };
-        self.dialing = Some(Box::new(dialing));
+        self.dialing = Some(Box::new(Dialing {
+            pipe,
+            since: now,
+            generation,
+            told,
+            early: Vec::new(),
+            early_bytes: 0,
+            datagrams: VecDeque::new(),
+        }));
         self.write_frame(pipe.id, LANE_CONTROL, encode_link(link::Kind::Hello(hello)));
     }
 
@@ -119,6 +129,17 @@ impl Session {
             welcomed: self.welcomed,
             lost: encode_lost(lost),
             topics: Vec::new(),
+        }
+    }
+
+    /// Keeps a datagram of the pipe on which our Hello waits: what leaves behind the Welcome may arrive before it.
+    pub(super) fn keep_datagram(&mut self, bytes: Bytes) {
+        if let Some(dialing) = &mut self.dialing {
+            if dialing.datagrams.len() == DATAGRAMS_BEFORE_WELCOME_MAX {
+                dialing.datagrams.pop_front();
+                self.stats.stale_in += 1;
+            }
+            dialing.datagrams.push_back(bytes);
         }
     }
 
@@ -192,6 +213,8 @@ impl Session {
         let Some(mut dialing) = self.dialing.take() else {
             return;
         };
+        let keeps = |lane| self.lanes.sent(lane).lost.is_none();
+        let remembers = self.welcomed > 0 && resumable_lanes().all(keeps);
         let lost = if greeting.resumed { self.go_on(&greeting, &dialing.told) } else { self.start_over() };
         self.drop_pipe(Code::GenerationStale);
         self.identity = Some(greeting.identity);
@@ -208,7 +231,8 @@ impl Session {
         self.carry(now, dialing.pipe);
         self.ack_later(now);
         let Greeting { resumed, generation, .. } = greeting;
-        self.event(Event::Attached { resumed, generation, topics: Vec::new() });
+        let seamless = resumed && remembers && lost.is_empty();
+        self.event(Event::Attached { resumed, seamless, generation, topics: Vec::new() });
         self.report_lost_lanes(lost);
         self.report_writable();
         self.replay(dialing.pipe.id, None);
@@ -217,6 +241,9 @@ impl Session {
             if self.life != Life::Closed {
                 self.take_frame(now, lane, payload);
             }
+        }
+        for bytes in dialing.datagrams {
+            self.handle_datagram(now, dialing.pipe.id, bytes);
         }
     }
 

@@ -103,7 +103,8 @@ impl Session {
         if let Some(early) = self.early.iter_mut().rfind(|early| unheard && early.is_answered()) {
             early.announced = true;
             let (generation, topics) = (early.generation(), early.topics());
-            self.event(Event::Attached { resumed: true, generation, topics });
+            // An answer that takes something back waits for the confirmation.
+            self.event(Event::Attached { resumed: true, seamless: true, generation, topics });
         }
     }
 
@@ -134,7 +135,7 @@ impl Session {
         self.share_capabilities(&hello);
         if !announced {
             let topics = resume.topics.clone();
-            self.event(Event::Attached { resumed: true, generation: self.generation, topics });
+            self.event(Event::Attached { resumed: true, seamless: true, generation: self.generation, topics });
         }
         self.report_writable();
     }

@@ -288,9 +288,15 @@ fn the_handshake_tells_both_sides_everything() {
     assert!(pair.client.is_dialing() && pair.client.saved().is_none());
     pair.settle();
     assert!(pair.client.is_attached() && !pair.client.is_dialing());
-    assert_eq!(pair.client_events, [Event::Attached { resumed: false, generation: 1, topics: Vec::new() }]);
+    assert_eq!(
+        pair.client_events,
+        [Event::Attached { resumed: false, seamless: false, generation: 1, topics: Vec::new() }]
+    );
     assert_eq!(pair.server_got(), ["2:early"]);
-    assert_eq!(pair.server_events, [Event::Attached { resumed: false, generation: 1, topics: Vec::new() }]);
+    assert_eq!(
+        pair.server_events,
+        [Event::Attached { resumed: false, seamless: false, generation: 1, topics: Vec::new() }]
+    );
     assert_eq!(pair.client.capabilities(), ["relay"]);
     assert_eq!(pair.server().capabilities(), ["relay"]);
     assert_eq!(pair.client.id(), pair.server().id());

@@ -1,5 +1,7 @@
 //! Datagrams between two engines.
 
+use amphi_shared_wire::limits::DATAGRAMS_BEFORE_WELCOME_MAX;
+
 use super::*;
 
 fn fates(events: &[Event]) -> Vec<Event> {
@@ -39,6 +41,30 @@ fn what_comes_after_a_close_is_neither_delivered_nor_acknowledged() {
     while pair.down(0) {}
     pair.stall(Micros::from_millis(20));
     assert_eq!((pair.client.datagram_stats().received, datagrams_up(&pair)), (1, 0));
+}
+
+#[test]
+fn the_newest_datagrams_before_the_welcome_wait_for_it() {
+    let mut pair = Pair::attached(PipeKind::Streams);
+    pair.cut(0);
+    let pipe = pair.dial();
+    assert!(pair.up(pipe));
+    let now = pair.now;
+    for byte in 0..=DATAGRAMS_BEFORE_WELCOME_MAX as u8 {
+        pair.server().send_datagram(now, 32, Bytes::copy_from_slice(&[byte])).unwrap();
+    }
+    pair.drain();
+    pair.client_events.clear();
+    let welcome = pair.wires[pipe].to_client.pop_front().unwrap();
+    while pair.down(pipe) {}
+    assert_eq!(pair.client_events, []);
+    pair.wires[pipe].to_client.push_back(welcome);
+    pair.settle();
+    let first = pair.client_events.remove(0);
+    assert!(matches!(first, Event::Attached { seamless: true, .. }), "{first:?}");
+    let newest = (1..=DATAGRAMS_BEFORE_WELCOME_MAX as u8)
+        .map(|byte| Event::Datagram { lane: 32, payload: Bytes::copy_from_slice(&[byte]) });
+    assert_eq!(pair.client_events, newest.collect::<Vec<_>>());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const RESUMED: Event = Event::Attached { resumed: true, generation: 2, topics: Vec::new() };
+const RESUMED: Event = Event::Attached { resumed: true, seamless: true, generation: 2, topics: Vec::new() };
 
 /// The Hello that waits on a pipe, as an attacker records it.
 fn record(pair: &Pair, pipe: usize) -> ClientHello {

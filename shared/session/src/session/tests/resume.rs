@@ -20,7 +20,12 @@ fn nothing_is_lost_doubled_or_reordered_when_a_pipe_breaks() {
     pair.settle();
     assert_eq!(pair.server_got(), ["2:1", "2:2", "2:3"]);
     assert_eq!(pair.client_got(), ["3:a", "0:b", "3:c"]);
-    assert!(pair.client_events.contains(&Event::Attached { resumed: true, generation: 2, topics: Vec::new() }));
+    assert!(pair.client_events.contains(&Event::Attached {
+        resumed: true,
+        seamless: true,
+        generation: 2,
+        topics: Vec::new()
+    }));
     pair.pass(Micros::from_millis(200));
     assert_eq!(pair.client.retained_messages() + pair.server().retained_messages(), 0);
 }
@@ -43,7 +48,7 @@ fn a_parallel_dial_takes_over_without_a_gap() {
     // The server leaves the old pipe before its Welcome is read.
     assert_eq!(
         pair.client_events,
-        [Event::Detached, Event::Attached { resumed: true, generation: 2, topics: Vec::new() }]
+        [Event::Detached, Event::Attached { resumed: true, seamless: true, generation: 2, topics: Vec::new() }]
     );
     pair.pass(Micros::from_millis(200));
     assert_eq!(pair.server().retained_messages(), 0);
@@ -153,10 +158,13 @@ fn a_client_without_memory_finds_its_session_and_hears_what_is_gone() {
     assert_eq!(pair.server_got(), ["0:again"]);
     assert_eq!(
         pair.server_events,
-        [Event::Attached { resumed: true, generation: 2, topics: Vec::new() }, lost(0), lost(2)]
+        [Event::Attached { resumed: true, seamless: false, generation: 2, topics: Vec::new() }, lost(0), lost(2)]
     );
     assert_eq!(pair.client_got(), ["3:kept from the first on"]);
-    assert_eq!(pair.client_events, [Event::Attached { resumed: true, generation: 2, topics: Vec::new() }, lost(2)]);
+    assert_eq!(
+        pair.client_events,
+        [Event::Attached { resumed: true, seamless: false, generation: 2, topics: Vec::new() }, lost(2)]
+    );
     assert_eq!(pair.server_sends(LANE_ROOM, "joined again"), Ok(0));
     pair.client.send_datagram(pair.now, 17, Bytes::from_static(b"input")).unwrap();
     pair.settle();
@@ -181,13 +189,17 @@ fn a_lane_that_was_given_up_starts_anew_however_often_the_welcome_is_lost() {
             assert!(pair.up(pipe));
             pair.cut(pipe);
         }
+        pair.server_events.clear();
         // This Welcome is read, but the server does not hear of it before the pipe breaks.
         let pipe = pair.dial();
         assert!(pair.up(pipe));
         while pair.down(pipe) {}
+        let seamless = |events: &[Event]| events.iter().any(|e| matches!(e, Event::Attached { seamless: true, .. }));
+        assert!(!seamless(&pair.server_events) && !seamless(&pair.client_events));
         pair.cut(pipe);
         pair.dial();
         pair.settle();
+        assert!(seamless(&pair.server_events), "both sides know by now what was lost");
         assert_eq!(pair.client_got(), ["2:old", "2:new"]);
         let lost: Vec<_> = pair.client_events.iter().filter(|e| matches!(e, Event::LaneLost { .. })).collect();
         assert_eq!(lost, [&Event::LaneLost { lane: LANE_ROOM, code: Code::Overloaded }]);
@@ -203,7 +215,12 @@ fn a_new_session_instead_of_the_old_one_drops_what_was_kept() {
     pair.server_events.clear();
     pair.dial();
     pair.settle();
-    assert!(pair.client_events.contains(&Event::Attached { resumed: false, generation: 1, topics: Vec::new() }));
+    assert!(pair.client_events.contains(&Event::Attached {
+        resumed: false,
+        seamless: false,
+        generation: 1,
+        topics: Vec::new()
+    }));
     assert!(pair.client_events.contains(&Event::LaneLost { lane: LANE_ROOM, code: Code::LaneLost }));
     assert_eq!(pair.client_sends(LANE_ROOM, "new"), Ok(0));
     pair.settle();
