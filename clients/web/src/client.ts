@@ -16,6 +16,8 @@ import type { Saved } from "./session-types.ts";
 import { Timeline } from "./timeline.ts";
 
 const INPUTS_PER_DATAGRAM_MAX = 32;
+/** Snapshots that wait for the greeting, which tells how to read them. */
+const UNREAD_MAX = 128;
 /** Ticks that are played at once after a stall; more are skipped. */
 const CATCH_UP_MAX = 10;
 
@@ -72,6 +74,7 @@ export class MatchClient<Body, Input> {
   tickHz = 60;
   private schema: Schema | undefined;
   private decoder: SnapshotDecoder | undefined;
+  private unread: Uint8Array[] = [];
   private readonly playout = new Playout();
   private lead: InputLead | undefined;
   private inputs: { tick: number; input: Input }[] = [];
@@ -182,10 +185,14 @@ export class MatchClient<Body, Input> {
     this.decoder = new SnapshotDecoder(this.schema);
     this.timeline = new Timeline(this.schema);
     this.options.onSchema(this.schema, this.timeline);
+    for (const payload of this.unread.splice(0)) this.snapshot(payload);
   }
 
   private snapshot(payload: Uint8Array): void {
-    if (this.decoder === undefined || this.timeline === undefined || this.schema === undefined) return;
+    if (this.decoder === undefined || this.timeline === undefined || this.schema === undefined) {
+      if (this.unread.length < UNREAD_MAX) this.unread.push(payload);
+      return;
+    }
     const snapshot = this.decoder.decode(payload);
     if (snapshot === undefined) return;
     if (snapshot.restarted) this.timeline.clear();

@@ -122,12 +122,14 @@ pub struct RoomStats {
 struct Player {
     inputs: InputBuffer,
     recipient: Recipient,
-    /// Wants the greeting that follows an attach.
+    /// Waits for the greeting: the client knows nothing, or not everything it was told.
     greet: bool,
     /// Requests that wait for the next tick.
     asking: usize,
     /// Requests without an answer: the room's number and the client's, oldest first.
     open: VecDeque<(u32, u32)>,
+    /// What the roster was told last.
+    connected: bool,
     user: String,
     name: String,
     joined: Tick,
@@ -216,7 +218,7 @@ impl Room {
             RoomCommand::Join { seat, user, name } => {
                 self.seats.join(*seat, user);
                 let player = Player { user: user.clone(), name: name.clone(), joined: next, ..Player::default() };
-                self.players[usize::from(*seat)] = Some(Player { greet: true, ..player });
+                self.players[usize::from(*seat)] = Some(Player { greet: true, connected: true, ..player });
             }
             RoomCommand::Leave { seat } => self.remove(*seat),
             RoomCommand::Presence { .. }
@@ -272,11 +274,17 @@ impl Room {
         }
     }
 
-    /// The session on a seat has attached, for the first time or again: it is greeted, and told everything anew.
+    /// The session on a seat has attached, and its client knows nothing or not all that it was told: it is greeted, and
+    /// told everything anew.
     pub fn on_attached(&mut self, now: Micros, seat: u8) {
         let Some(Some(player)) = self.players.get_mut(usize::from(seat)) else { return };
         player.recipient.reset();
         player.greet = true;
+        self.presence(now, seat, true);
+    }
+
+    /// The session on a seat goes on where it stood, and its client knows all that it was told: nothing is said twice.
+    pub fn on_resumed(&mut self, now: Micros, seat: u8) {
         self.presence(now, seat, true);
     }
 
@@ -340,11 +348,11 @@ impl Room {
         self.finish(now, outcome);
     }
 
-    /// The snapshot of the last tick for a seat, at most `budget_bytes` long; `None` when no person sits there or not
-    /// even the header fits. Call [`Self::snapshot_sent`] when it leaves.
+    /// The snapshot of the last tick for a seat, at most `budget_bytes` long; `None` when no person sits there, when
+    /// they are still to be greeted, or when not even the header fits. Call [`Self::snapshot_sent`] when it leaves.
     pub fn encode_snapshot(&mut self, seat: u8, budget_bytes: usize) -> Option<Bytes> {
         let own = self.world.sim.entity_of_seat(Seat(seat));
-        let player = self.players.get_mut(usize::from(seat))?.as_mut()?;
+        let player = self.players.get_mut(usize::from(seat))?.as_mut().filter(|player| !player.greet)?;
         let header = SnapshotHeader {
             applied: player.inputs.applied(),
             margin: player.inputs.take_margin(),
@@ -448,12 +456,15 @@ impl Room {
         Ok(())
     }
 
+    /// Tells the roster, when it does not know. A refused command leaves it with an old state; play is not touched.
     fn presence(&mut self, now: Micros, seat: u8, connected: bool) {
-        if let Err(code) = self.push(now, RoomCommand::Presence { seat, connected })
-            && code == Code::Overloaded
-        {
-            // The roster shows an old state; play is not touched.
-            self.stats.commands_refused += 1;
+        let known = self.players.get(usize::from(seat)).and_then(Option::as_ref).map(|player| player.connected);
+        if known.is_none_or(|known| known == connected) {
+            return;
+        }
+        let told = self.push(now, RoomCommand::Presence { seat, connected }).is_ok();
+        if let (true, Some(Some(player))) = (told, self.players.get_mut(usize::from(seat))) {
+            player.connected = connected;
         }
     }
 

@@ -161,7 +161,7 @@ export const AnswerSchema: GenMessage<Answer> = /*@__PURE__*/
   messageDesc(file_room, 3);
 
 /**
- * First message on the room lane, once per session.
+ * First message on the room lane, and again when the client came back without memory or a lane was lost.
  *
  * @generated from message amphi.v1.Joined
  */

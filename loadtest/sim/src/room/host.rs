@@ -95,15 +95,19 @@ impl Host {
                 RoomOutput::Journal(_) | RoomOutput::Ended(_) => {}
             }
         }
-        for seated in self.seated.iter_mut().flatten() {
-            let budget = seated.session.datagram_room();
-            let snapshot = (budget > 0).then(|| self.room.encode_snapshot(seated.seat, budget)).flatten();
-            let sent = snapshot.and_then(|bytes| seated.session.send_datagram(now, LANE_SNAPSHOT, bytes));
-            if let Some(seq) = sent {
-                self.room.snapshot_sent(seated.seat, seq);
-            }
-        }
+        (0..self.seated.len()).for_each(|who| self.show(now, who));
         Ok(())
+    }
+
+    /// Sends player `who` the state of the last tick.
+    fn show(&mut self, now: Micros, who: usize) {
+        let Some(seated) = &mut self.seated[who] else { return };
+        let budget = seated.session.datagram_room();
+        let snapshot = (budget > 0).then(|| self.room.encode_snapshot(seated.seat, budget)).flatten();
+        let sent = snapshot.and_then(|bytes| seated.session.send_datagram(now, LANE_SNAPSHOT, bytes));
+        if let Some(seq) = sent {
+            self.room.snapshot_sent(seated.seat, seq);
+        }
     }
 
     /// Takes what the session of `who` says; its events go to the room, the rest back to the caller.
@@ -132,6 +136,10 @@ impl Host {
 
     fn hear(&mut self, now: Micros, who: usize, seat: u8, event: Event) {
         match event {
+            Event::Attached { seamless: true, .. } => {
+                self.room.on_resumed(now, seat);
+                self.show(now, who);
+            }
             Event::Attached { resumed: true, .. } => self.room.on_attached(now, seat),
             Event::Detached => self.room.on_detached(now, seat),
             Event::Datagram { lane: LANE_INPUT, payload } => self.room.handle_input(now, seat, &payload),

@@ -327,6 +327,54 @@ fn bad_requests_are_refused_with_a_code_and_change_nothing() {
 }
 
 #[test]
+fn a_session_that_goes_on_is_shown_the_match_at_once_and_told_nothing_twice() {
+    let (mut room, mut said) = (room(1), Said::default());
+    let seat = join(&mut room, 7);
+    assert_eq!(room.encode_snapshot(seat, 1_000), None, "nobody reads a snapshot before the greeting");
+    let mut decoder = SnapshotDecoder::new(Arc::clone(game().schema()));
+    let mut show = |room: &mut Room, seq: u16| {
+        let snapshot = room.encode_snapshot(seat, 1_000).unwrap();
+        room.snapshot_sent(seat, seq);
+        let decoded = decoder.decode(&snapshot).unwrap();
+        (decoded.header.tick, decoded.restarted, snapshot.len())
+    };
+    for tick in 1..=16 {
+        room.step(CLOCK.start_of(Tick(tick)));
+        show(&mut room, tick as u16);
+        room.on_acked(seat, tick as u16);
+    }
+    said.drain(&mut room);
+    said.messages.clear();
+    let (mirror, mut fresh) = (room.world.sim.mirror(), Recipient::new());
+    let whole = room.encoder.encode(mirror, &mut fresh, SnapshotHeader::default(), None, 1_000).unwrap().len();
+
+    // The host has not noticed that the client was away.
+    room.on_resumed(Micros(0), seat);
+    let (tick, restarted, bytes) = show(&mut room, 17);
+    assert_eq!((tick, restarted), (Tick(16), false));
+    assert!(bytes < whole, "{bytes} bytes build on what the client has, a first snapshot takes {whole}");
+    room.step(CLOCK.start_of(Tick(17)));
+    said.drain(&mut room);
+    let told = |said: &Said| said.kinds(seat).into_iter().filter(|kind| *kind != "event").collect::<Vec<_>>();
+    assert_eq!(told(&said), [""; 0]);
+
+    room.on_detached(Micros(0), seat);
+    room.step(CLOCK.start_of(Tick(18)));
+    room.on_resumed(Micros(0), seat);
+    room.step(CLOCK.start_of(Tick(19)));
+    said.drain(&mut room);
+    assert_eq!(told(&said), ["roster", "roster"]);
+
+    // A page that was reloaded.
+    room.on_attached(Micros(0), seat);
+    assert_eq!(room.encode_snapshot(seat, 1_000), None);
+    room.step(CLOCK.start_of(Tick(20)));
+    said.drain(&mut room);
+    assert_eq!(told(&said), ["roster", "roster", "joined"]);
+    assert!(show(&mut room, 20).1, "it starts over");
+}
+
+#[test]
 fn a_person_who_comes_back_counts_once() {
     let (mut room, mut said) = (room(6), Said::default());
     for visit in 0..3 {
@@ -423,6 +471,25 @@ struct Client {
     flying: Vec<(u32, u16, Bytes)>,
 }
 
+impl Client {
+    /// Goes on over another connection: of what is under way some arrives, and none of it is acknowledged.
+    fn resume(&mut self, room: &mut Room, (now, rng): (Micros, &mut Rng)) {
+        for (_, seq, bytes) in std::mem::take(&mut self.flying) {
+            if rng.chance(500) {
+                // One that is too old is dropped whole.
+                let _ = self.decoder.decode(&bytes);
+            }
+            room.on_lost(self.seat, seq);
+        }
+        room.on_resumed(now, self.seat);
+        if let Some(snapshot) = room.encode_snapshot(self.seat, 900) {
+            self.seq = self.seq.wrapping_add(1);
+            room.snapshot_sent(self.seat, self.seq);
+            self.flying.push((0, self.seq, snapshot));
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -453,6 +520,9 @@ proptest! {
                 }
                 if rng.chance(10) {
                     room.on_attached(now, client.seat);
+                }
+                if rng.chance(20) {
+                    client.resume(&mut room, (now, &mut rng));
                 }
             }
             last_hash = room.step(now).hash;

@@ -161,6 +161,11 @@ impl HostedRoom {
             links.metrics.resumes.increment(1);
         }
         self.flush(now, links);
+        // Whoever went on where they stood need not wait for the next tick.
+        if let Some(player) = self.players.get_mut(&session).filter(|_| resumed) {
+            send_snapshot((&mut self.room, player), now, links);
+            self.flush_player(now, session, links);
+        }
         resumed
     }
 
@@ -329,18 +334,7 @@ impl HostedRoom {
 
     fn send_snapshots(&mut self, now: Micros, links: &Links) {
         for player in self.players.values_mut() {
-            let (Some(seat), budget) = (player.seat, player.datagram_room()) else {
-                continue;
-            };
-            let Some(snapshot) = (budget > 0).then(|| self.room.encode_snapshot(seat, budget)).flatten() else {
-                continue;
-            };
-            let bytes = snapshot.len() as u64;
-            if let Some(seq) = player.send_datagram(now, LANE_SNAPSHOT, snapshot) {
-                self.room.snapshot_sent(seat, seq);
-                links.metrics.snapshots.increment(1);
-                links.metrics.snapshot_bytes.increment(bytes);
-            }
+            send_snapshot((&mut self.room, player), now, links);
         }
     }
 
@@ -410,6 +404,22 @@ impl fmt::Debug for HostedRoom {
     }
 }
 
+/// Sends the state of the last tick, if there is somebody to read it.
+fn send_snapshot((room, player): (&mut Room, &mut Player), now: Micros, links: &Links) {
+    let (Some(seat), budget) = (player.seat, player.datagram_room()) else {
+        return;
+    };
+    let Some(snapshot) = (budget > 0).then(|| room.encode_snapshot(seat, budget)).flatten() else {
+        return;
+    };
+    let bytes = snapshot.len() as u64;
+    if let Some(seq) = player.send_datagram(now, LANE_SNAPSHOT, snapshot) {
+        room.snapshot_sent(seat, seq);
+        links.metrics.snapshots.increment(1);
+        links.metrics.snapshot_bytes.increment(bytes);
+    }
+}
+
 /// What a session says to its room. `now` is the room's: a room that skipped moments is behind by them.
 fn handle_session_event(room: &mut Room, now: Micros, seat: u8, event: Event) {
     match event {
@@ -417,6 +427,7 @@ fn handle_session_event(room: &mut Room, now: Micros, seat: u8, event: Event) {
         Event::Message { lane: LANE_ROOM, payload } => room.handle_message(seat, &payload),
         Event::Acked { seq } => room.on_acked(seat, seq),
         Event::Lost { seq } => room.on_lost(seat, seq),
+        Event::Attached { seamless: true, .. } => room.on_resumed(now, seat),
         Event::Attached { .. } => room.on_attached(now, seat),
         Event::Detached => room.on_detached(now, seat),
         Event::Closed { .. } => leave(room, now, seat),

@@ -159,7 +159,9 @@ async fn check_resume(from: Transport, to: Transport) {
         .await;
     assert!(resumed);
     loop {
-        if let room_message::Kind::Roster(roster) = client.room_message().await {
+        let message = client.room_message().await;
+        assert!(!matches!(message, room_message::Kind::Joined(_)), "it was greeted before: {message:?}");
+        if let room_message::Kind::Roster(roster) = message {
             let names: Vec<_> = roster.roster.iter().map(|seat| seat.name.as_str()).collect();
             assert_eq!(names[joined.seat as usize], "player 7");
             if names.contains(&"player 8") {
@@ -167,7 +169,7 @@ async fn check_resume(from: Transport, to: Transport) {
             }
         }
     }
-    client.snapshot().await;
+    assert!(!client.snapshot().await.restarted, "snapshots build on what the client has");
 }
 
 #[tokio::test]
