@@ -8,7 +8,7 @@ use amphi_shared_edge::dial::Dialer;
 use amphi_shared_edge::endpoint::Endpoint;
 use amphi_shared_edge::session::{PipeEventKind, PipeId};
 use amphi_shared_edge::{Origins, Refused};
-use amphi_shared_wire::{Code, Micros};
+use amphi_shared_wire::{Code, Micros, encode_stream_message};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -234,6 +234,70 @@ async fn web_transport_of_other_origins_is_kept_out() {
     client.lane(0).await.write(&hello()).await;
     let incoming = patient(server.listening.incoming.recv()).await.unwrap();
     assert_eq!(incoming.origin.as_deref(), Some("https://play.example"));
+}
+
+/// Passes packets to a server, up to its first answer, and all of its answers back.
+async fn first_packets(server: SocketAddr) -> SocketAddr {
+    let front = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let back = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    back.connect(server).await.unwrap();
+    let address = front.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut up, mut down) = ([0; 2_048], [0; 2_048]);
+        let (mut client, mut answered) = (None, false);
+        loop {
+            tokio::select! {
+                Ok((length, from)) = front.recv_from(&mut up), if !answered => {
+                    client = Some(from);
+                    back.send(&up[..length]).await.unwrap();
+                }
+                Ok(length) = back.recv(&mut down) => {
+                    answered = true;
+                    front.send_to(&down[..length], client.unwrap()).await.unwrap();
+                }
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_server_says_its_settings_before_the_handshake_is_over() {
+    let server = Server::start();
+    let through = first_packets(server.addr()).await;
+    let (_endpoint, connection) = connect(through, &[b"h3"]).await;
+    // Whatever the client says now does not arrive.
+    let mut settings = patient(connection.unwrap().accept_uni()).await.unwrap();
+    let settings = patient(web_transport_quinn::proto::Settings::read(&mut settings)).await.unwrap();
+    assert!(settings.supports_webtransport() > 0);
+}
+
+#[tokio::test]
+async fn lanes_may_come_before_the_request_for_their_session_is_answered() {
+    let mut server = Server::start();
+    let (_endpoint, connection) = connect(server.addr(), &[b"h3"]).await;
+    let connection = connection.unwrap();
+    let (mut settings, mut request) = (Vec::new(), Vec::new());
+    let mut ours = web_transport_quinn::proto::Settings::default();
+    ours.enable_webtransport(1);
+    ours.encode(&mut settings);
+    let url: url::Url = format!("https://{}/session", server.addr()).parse().unwrap();
+    web_transport_quinn::proto::ConnectRequest::new(url).encode(&mut request).unwrap();
+
+    let (mut connect, mut answer) = connection.open_bi().await.unwrap();
+    let (mut lane, mut welcome) = connection.open_bi().await.unwrap();
+    // The head of a WebTransport stream of session 0, and the lane.
+    let mut first = vec![0x40, 0x41, 0, 0];
+    encode_stream_message(&hello(), &mut first);
+    lane.write_all(&first).await.unwrap();
+    connect.write_all(&request).await.unwrap();
+    connection.open_uni().await.unwrap().write_all(&settings).await.unwrap();
+    let (_pipe, handle) = server.accept().await;
+    handle.frame(0, Bytes::from_static(b"welcome")).unwrap();
+    let chunk = patient(welcome.read_chunk(64, true)).await.unwrap().unwrap();
+    assert_eq!(chunk.bytes, b"\x07welcome"[..]);
+    let answer = patient(web_transport_quinn::proto::ConnectResponse::read(&mut answer)).await.unwrap();
+    assert_eq!(answer.status, 200);
 }
 
 #[tokio::test]

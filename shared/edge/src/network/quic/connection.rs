@@ -238,7 +238,12 @@ impl Connection {
         match data.and_then(|data| data.protocol) {
             // Its streams may come as early data.
             Some(alpn) if alpn == ALPN_AMPHI => self.phase = Phase::Greeting,
-            Some(alpn) if alpn == ALPN_H3 => {}
+            // SETTINGS are the same for everyone, so they leave with the server's first packets: a browser asks for its
+            // session a round trip sooner than after the end of the handshake.
+            Some(alpn) if alpn == ALPN_H3 => match Http3::start(&mut self.quic) {
+                Ok(http) => self.http = Some(Box::new(http)),
+                Err(http3::Broken) => self.break_off(cx, Code::FrameInvalid),
+            },
             Some(_) | None => {
                 cx.counters.count(Refused::Alpn);
                 self.close(cx, NO_SESSION, "");
@@ -248,15 +253,6 @@ impl Connection {
 
     fn on_connected(&mut self, cx: &mut Context) {
         self.is_confirmed = true;
-        if self.quic.side().is_server() {
-            if matches!(self.phase, Phase::Accepting) {
-                match Http3::start(&mut self.quic) {
-                    Ok(http) => self.http = Some(Box::new(http)),
-                    Err(http3::Broken) => self.break_off(cx, Code::FrameInvalid),
-                }
-            }
-            return;
-        }
         let Phase::Dialling(dial) = &self.phase else {
             return;
         };
@@ -364,8 +360,9 @@ impl Connection {
     }
 
     fn read(&mut self, cx: &mut Context) {
-        // What comes before the handshake of HTTP/3 stays with the transport.
-        let is_early = matches!(self.phase, Phase::Accepting | Phase::Dialling(_)) && self.http.is_none();
+        // What comes before the handshake of HTTP/3, or for it as early data, stays with the transport.
+        let is_ready = self.is_confirmed && self.http.is_some();
+        let is_early = matches!(self.phase, Phase::Accepting | Phase::Dialling(_)) && !is_ready;
         if is_early || self.is_ending() {
             return;
         }
