@@ -1,7 +1,7 @@
 // Keeps one session connected: tries endpoints in turn, notices silence, reconnects and resumes.
 
 import { actionOf, CODE } from "./codes.ts";
-import { canUse, type Endpoint, openPipe, type Pipe } from "./pipe.ts";
+import { canUse, type Endpoint, openWebSocket, openWebTransport, type Pipe, type PipeSink } from "./pipe.ts";
 import { Session } from "./session.ts";
 import type { ConnectRequest, Output } from "./session-types.ts";
 import { Ways } from "./ways.ts";
@@ -115,13 +115,14 @@ export class Link {
     const early: (() => void)[] = [];
     let ready = false;
     const late = (step: () => void) => (ready ? step() : early.push(step));
-    const opening = openPipe(endpoint, this.options.lanes, {
+    const opening = this.open(endpoint, id, {
       frame: (lane, payload) => late(() => this.frame(id, lane, payload)),
       datagram: (bytes) => late(() => this.datagram(id, bytes)),
       closed: (code) => late(() => this.closed(id, code)),
     });
     const pipe = await withTimeout(opening, patienceMs).catch(() => undefined);
     if (pipe === undefined) {
+      this.session.handlePipeClosed(id, undefined);
       void opening.then((late) => late.close(CODE.Bye, ""), () => undefined);
       return false;
     }
@@ -131,12 +132,18 @@ export class Link {
     }
     this.pipes.set(id, pipe);
     this.greeting.set(id, endpoint);
-    this.session.dial(nowMicros(), id, pipe.kind);
+    if (pipe.transport === "webtransport") this.session.dial(nowMicros(), id, pipe.kind);
     ready = true;
     for (const step of early) step();
     this.pump();
     setTimeout(() => this.welcomeDue(id), WELCOME_MS_MAX);
     return true;
+  }
+
+  /** Opens a connection. A WebSocket says Hello as it opens, which saves a round trip. */
+  private open(endpoint: Endpoint, id: number, sink: PipeSink): Promise<Pipe> {
+    if (endpoint.transport !== "ws") return openWebTransport(endpoint, this.options.lanes, sink);
+    return openWebSocket(endpoint.url, this.session.greet(nowMicros(), id, "ordered"), sink);
   }
 
   private welcomeDue(id: number): void {

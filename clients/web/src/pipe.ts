@@ -1,11 +1,17 @@
 // Connections under a session: WebTransport (a stream per lane, datagrams) and WebSocket (one ordered pipe).
 
-import { decodePipeFrame, encodePipeFrame, encodeStreamMessage, LANE_DATAGRAM, StreamDecoder } from "./frame.ts";
+import { decodePipeFrame, encodePipeFrame, encodeStreamMessage, LANE_CONTROL, LANE_DATAGRAM, StreamDecoder } from "./frame.ts";
 import type { PipeKind } from "./session-types.ts";
 
 /** Largest datagram to and from a browser, session header included. */
 const DATAGRAM_BYTES_MAX = 1_000;
 const WS_CLOSE_BASE = 4_000;
+const WS_BINARY = "amphi.v1";
+/** The server names this one when it has read the Hello that was offered beside it. */
+const WS_HELLO = "amphi.v1+hello";
+const WS_HELLO_PREFIX = "amphi.hello.";
+/** A longer Hello is the first message instead: proxies bound the headers of a request. */
+const UPGRADE_HELLO_BYTES_MAX = 3 * 1024;
 /** More than this waiting in the socket and a `latest` frame is not worth sending. */
 const WS_BUFFERED_MAX = 256 * 1024;
 
@@ -34,19 +40,10 @@ export interface Pipe {
   close(code: number, message: string): void;
 }
 
-/** Opens a connection to an endpoint; rejects when it cannot be reached. `lanes` are the reliable lanes in use, 0 first. */
-export function openPipe(endpoint: Endpoint, lanes: number[], sink: PipeSink): Promise<Pipe> {
-  return endpoint.transport === "ws" ? openWebSocket(endpoint.url, sink) : openWebTransport(endpoint, lanes, sink);
-}
-
-/** True when this browser can use the endpoint. */
-export function canUse(endpoint: Endpoint): boolean {
-  return endpoint.transport === "ws" || (endpoint.transport === "webtransport" && typeof WebTransport !== "undefined");
-}
-
-function openWebSocket(url: string, sink: PipeSink): Promise<Pipe> {
+/** Opens a WebSocket that says `hello` (a payload of lane 0) as it opens; rejects when it cannot be reached. */
+export function openWebSocket(url: string, hello: Uint8Array, sink: PipeSink): Promise<Pipe> {
   return new Promise((resolve, reject) => {
-    const socket = new WebSocket(url.replace(/^http/, "ws"), ["amphi.v1"]);
+    const socket = new WebSocket(url.replace(/^http/, "ws"), subprotocols(hello));
     socket.binaryType = "arraybuffer";
     let open = false;
     const pipe: Pipe = {
@@ -62,6 +59,7 @@ function openWebSocket(url: string, sink: PipeSink): Promise<Pipe> {
     };
     socket.onopen = () => {
       open = true;
+      if (socket.protocol !== WS_HELLO) pipe.frame(LANE_CONTROL, hello);
       resolve(pipe);
     };
     socket.onmessage = (event) => {
@@ -76,7 +74,19 @@ function openWebSocket(url: string, sink: PipeSink): Promise<Pipe> {
   });
 }
 
-async function openWebTransport(endpoint: Endpoint, lanes: number[], sink: PipeSink): Promise<Pipe> {
+/** What an upgrade offers: the Hello inside, when it fits. */
+export function subprotocols(hello: Uint8Array): string[] {
+  if (hello.length > UPGRADE_HELLO_BYTES_MAX) return [WS_BINARY];
+  return [WS_BINARY, WS_HELLO, WS_HELLO_PREFIX + toBase64Url(hello)];
+}
+
+/** True when this browser can use the endpoint. */
+export function canUse(endpoint: Endpoint): boolean {
+  return endpoint.transport === "ws" || (endpoint.transport === "webtransport" && typeof WebTransport !== "undefined");
+}
+
+/** Opens a WebTransport session; rejects when it cannot be reached. `lanes` are the reliable lanes in use, 0 first. */
+export async function openWebTransport(endpoint: Endpoint, lanes: number[], sink: PipeSink): Promise<Pipe> {
   const hashes = endpoint.cert_sha256.map((hex) => ({ algorithm: "sha-256", value: fromHex(hex) as BufferSource }));
   const transport = new WebTransport(endpoint.url, { serverCertificateHashes: hashes, congestionControl: "low-latency" });
   let gone = false;
@@ -137,6 +147,11 @@ async function readDatagrams(readable: ReadableStream<Uint8Array>, datagram: (by
     if (done) return;
     datagram(value);
   }
+}
+
+function toBase64Url(bytes: Uint8Array): string {
+  const text = btoa(String.fromCharCode(...bytes));
+  return text.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 }
 
 function fromHex(hex: string): Uint8Array {

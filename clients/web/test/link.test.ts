@@ -7,7 +7,7 @@ import { Link, type LinkState } from "../src/link.ts";
 import type { Endpoint } from "../src/pipe.ts";
 
 /** What a server at an address does with a new connection. */
-type Server = "silent" | "refuses" | "says nothing" | "welcomes" | "has no room";
+type Server = "silent" | "refuses" | "says nothing" | "welcomes" | "reads no upgrade" | "has no room";
 
 let servers: Map<string, Server>;
 let dialled: { url: string; at: number }[];
@@ -19,11 +19,14 @@ class FakeSocket {
   readyState = 0;
   bufferedAmount = 0;
   binaryType = "";
+  protocol = "";
+  /** Hellos that came as messages. */
+  greeted = 0;
   onopen: (() => void) | undefined;
   onmessage: ((event: { data: ArrayBuffer }) => void) | undefined;
   onclose: ((event: { code: number }) => void) | undefined;
 
-  constructor(readonly url: string) {
+  constructor(readonly url: string, private readonly protocols: string[]) {
     dialled.push({ url, at: performance.now() });
     sockets.push(this);
     const server = servers.get(url);
@@ -32,11 +35,17 @@ class FakeSocket {
   }
 
   send(bytes: Uint8Array): void {
-    const hello = bytes[0] === 0 && bytes[1] === 0 ? fromBinary(LinkSchema, bytes.subarray(2)).kind : undefined;
-    if (hello?.case !== "hello") return;
+    if (bytes[0] !== 0 || bytes[1] !== 0) return;
+    if (fromBinary(LinkSchema, bytes.subarray(2)).kind.case === "hello") this.greeted += 1;
+    this.hear(bytes.subarray(1));
+  }
+
+  private hear(link: Uint8Array): void {
+    const hello = fromBinary(LinkSchema, link.subarray(1)).kind;
+    if (hello.case !== "hello") return;
     const server = servers.get(this.url);
     if (server === "has no room") setTimeout(() => this.end(4_000 + CODE.Unavailable), 10);
-    if (server !== "welcomes") return;
+    if (server !== "welcomes" && server !== "reads no upgrade") return;
     generation = hello.value.resume?.generation ?? 1;
     const welcome = create(WelcomeSchema, { protocol: 1, session: "ses_1", secret: new Uint8Array(16), clockId: 1n, generation, resumed: generation > 1 });
     setTimeout(() => this.tell({ case: "welcome", value: welcome }), 10);
@@ -54,6 +63,10 @@ class FakeSocket {
 
   private open(): void {
     this.readyState = 1;
+    const hello = this.protocols.find((protocol) => protocol.startsWith("amphi.hello."));
+    const reads = servers.get(this.url) !== "reads no upgrade" && this.protocols.includes("amphi.v1+hello") && hello !== undefined;
+    this.protocol = reads ? "amphi.v1+hello" : "amphi.v1";
+    if (reads) this.hear(Buffer.from(hello.slice("amphi.hello.".length), "base64url"));
     this.onopen?.();
   }
 
@@ -78,9 +91,9 @@ const DIRECT_WT: Endpoint = { transport: "webtransport", url: "https://host/sess
 const DIRECT: Endpoint = { transport: "ws", url: "ws://host/session", cert_sha256: [] };
 const RELAY: Endpoint = { transport: "ws", url: "ws://live/session?match=mch_1", cert_sha256: [] };
 
-function connect(endpoints: Endpoint[]): { link: Link; states: LinkState[] } {
+function connect(endpoints: Endpoint[], token = "t"): { link: Link; states: LinkState[] } {
   const states: LinkState[] = [];
-  const request = { token: "t", app: "", game: "arena", build: "test", schemaHash: 0n, capabilities: [], pingEveryUs: 1e9 };
+  const request = { token, app: "", game: "arena", build: "test", schemaHash: 0n, capabilities: [], pingEveryUs: 1e9 };
   const link = new Link(request, { endpoints, lanes: [0], silenceMs: () => Infinity, giveUpMs: 60_000, onEvent: () => undefined, onState: (state) => states.push(state) });
   return { link, states };
 }
@@ -106,7 +119,8 @@ describe("a link", () => {
     sockets.at(-1)!.end(1006);
     await vi.advanceTimersByTimeAsync(1_000);
     expect(dialled.slice(3).map(({ url }) => url)).toEqual([RELAY.url]);
-    expect([states, generation]).toEqual([["live", "lost", "live"], 2]);
+    // A Hello counts, also when its upgrade fails: it may have been read.
+    expect([states, generation]).toEqual([["live", "lost", "live"], 3]);
     link.close();
   });
 
@@ -118,7 +132,26 @@ describe("a link", () => {
     sockets.at(-1)!.end(4_000 + CODE.Draining);
     await vi.advanceTimersByTimeAsync(2_000);
     expect(dialled.map(({ url }) => url)).toEqual([DIRECT.url, RELAY.url, RELAY.url, DIRECT.url]);
-    expect([states, generation]).toEqual([["live", "lost", "live"], 2]);
+    expect([states, generation]).toEqual([["live", "lost", "live"], 4]);
+    link.close();
+  });
+
+  it.each([["welcomes", 0], ["reads no upgrade", 1]] as const)("says Hello once to a server that %s", async (server, messages) => {
+    servers.set(DIRECT.url, server);
+    const { link, states } = connect([DIRECT]);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect([states, sockets.map(({ greeted }) => greeted)]).toEqual([["live"], [messages]]);
+    sockets.at(-1)!.end(1006);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect([states, sockets.map(({ greeted }) => greeted), generation]).toEqual([["live", "lost", "live"], [messages, messages], 2]);
+    link.close();
+  });
+
+  it("says a Hello that is too long for an upgrade as the first message", async () => {
+    servers.set(DIRECT.url, "welcomes");
+    const { link, states } = connect([DIRECT], "t".repeat(3_500));
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect([states, sockets.map(({ greeted }) => greeted)]).toEqual([["live"], [1]]);
     link.close();
   });
 

@@ -4,6 +4,7 @@ import { CODE } from "../src/codes.ts";
 import { concat, decodeDatagram, decodePipeFrame, decodeVarint, encodeDatagram, LANE_ROOM, LANE_SNAPSHOT, StreamDecoder } from "../src/frame.ts";
 import { AckSchema, CloseSchema, ControlSchema, type Hello, type Link, LinkSchema, PongSchema, WelcomeSchema } from "../src/gen/session_pb.ts";
 import { PayloadSchema } from "../src/gen/topic_pb.ts";
+import { subprotocols } from "../src/pipe.ts";
 import { Session } from "../src/session.ts";
 import type { ConnectRequest, Output } from "../src/session-types.ts";
 import { fromHex, toHex, vector } from "./vectors.ts";
@@ -48,6 +49,10 @@ describe("session bytes", () => {
     expect({ lane: bytes[0], messages }).toEqual(json);
   });
 
+  it.each(cases("upgrades"))("say a Hello inside an upgrade: $name", ({ hex, json }) => {
+    expect({ subprotocols: subprotocols(fromHex(hex)) }).toEqual(json);
+  });
+
   it.each(cases("publications"))("read a publication: $name", ({ hex, json }) => {
     const bytes = fromHex(hex);
     const alias = decodeVarint(bytes, 1)!;
@@ -90,6 +95,16 @@ describe("a session", () => {
     expect(messages(drain(session))).toEqual([]);
     session.handleFrame(0, 1, 0, welcome({ generation: 1 }));
     expect(messages(drain(session))).toEqual([5]);
+  });
+
+  it("keeps the newest datagrams that overtake the Welcome", () => {
+    const session = new Session(REQUEST);
+    session.dial(0, 1, "streams");
+    for (let seq = 1; seq <= 9; seq++) session.handleDatagram(0, 1, encodeDatagram({ seq, ack: 0, ackBits: 0, lane: LANE_SNAPSHOT, payload: Uint8Array.of(seq) }));
+    drain(session);
+    session.handleFrame(0, 1, 0, welcome({ generation: 1 }));
+    const outputs = drain(session).filter(({ kind }) => kind === "attached" || kind === "datagram-received");
+    expect(outputs.map((output) => (output.kind === "datagram-received" ? output.payload[0] : output.kind))).toEqual(["attached", 2, 3, 4, 5, 6, 7, 8, 9]);
   });
 
   it("goes on over a parallel dial without loss or repetition", () => {

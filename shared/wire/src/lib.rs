@@ -42,5 +42,10 @@ pub const PROTOCOL_MAX: u32 = 1;
 pub const ALPN_AMPHI: &[u8] = b"amphi/1";
 /// WebSocket subprotocol with binary frames.
 pub const WS_BINARY: &str = "amphi.v1";
+/// The same, when the upgrade request holds the Hello: offered beside it, and named in the answer of a server that has
+/// read it.
+pub const WS_HELLO: &str = "amphi.v1+hello";
+/// Begins the offered subprotocol that is the Hello: the payload of lane 0 follows, in base64url without padding.
+pub const WS_HELLO_PREFIX: &str = "amphi.hello.";
 /// WebSocket subprotocol of text messages: topics only, as JSON.
 pub const WS_JSON: &str = "amphi.v1+json";

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use amphi_shared_session::{ClientHello, PipeKind};
-use amphi_shared_wire::limits::TOKEN_BYTES_MAX;
-use amphi_shared_wire::{AppId, Code, PROTOCOL_MAX, WS_BINARY, WS_JSON};
+use amphi_shared_wire::limits::{TOKEN_BYTES_MAX, UPGRADE_HELLO_BYTES_MAX};
+use amphi_shared_wire::{AppId, Code, PROTOCOL_MAX, WS_BINARY, WS_HELLO, WS_HELLO_PREFIX, WS_JSON};
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::Request;
@@ -12,7 +12,8 @@ use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
@@ -20,7 +21,7 @@ use super::admission::{OVERLOADED_RETRY_MS, Shared};
 use super::stream::Stream;
 use crate::counters::Refused;
 use crate::http::{Context, Peer, Problem};
-use crate::network::ws::Upgraded;
+use crate::network::ws::{Greeting, Upgraded};
 use crate::network::{Job, Mailbox};
 use crate::session::{From, Transport};
 
@@ -49,8 +50,7 @@ pub(super) fn route(shared: Arc<Shared>, context: Arc<Context>, thread: Arc<Mail
 struct Wanted {
     /// The subprotocol to name in the answer; none when the client named none.
     protocol: Option<&'static str>,
-    /// For a client of text messages: what it said of itself.
-    hello: Option<Box<ClientHello>>,
+    greeting: Greeting,
 }
 
 async fn open(
@@ -71,7 +71,10 @@ async fn open(
     }
     let overloaded = || Problem::from(Code::Overloaded).retry_after(OVERLOADED_RETRY_MS);
     let place = shared.place().await.ok_or_else(overloaded)?;
-    let transport = if wanted.hello.is_some() { Transport::WebSocketJson } else { Transport::WebSocket };
+    let transport = match wanted.greeting {
+        Greeting::Text(_) => Transport::WebSocketJson,
+        Greeting::Message | Greeting::Request(_) => Transport::WebSocket,
+    };
     let query = query(request.uri());
     let from = From { transport, kind: PipeKind::Ordered, peer, origin, query, early: false };
     let upgrade = hyper::upgrade::on(&mut request);
@@ -79,7 +82,7 @@ async fn open(
         // A client that went away before the answer gives its place back.
         let Some((stream, early)) = leave_http(upgrade).await else { return };
         let Ok((stream, tls)) = stream.into_parts() else { return };
-        thread.push(Job::Upgraded(Box::new(Upgraded { stream, tls, early, from, place, hello: wanted.hello })));
+        thread.push(Job::Upgraded(Box::new(Upgraded { stream, tls, early, from, place, greeting: wanted.greeting })));
     });
     let mut response = Response::builder()
         .status(StatusCode::SWITCHING_PROTOCOLS)
@@ -93,7 +96,7 @@ async fn open(
 }
 
 /// The socket, and what HTTP has read behind the request.
-async fn leave_http(upgrade: OnUpgrade) -> Option<(Stream, bytes::Bytes)> {
+async fn leave_http(upgrade: OnUpgrade) -> Option<(Stream, Bytes)> {
     let parts = upgrade.await.ok()?.downcast::<TokioIo<Stream>>().ok()?;
     Some((parts.io.into_inner(), parts.read_buf))
 }
@@ -124,11 +127,17 @@ fn accept_of(key: &str) -> String {
     STANDARD.encode(digest.finish())
 }
 
-/// Binary when it is offered; text when it is offered, or when there is a token and no subprotocol.
+/// Binary when it is offered, with the Hello if that is offered too; text when it is offered, or when there is a token and
+/// no subprotocol.
 fn wanted(headers: &HeaderMap, uri: &Uri) -> Result<Wanted, Problem> {
     let offers = |protocol: &str| names(headers, header::SEC_WEBSOCKET_PROTOCOL).any(|name| name == protocol);
     if offers(WS_BINARY) {
-        return Ok(Wanted { protocol: Some(WS_BINARY), hello: None });
+        let mut names = names(headers, header::SEC_WEBSOCKET_PROTOCOL);
+        let hello = names.find_map(|name| name.strip_prefix(WS_HELLO_PREFIX)).filter(|_| offers(WS_HELLO));
+        return Ok(match hello {
+            Some(hello) => Wanted { protocol: Some(WS_HELLO), greeting: Greeting::Request(read_hello(hello)) },
+            None => Wanted { protocol: Some(WS_BINARY), greeting: Greeting::Message },
+        });
     }
     let bearer = text(headers, header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
     let (mut token, mut app) = (bearer.map(str::to_owned), AppId::default());
@@ -158,7 +167,16 @@ fn wanted(headers: &HeaderMap, uri: &Uri) -> Result<Wanted, Problem> {
         token: token.unwrap_or_default(),
         resume: None,
     };
-    Ok(Wanted { protocol: json.then_some(WS_JSON), hello: Some(Box::new(hello)) })
+    Ok(Wanted { protocol: json.then_some(WS_JSON), greeting: Greeting::Text(Box::new(hello)) })
+}
+
+/// The Hello that is offered as a subprotocol. What is wrong with it is said on lane 0: a page cannot read why an upgrade
+/// was refused.
+fn read_hello(offered: &str) -> Result<Bytes, Code> {
+    if offered.len() > UPGRADE_HELLO_BYTES_MAX.div_ceil(3) * 4 {
+        return Err(Code::FrameTooLarge);
+    }
+    URL_SAFE_NO_PAD.decode(offered).map(Bytes::from).map_err(|_| Code::HandshakeInvalid)
 }
 
 /// The parameters of the address. The token is for the Hello alone.

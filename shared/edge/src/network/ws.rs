@@ -15,6 +15,7 @@ use std::io;
 use std::sync::Arc;
 
 use amphi_shared_session::ClientHello;
+use amphi_shared_wire::Code;
 use bytes::Bytes;
 use mio::{Poll, Token};
 use rustls::ServerConnection;
@@ -37,8 +38,17 @@ pub(crate) struct Upgraded {
     pub(crate) early: Bytes,
     pub(crate) from: From,
     pub(crate) place: Place,
-    /// For a client of text messages: what its request said in place of a Hello.
-    pub(crate) hello: Option<Box<ClientHello>>,
+    pub(crate) greeting: Greeting,
+}
+
+/// Where the Hello of a connection is.
+pub(crate) enum Greeting {
+    /// It comes as the first message.
+    Message,
+    /// The request held it: the payload of lane 0, or what is wrong with it.
+    Request(Result<Bytes, Code>),
+    /// A client of text messages says none; this is what its request said in place of it.
+    Text(Box<ClientHello>),
 }
 
 /// The way to the thread. Dropping it ends the thread.

@@ -1,14 +1,18 @@
 //! WebSocket byte by byte: what a client may do, and what it may not.
 
-use amphi_shared_edge::Refused;
-use amphi_shared_edge::session::{PipeEventKind, PipeId};
+use amphi_shared_edge::endpoint::to_hex;
+use amphi_shared_edge::session::{PipeEventKind, PipeId, Transport};
+use amphi_shared_edge::{Origins, Refused};
+use amphi_shared_wire::limits::UPGRADE_HELLO_BYTES_MAX;
 use amphi_shared_wire::{Code, Micros};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-use crate::client::{Ws, hello, probe};
+use crate::client::{Ws, hello, probe, refusal};
 use crate::server::{Server, patient};
 
 const FIN: u8 = 0x80;
@@ -75,6 +79,91 @@ impl Raw {
         assert_eq!(patient(self.0.read(&mut [0])).await.unwrap(), 0, "nothing follows a close");
         u16::from_be_bytes([payload[0], payload[1]])
     }
+}
+
+/// The subprotocols of a client whose upgrade holds this Hello.
+fn with_hello(hello: &[u8]) -> String {
+    format!("amphi.v1, amphi.v1+hello, amphi.hello.{}", URL_SAFE_NO_PAD.encode(hello))
+}
+
+#[tokio::test]
+async fn the_hello_may_come_inside_the_upgrade() {
+    let mut server = Server::start();
+    let upgrade = UPGRADE.replace("other, amphi.v1", &with_hello(&hello()));
+    let mut stream = TcpStream::connect(server.addr()).await.unwrap();
+    stream.write_all(upgrade.as_bytes()).await.unwrap();
+    let incoming = patient(server.listening.incoming.recv()).await.unwrap();
+    assert_eq!((incoming.transport, &incoming.first), (Transport::WebSocket, &hello()));
+    let (pipe, handle) = server.take(incoming);
+    handle.frame(0, Bytes::from_static(b"welcome")).unwrap();
+    let mut answer = vec![0; 1_024];
+    let mut length = 0;
+    while !answer[..length].ends_with(b"welcome") {
+        let read = patient(stream.read(&mut answer[length..])).await.unwrap();
+        assert_ne!(read, 0, "{}", String::from_utf8_lossy(&answer));
+        length += read;
+    }
+    let answer = String::from_utf8_lossy(&answer[..length]);
+    assert!(answer.contains("sec-websocket-protocol: amphi.v1+hello\r\n"), "{answer}");
+    // It is an open session from here on.
+    stream.write_all(&frame(FIN | 2, b"\x02hi")).await.unwrap();
+    assert_eq!(server.frame(pipe).await, (2, Bytes::from_static(b"hi")));
+}
+
+#[tokio::test]
+async fn an_upgrade_with_a_hello_is_read_as_the_vectors_say() {
+    let mut server = Server::start();
+    let vectors: serde_json::Value =
+        serde_json::from_str(include_str!("../../../vectors/session/upgrades.json")).unwrap();
+    for case in vectors["cases"].as_array().unwrap() {
+        let protocols = case["json"]["subprotocols"].as_array().unwrap();
+        let protocols: Vec<_> = protocols.iter().map(|protocol| protocol.as_str().unwrap()).collect();
+        let _client = Ws::open(server.addr(), &protocols.join(", "), None).await.unwrap();
+        let incoming = patient(server.listening.incoming.recv()).await.unwrap();
+        assert_eq!(to_hex(&incoming.first), case["hex"].as_str().unwrap(), "{}", case["name"]);
+    }
+}
+
+#[tokio::test]
+async fn a_hello_inside_the_upgrade_that_cannot_be_read_is_refused_on_lane_0() {
+    let server = Server::start();
+    let too_long = "A".repeat(UPGRADE_HELLO_BYTES_MAX / 3 * 4 + 1);
+    for (protocols, code) in [
+        (with_hello(b"\x00\xff"), Code::HandshakeInvalid),
+        (with_hello(b""), Code::HandshakeInvalid),
+        ("amphi.v1, amphi.v1+hello, amphi.hello.!".to_owned(), Code::HandshakeInvalid),
+        (format!("amphi.v1, amphi.v1+hello, amphi.hello.{too_long}"), Code::FrameTooLarge),
+    ] {
+        let mut ws = Ws::open(server.addr(), &protocols, None).await.unwrap();
+        let (lane, refused) = ws.read().await;
+        assert_eq!((lane, refusal(&refused)), (0, code.number()));
+        assert_eq!(u32::from(ws.closed().await), 4_000 + code.number());
+    }
+    assert_eq!(server.counters().refused(Refused::Hello), 3);
+    assert_eq!(server.counters().refused(Refused::Oversize), 1);
+}
+
+#[tokio::test]
+async fn the_origin_is_judged_before_the_hello() {
+    let only = Origins::Only(vec!["https://play.example".into()]);
+    let mut server = Server::with(Default::default(), only);
+    for hello in [hello().as_ref(), b"\xff"] {
+        let refused = Ws::open(server.addr(), &with_hello(hello), Some("https://evil.example")).await;
+        assert!(refused.is_err());
+    }
+    assert_eq!(server.counters().refused(Refused::Origin), 2);
+    assert_eq!(server.counters().refused(Refused::Hello), 0);
+    let _client = Ws::open(server.addr(), &with_hello(&hello()), Some("https://play.example")).await.unwrap();
+    server.accept().await;
+}
+
+#[tokio::test]
+async fn a_hello_that_is_offered_without_its_subprotocol_is_not_read() {
+    let mut server = Server::start();
+    let protocols = with_hello(&hello()).replace(" amphi.v1+hello,", "");
+    let mut ws = Ws::open(server.addr(), &protocols, None).await.unwrap();
+    ws.write(0, &hello()).await;
+    server.accept().await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use amphi_shared_session::{ClientHello, Refusal, answer_probe};
+use amphi_shared_session::{Refusal, answer_probe};
 use amphi_shared_wire::limits::{
     FRAME_BYTES_MAX, HANDSHAKE_MS_MAX, HELLO_BYTES_MAX, IDLE_MS_MAX, SEND_QUEUE_AGE_MS_MAX, WS_PING_MS,
 };
@@ -12,6 +12,7 @@ use bytes::Bytes;
 use mio::event::Event;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::Greeting;
 use super::codec::{Decoder, Message, Opcode, code_of_close, encode_close};
 use super::queue::{Queue, Written};
 use super::socket::Socket;
@@ -84,8 +85,7 @@ struct Open {
 pub(super) struct Start {
     pub(super) from: From,
     pub(super) place: Place,
-    /// The Hello that the upgrade already said, for a client of text messages.
-    pub(super) hello: Option<Box<ClientHello>>,
+    pub(super) greeting: Greeting,
     /// Bytes that came with the upgrade.
     pub(super) early: Bytes,
 }
@@ -93,14 +93,14 @@ pub(super) struct Start {
 impl Conn {
     pub(super) fn open(turn: &mut Turn<'_>, socket: Socket, outlet: Arc<Outlet>, start: Start) -> Self {
         let until = turn.now + HANDSHAKE;
-        let Start { from, place, hello, early } = start;
+        let Start { from, place, greeting, early } = start;
         let mut conn = Self {
             socket,
             outlet,
             decoder: Decoder::new(HELLO_BYTES_MAX + 1),
             queue: Queue::default(),
             stage: Stage::Gone,
-            text: hello.is_some(),
+            text: matches!(greeting, Greeting::Text(_)),
             readable: true,
             read_closed: false,
             blocked: false,
@@ -111,8 +111,10 @@ impl Conn {
             dirty: false,
             again: false,
         };
-        match hello {
-            Some(hello) => {
+        match greeting {
+            Greeting::Message => conn.stage = Stage::Greeting { until, from: Box::new((from, place)) },
+            Greeting::Request(first) => conn.offer(turn, first, (from, place), until),
+            Greeting::Text(hello) => {
                 conn.decoder.set_bytes_max(FRAME_BYTES_MAX);
                 conn.stage = Stage::Deciding { until, transport: from.transport, place };
                 let first = First { hello: *hello, bytes: Bytes::new() };
@@ -120,7 +122,6 @@ impl Conn {
                     conn.refuse(turn, refusal);
                 }
             }
-            None => conn.stage = Stage::Greeting { until, from: Box::new((from, place)) },
         }
         conn
     }
@@ -341,10 +342,18 @@ impl Conn {
         let Stage::Greeting { until, from } = std::mem::replace(&mut self.stage, Stage::Gone) else {
             return;
         };
-        let (from, place) = *from;
-        self.stage = Stage::Deciding { until: until.max(turn.now + HANDSHAKE), transport: from.transport, place };
+        self.offer(turn, Ok(first), *from, until.max(turn.now + HANDSHAKE));
+    }
+
+    /// Offers the Hello to the node, or says what is wrong with it.
+    fn offer(&mut self, turn: &mut Turn<'_>, first: Result<Bytes, Code>, (from, place): (From, Place), until: Micros) {
+        self.stage = Stage::Deciding { until, transport: from.transport, place };
         self.decoder.set_bytes_max(FRAME_BYTES_MAX + 1);
-        if let Err(refusal) = turn.shared.offer(first, from, Arc::clone(&self.outlet)) {
+        let offered = match first {
+            Ok(first) => turn.shared.offer(first, from, Arc::clone(&self.outlet)),
+            Err(code) => return self.broken(turn, code),
+        };
+        if let Err(refusal) = offered {
             self.refuse(turn, refusal);
         }
     }

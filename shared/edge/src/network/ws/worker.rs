@@ -11,7 +11,7 @@ use mio::{Events, Poll, Token};
 use super::conn::{Conn, GRACE, Start};
 use super::slots::Slots;
 use super::socket::Socket;
-use super::{Upgraded, WAKER};
+use super::{Greeting, Upgraded, WAKER};
 use crate::listener::Shared;
 use crate::network::{Broadcast, ConnId, Intake, Job, Mailbox, Outlet, Taken, Wheel};
 
@@ -146,7 +146,7 @@ impl Worker {
 
     /// Takes over a connection from HTTP.
     fn adopt(&mut self, now: Micros, upgraded: Upgraded) {
-        let Upgraded { stream, tls, early, from, place, hello } = upgraded;
+        let Upgraded { stream, tls, early, from, place, greeting } = upgraded;
         if self.until.is_some() {
             return;
         }
@@ -160,11 +160,11 @@ impl Worker {
             return self.slots.release(id);
         }
         let outlet = Outlet::new(id, Arc::clone(&self.mailbox), self.shared.counters.clone());
-        if hello.is_none() {
+        if !matches!(greeting, Greeting::Text(_)) {
             outlet.path.max_datagram.store(DATAGRAM_BYTES_NATIVE_MAX as u32, std::sync::atomic::Ordering::Relaxed);
         }
         let mut turn = Turn { now, shared: &self.shared, ending: &mut self.ending };
-        let start = Start { from, place, hello, early };
+        let start = Start { from, place, greeting, early };
         let conn = Conn::open(&mut turn, socket, Arc::new(outlet), start);
         self.slots.put(id, Box::new(conn));
         self.visit(now, id, |_, _| {});
