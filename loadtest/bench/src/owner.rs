@@ -118,7 +118,9 @@ impl<S: Default> Owner<S> {
         let now = self.clock.now();
         loop {
             match self.incoming.try_recv() {
-                Ok(incoming) => self.admit(now, incoming),
+                Ok(incoming) => {
+                    self.admit(now, incoming);
+                }
                 Err(thread_mpsc::TryRecvError::Empty) => break,
                 Err(thread_mpsc::TryRecvError::Disconnected) => {
                     self.is_wanted = false;
@@ -141,21 +143,45 @@ impl<S: Default> Owner<S> {
         }
     }
 
-    /// Anyone may come: the bench is about what follows.
-    fn admit(&mut self, now: Micros, incoming: Incoming) {
+    /// Waits until `due`. Whoever comes meanwhile is answered at once, as by a room worker, and `act` may add to it.
+    pub(crate) fn admit_until(&mut self, due: Micros, mut act: impl FnMut(&mut Owned<S>, Micros)) {
+        loop {
+            match self.incoming.recv_timeout(self.clock.until(due)) {
+                Ok(incoming) => {
+                    let now = self.clock.now();
+                    let Some(place) = self.admit(now, incoming) else { continue };
+                    self.flush(now, place, &mut |_, _, _| {});
+                    act(&mut self.sessions[place], now);
+                    self.flush(now, place, &mut |_, _, _| {});
+                }
+                Err(thread_mpsc::RecvTimeoutError::Timeout) => return,
+                Err(thread_mpsc::RecvTimeoutError::Disconnected) => {
+                    self.is_wanted = false;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Anyone may come: the bench is about what follows. The place of the session, unless it refuses.
+    fn admit(&mut self, now: Micros, incoming: Incoming) -> Option<usize> {
         self.pipes_made += 1;
         let pipe = PipeId(self.pipes_made);
         let info =
             PipeInfo { id: pipe, kind: incoming.kind, max_datagram: incoming.max_datagram, early: incoming.early };
         let place = match &incoming.hello.resume {
             Some(resume) => {
-                let Some(place) = self.places.get(&resume.session).copied() else {
-                    return incoming.refuse(Code::SessionUnknown.into());
-                };
-                if let Err(refusal) = self.sessions[place].engine.attach(now, &incoming.hello, info) {
-                    return incoming.refuse(refusal);
+                let place = self.places.get(&resume.session).copied();
+                let attached = place
+                    .ok_or_else(|| Code::SessionUnknown.into())
+                    .and_then(|place| self.sessions[place].engine.attach(now, &incoming.hello, info).map(|()| place));
+                match attached {
+                    Ok(place) => place,
+                    Err(refusal) => {
+                        incoming.refuse(refusal);
+                        return None;
+                    }
                 }
-                place
             }
             None => {
                 let session = SessionId::generate(now, &mut self.ids);
@@ -168,6 +194,7 @@ impl<S: Default> Owner<S> {
             }
         };
         self.pipes.insert(pipe, (place, incoming.accept(pipe, self.mailbox.clone())));
+        Some(place)
     }
 
     fn handle(&mut self, now: Micros, event: PipeEvent) {

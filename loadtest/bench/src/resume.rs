@@ -5,10 +5,11 @@
 //! snapshot that the host sent after the resume is decoded. In `blackhole` the first network goes silent without a
 //! word and the clock runs from that moment; the client dials when its engine notices.
 //!
-//! A goal is a bound for everyone, so the figures are 95th percentiles; medians stand beside them. WebSocket clients
-//! wait for the answer to their upgrade before they say Hello, as RFC 6455 section 4.1 asks of them and as browsers do.
+//! A goal is a bound for everyone, so the figures are 95th percentiles; medians stand beside them. WebSocket clients say
+//! Hello inside their upgrade, as pages do: RFC 6455 section 4.1 lets them send nothing before its answer.
 //!
-//! A match host has no certificate of a CA, so `wss` comes back to a listener whose owner sends a state each tick.
+//! A match host has no certificate of a CA, so `wss` comes back to a listener whose owner answers as a host does: it sends
+//! a state when a session attaches, and each tick.
 //!
 //! `bytes` are what the session layer says for a resume both ways (Hello, Welcome, and what they resend), without the
 //! snapshot; `handshake_bytes` everything else on the wire until then, over native QUIC without early data.

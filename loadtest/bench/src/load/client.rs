@@ -1,16 +1,17 @@
 //! A client: one session engine over the connections it was given.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use amphi_shared_edge::clock::Clock;
 use amphi_shared_session::{Config, ConnectRequest, Event, Output, PipeId, Session};
 use amphi_shared_wire::proto::{Position, Subscribe, Subscribed, TopicReply, TopicRequest, topic_reply, topic_request};
-use amphi_shared_wire::{LANE_TOPICS, Micros};
+use amphi_shared_wire::{LANE_TOPICS, Lane, Micros};
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use prost::Message;
 
-use super::{Arrival, Wire};
+use super::{Arrival, Dialler, Way, Wire};
 
 /// Longest wait for anything that must come.
 const PATIENCE: Micros = Micros::from_secs(60);
@@ -52,6 +53,49 @@ impl Client {
         let info = wire.info(pipe);
         self.wires.push((pipe, wire));
         self.engine.dial(self.clock.now(), info);
+    }
+
+    /// Connects as client `number` and says Hello as early as the way allows: inside the upgrade of a WebSocket, and on
+    /// others when the connection is there. Says whether it went out in early data.
+    ///
+    /// # Errors
+    /// The server does not accept.
+    pub(crate) async fn connect(
+        &mut self,
+        dialler: &Dialler,
+        (number, to): (usize, SocketAddr),
+        way: Way,
+        lanes: &[Lane],
+    ) -> anyhow::Result<bool> {
+        if !matches!(way, Way::Ws | Way::Wss) {
+            let (wire, early) = dialler.dial(number, to, way, lanes).await?;
+            self.dial(wire);
+            return Ok(early);
+        }
+        let (pipe, hello) = self.greet()?;
+        match dialler.dial_greeting(number, to, way, &hello).await {
+            Ok(wire) => self.wires.push((pipe, wire)),
+            Err(error) => {
+                self.engine.handle_pipe_closed(self.clock.now(), pipe, None);
+                return Err(error);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The Hello for a WebSocket that is not open yet.
+    fn greet(&mut self) -> anyhow::Result<(PipeId, Bytes)> {
+        let pipe = PipeId(self.next_pipe);
+        self.next_pipe += 1;
+        self.engine.dial(self.clock.now(), Wire::socket_info(pipe));
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::Frame { pipe: of, payload, .. } if of == pipe => return Ok((pipe, payload)),
+                // A dial before this one is given up; a session that has ended says so to who runs it.
+                other => drop(self.put(other)),
+            }
+        }
+        bail!("the session has ended")
     }
 
     /// Loses every connection, as when a network goes away; they are given back, so that the caller says how they end.

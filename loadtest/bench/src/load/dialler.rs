@@ -10,6 +10,7 @@ use rustls::client::Resumption;
 use tokio_rustls::TlsConnector;
 use web_transport_quinn::Session;
 
+use super::ws::SESSION_PATH;
 use super::{Quic, Socket, Wire, address, tls};
 
 /// UDP sockets of the load; connections are spread over them.
@@ -74,11 +75,9 @@ impl Dialler {
         way: Way,
         lanes: &[Lane],
     ) -> anyhow::Result<(Wire, bool)> {
-        let session_path = ("/session", WS_BINARY);
         let config = match way {
-            Way::Ws => return Ok((Wire::Socket(Socket::open(number, to, session_path, None).await?), false)),
-            Way::Wss => {
-                let socket = Socket::open(number, to, session_path, Some(&self.wss)).await?;
+            Way::Ws | Way::Wss => {
+                let socket = Socket::open(number, to, (SESSION_PATH, WS_BINARY), self.tls(way)).await?;
                 return Ok((Wire::Socket(socket), false));
             }
             Way::Quic => &self.quic,
@@ -96,6 +95,24 @@ impl Dialler {
             Err(connecting) => (connecting.await?, false),
         };
         Ok((Wire::Quic(Box::new(Quic::open(Session::raw(connection), lanes).await?)), early))
+    }
+
+    /// Connects as client `number` over WebSocket, with the Hello inside the upgrade.
+    ///
+    /// # Errors
+    /// The server does not accept.
+    pub(super) async fn dial_greeting(
+        &self,
+        number: usize,
+        to: SocketAddr,
+        way: Way,
+        hello: &[u8],
+    ) -> anyhow::Result<Wire> {
+        Ok(Wire::Socket(Socket::open_greeting(number, to, hello, self.tls(way)).await?))
+    }
+
+    fn tls(&self, way: Way) -> Option<&TlsConnector> {
+        (way == Way::Wss).then_some(&self.wss)
     }
 }
 

@@ -31,11 +31,18 @@ pub(crate) enum Arrival {
 impl Wire {
     /// What the session engine must know of it.
     pub(crate) fn info(&self, id: PipeId) -> PipeInfo {
-        let (kind, max_datagram) = match self {
-            Self::Socket(_) => (PipeKind::Ordered, DATAGRAM_BYTES_NATIVE_MAX),
-            Self::Quic(quic) => (PipeKind::Streams, quic.max_datagram().min(DATAGRAM_BYTES_BROWSER_MAX)),
-        };
-        PipeInfo { id, kind, max_datagram, early: false }
+        match self {
+            Self::Socket(_) => Self::socket_info(id),
+            Self::Quic(quic) => {
+                let max_datagram = quic.max_datagram().min(DATAGRAM_BYTES_BROWSER_MAX);
+                PipeInfo { id, kind: PipeKind::Streams, max_datagram, early: false }
+            }
+        }
+    }
+
+    /// The same for a WebSocket, which is known before there is one.
+    pub(super) fn socket_info(id: PipeId) -> PipeInfo {
+        PipeInfo { id, kind: PipeKind::Ordered, max_datagram: DATAGRAM_BYTES_NATIVE_MAX, early: false }
     }
 
     /// Sends what waits, and returns the next arrival. Nothing is lost when the future is dropped.

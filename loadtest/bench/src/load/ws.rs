@@ -3,14 +3,19 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use amphi_shared_wire::{LANE_CONTROL, WS_BINARY, WS_HELLO, WS_HELLO_PREFIX};
 use anyhow::ensure;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsConnector;
 
 /// Bytes taken from a socket at a time.
 const READ_BYTES: usize = 2 * 1024;
+/// Where sessions are.
+pub(super) const SESSION_PATH: &str = "/session";
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
@@ -42,16 +47,24 @@ pub(super) fn address(number: usize) -> IpAddr {
     Ipv4Addr::new(127, 0, 0, 2 + (number % ADDRESSES) as u8).into()
 }
 
-/// Connects from the address of client `number`.
-async fn connect(number: usize, to: SocketAddr) -> io::Result<TcpStream> {
+/// Connects from the address of client `number`, over TLS when there is a connector.
+async fn connect(number: usize, to: SocketAddr, tls: Option<&TlsConnector>) -> anyhow::Result<Box<dyn Stream>> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(SocketAddr::new(address(number), 0))?;
     let stream = socket.connect(to).await?;
     stream.set_nodelay(true)?;
-    Ok(stream)
+    Ok(match tls {
+        // Tickets are kept by name, and each client has only its own.
+        Some(tls) => Box::new(tls.connect(format!("client-{number}.localhost").try_into()?, stream).await?),
+        None => Box::new(stream),
+    })
 }
 
 impl Socket {
+    fn of(stream: Box<dyn Stream>) -> Self {
+        Self { stream, inbox: BytesMut::new(), outbox: BytesMut::new() }
+    }
+
     /// Connects as client `number`, over TLS when there is a connector, and upgrades at `path`.
     ///
     /// # Errors
@@ -62,18 +75,34 @@ impl Socket {
         (path, protocol): (&str, &str),
         tls: Option<&TlsConnector>,
     ) -> anyhow::Result<Self> {
-        let stream = connect(number, to).await?;
-        let stream: Box<dyn Stream> = match tls {
-            // Tickets are kept by name, and each client has only its own.
-            Some(tls) => Box::new(tls.connect(format!("client-{number}.localhost").try_into()?, stream).await?),
-            None => Box::new(stream),
-        };
-        let mut socket = Self { stream, inbox: BytesMut::new(), outbox: BytesMut::new() };
+        let mut socket = Self::of(connect(number, to, tls).await?);
         socket.upgrade(to, path, protocol).await?;
         Ok(socket)
     }
 
-    async fn upgrade(&mut self, to: SocketAddr, path: &str, protocol: &str) -> anyhow::Result<()> {
+    /// The same at the session's path, with the Hello inside the upgrade; where the server does not read it there, it waits
+    /// to be sent as the first message.
+    ///
+    /// # Errors
+    /// As of [`Self::open`].
+    pub(crate) async fn open_greeting(
+        number: usize,
+        to: SocketAddr,
+        hello: &[u8],
+        tls: Option<&TlsConnector>,
+    ) -> anyhow::Result<Self> {
+        let mut socket = Self::of(connect(number, to, tls).await?);
+        let protocols = format!("{WS_BINARY}, {WS_HELLO}, {WS_HELLO_PREFIX}{}", URL_SAFE_NO_PAD.encode(hello));
+        let head = socket.upgrade(to, SESSION_PATH, &protocols).await?;
+        let taken = format!("sec-websocket-protocol: {WS_HELLO}\r\n");
+        if !String::from_utf8_lossy(&head).to_ascii_lowercase().contains(&taken) {
+            socket.push_binary(&[&[LANE_CONTROL], hello]);
+        }
+        Ok(socket)
+    }
+
+    /// The head of the answer.
+    async fn upgrade(&mut self, to: SocketAddr, path: &str, protocol: &str) -> anyhow::Result<BytesMut> {
         let wanted =
             if protocol.is_empty() { String::new() } else { format!("sec-websocket-protocol: {protocol}\r\n") };
         let request = format!(
@@ -85,7 +114,7 @@ impl Socket {
             if let Some(end) = self.inbox.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 let head = self.inbox.split_to(end + 4);
                 ensure!(head.starts_with(b"HTTP/1.1 101"), "no upgrade: {}", String::from_utf8_lossy(&head));
-                return Ok(());
+                return Ok(head);
             }
             ensure!(self.read().await? > 0, "the server closed before it upgraded");
         }

@@ -11,7 +11,7 @@ use amphi_shared_wire::{LANE_BULK, LANE_CONTROL, LANE_ROOM, LANE_SNAPSHOT, Lane,
 use anyhow::{Context, bail};
 
 use super::{DELAY, SHAPE};
-use crate::load::{Client, Dialler, TcpProxy, UdpProxy, Way, Wire};
+use crate::load::{Client, Dialler, TcpProxy, UdpProxy, Way};
 use crate::node::{self, Node};
 use crate::owner;
 
@@ -107,8 +107,7 @@ impl Player {
         let client = Client::with(clock, config, request);
         let (path, dialler) = (Path::new(way, host)?, Dialler::new()?);
         let mut player = Self { client, decoder, clock, host, way, dialler, path, played: 0 };
-        let (wire, _) = player.open(&player.path).await?;
-        player.client.dial(wire);
+        player.connect(player.path.address()).await?;
         player.first_state().await?;
         player.play().await?;
         Ok(player)
@@ -125,8 +124,7 @@ impl Player {
         let gone = self.client.cut();
         let said = self.session_bytes();
         let start = Instant::now();
-        let (wire, early) = self.open(&fresh).await?;
-        self.client.dial(wire);
+        let early = self.connect(fresh.address()).await?;
         let on_wire = self.first_state_of(&fresh).await?;
         let ms = start.elapsed().as_secs_f64() * 1_000.0;
         let session_bytes = self.session_bytes() - said;
@@ -152,15 +150,15 @@ impl Player {
                 None => bail!("the silence was not noticed"),
             };
         }
-        let (wire, _) = self.open(&fresh).await?;
-        self.client.dial(wire);
+        self.connect(fresh.address()).await?;
         self.first_state().await?;
         self.path = fresh;
         Ok(start.elapsed().as_secs_f64() * 1_000.0)
     }
 
-    async fn open(&self, path: &Path) -> anyhow::Result<(Wire, bool)> {
-        self.dialler.dial(0, path.address(), self.way, &LANES).await
+    /// Says whether the Hello went out in early data.
+    async fn connect(&mut self, to: SocketAddr) -> anyhow::Result<bool> {
+        self.client.connect(&self.dialler, (0, to), self.way, &LANES).await
     }
 
     /// Runs until a state is applied that came after the Welcome.
