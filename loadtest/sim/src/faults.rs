@@ -36,6 +36,7 @@ faults! {
     refusals = "dial refused";
     forgets = "client without memory";
     early = "resume in early data";
+    early_refused = "early data not taken";
     replays = "early data replayed";
     give_ups = "lane given up";
     full = "lane full";

@@ -17,7 +17,7 @@ use crate::{Report, Violation};
 /// Pipes of both kinds.
 const PIPES: Style = Style { ordered: true, early: true, sizes: (600, 1_300), clients_max: 3 };
 /// QUIC allows no path below 1,200 bytes, which leaves less to a datagram.
-const QUIC: Style = Style { ordered: false, early: false, sizes: (1_200, 1_452), clients_max: 2 };
+const QUIC: Style = Style { ordered: false, early: true, sizes: (1_200, 1_452), clients_max: 2 };
 
 /// The plan of a history over pipes.
 pub(crate) fn plan(seed: Seed) -> Plan {

@@ -50,6 +50,8 @@ enum Place {
 struct Path {
     endpoint: Endpoint,
     config: quinn_proto::ClientConfig,
+    /// For early data, with the ticket of this client.
+    returning: quinn_proto::ClientConfig,
     address: SocketAddr,
     link: Link,
     black_until: Micros,
@@ -102,6 +104,7 @@ impl Quic {
         let path = |(who, link): (usize, Link)| Path {
             endpoint: Endpoint::new(endpoint_config(&mut rng), None, true, None),
             config: tls::client_config(),
+            returning: tls::returning_config(),
             address: SocketAddr::from((Ipv4Addr::new(10, 0, 1, who as u8), 40_000)),
             link,
             black_until: Micros(0),
@@ -145,6 +148,7 @@ impl Quic {
         let mut buffer = Vec::new();
         loop {
             carried.work(at, now, reads_at <= now, &mut |arrival| self.ready.push_back((pipe, end, arrival)));
+            faults.early_refused += u64::from(std::mem::take(&mut carried.is_refused));
             let mut idle = true;
             while let Some(event) = carried.connection.poll_endpoint_events() {
                 idle = false;
@@ -273,6 +277,29 @@ impl Quic {
         }
     }
 
+    fn connect(&mut self, now: Micros, who: usize, early: bool) -> PipeId {
+        let pipe = PipeId(self.made);
+        self.made += 1;
+        let at = self.instant(now);
+        let path = &mut self.paths[who];
+        path.newest = Some(pipe);
+        // The node finds the number of the pipe in the first packet, so both ends call it the same.
+        let name = u64::from(pipe.0).to_be_bytes();
+        let mut config = if early { path.returning.clone() } else { path.config.clone() };
+        config.initial_dst_cid_provider(Arc::new(move || ConnectionId::new(&name)));
+        match path.endpoint.connect(at, config, NODE, "node") {
+            Ok((handle, connection)) => {
+                self.handles.insert((Place::Client(who), handle), pipe);
+                let mut carried = Carried::new(pipe, (who, End::Client), handle, connection);
+                carried.begin(&mut |arrival| self.ready.push_back((pipe, End::Client, arrival)));
+                self.connections.insert((pipe, End::Client), carried);
+                self.pump(now, pipe, End::Client, &mut Faults::default());
+            }
+            Err(_) => self.ready.push_back((pipe, End::Client, Arrival::Closed(None))),
+        }
+        pipe
+    }
+
     fn due(&self) -> Option<(Micros, (PipeId, End))> {
         self.connections.iter().filter_map(|(key, carried)| Some((carried.timer?, *key))).min()
     }
@@ -293,25 +320,11 @@ fn place(who: usize, end: End) -> Place {
 
 impl Net for Quic {
     fn dial(&mut self, now: Micros, who: usize, _: PipeKind) -> PipeId {
-        let pipe = PipeId(self.made);
-        self.made += 1;
-        let at = self.instant(now);
-        let path = &mut self.paths[who];
-        path.newest = Some(pipe);
-        // The node finds the number of the pipe in the first packet, so both ends call it the same.
-        let name = u64::from(pipe.0).to_be_bytes();
-        path.config.initial_dst_cid_provider(Arc::new(move || ConnectionId::new(&name)));
-        match path.endpoint.connect(at, path.config.clone(), NODE, "node") {
-            Ok((handle, connection)) => {
-                let place = Place::Client(who);
-                self.handles.insert((place, handle), pipe);
-                self.connections
-                    .insert((pipe, End::Client), Carried::new(pipe, (who, End::Client), handle, connection));
-                self.pump(now, pipe, End::Client, &mut Faults::default());
-            }
-            Err(_) => self.ready.push_back((pipe, End::Client, Arrival::Closed(None))),
-        }
-        pipe
+        self.connect(now, who, false)
+    }
+
+    fn dial_early(&mut self, now: Micros, who: usize) -> PipeId {
+        self.connect(now, who, true)
     }
 
     fn caller(&self, pipe: PipeId) -> Option<usize> {
@@ -320,7 +333,8 @@ impl Net for Quic {
 
     fn info(&self, pipe: PipeId) -> Option<PipeInfo> {
         let carried = self.connections.get(&(pipe, End::Server))?;
-        Some(PipeInfo { id: pipe, kind: PipeKind::Streams, max_datagram: carried.max_datagram, early: false })
+        let early = carried.connection.is_handshaking();
+        Some(PipeInfo { id: pipe, kind: PipeKind::Streams, max_datagram: carried.max_datagram, early })
     }
 
     fn frame(&mut self, now: Micros, pipe: PipeId, from: End, message: (Lane, Bytes)) -> Result<(), Overflow> {
@@ -424,7 +438,7 @@ impl Net for Quic {
                 faults.resizes += 1;
                 path.link.max_datagram = bytes;
             }
-            // No ticket survives a history here, so nothing is said early.
+            // A ticket works once, so nobody can read early data that is sent again.
             Strike::Replay => {}
         }
     }

@@ -348,7 +348,6 @@ impl<N: Net> World<N> {
     fn dial(&mut self, who: usize) {
         let client = &mut self.clients[who];
         let pipe = if client.is_early() {
-            self.faults.early += 1;
             self.net.dial_early(self.now, who)
         } else {
             self.net.dial(self.now, who, client.kind)
@@ -424,6 +423,7 @@ impl<N: Net> World<N> {
                 Err(refusal) => self.refuse(pipe, &refusal),
             };
         }
+        self.faults.early += u64::from(info.early);
         let client = &mut self.clients[who];
         if std::mem::take(&mut client.refuse_next) {
             self.faults.refusals += 1;

@@ -35,8 +35,22 @@ pub(super) struct Carried {
     readable: BTreeSet<StreamId>,
     datagrams: bool,
     closing: Option<(Code, Micros)>,
+    early: Early,
+    /// Client: the node did not take the early data, and nobody has counted that.
+    pub(super) is_refused: bool,
     /// Its owner has heard the end, or has left.
     over: bool,
+}
+
+/// How the handshake and what is said before its end belong together.
+#[derive(Debug, PartialEq, Eq)]
+enum Early {
+    /// Nothing is said before.
+    No,
+    /// Client: what was said, until it is known whether the node takes it.
+    Says(Vec<(Lane, Bytes)>),
+    /// Node: something was heard.
+    Heard,
 }
 
 #[derive(Default)]
@@ -75,7 +89,18 @@ impl Carried {
             readable: BTreeSet::new(),
             datagrams: false,
             closing: None,
+            early: Early::No,
+            is_refused: false,
             over: false,
+        }
+    }
+
+    /// Client: with a ticket, the pipe is there before the node has answered.
+    pub(super) fn begin(&mut self, hear: &mut dyn FnMut(Arrival)) {
+        if self.connection.has_0rtt() {
+            self.early = Early::Says(Vec::new());
+            self.open_lanes();
+            self.tell_opened(hear);
         }
     }
 
@@ -86,6 +111,9 @@ impl Carried {
         }
         if self.frames >= RING_FRAMES_MAX || self.bytes + payload.len() > SEND_QUEUE_BYTES_MAX {
             return Err(Overflow);
+        }
+        if let Early::Says(said) = &mut self.early {
+            said.push((lane, payload.clone()));
         }
         let mut bytes = Vec::with_capacity(payload.len() + 4);
         encode_stream_message(&payload, &mut bytes);
@@ -103,7 +131,8 @@ impl Carried {
     /// Ends the connection when everything queued has arrived, or a second from now.
     pub(super) fn close(&mut self, at: Instant, now: Micros, code: Code) {
         self.over = true;
-        if code == Code::SlowReader || self.connection.is_handshaking() {
+        let is_unheard = self.connection.is_handshaking() && self.early != Early::Heard;
+        if code == Code::SlowReader || is_unheard {
             self.end(at, code);
         } else {
             self.closing.get_or_insert((code, now + GRACE));
@@ -146,7 +175,7 @@ impl Carried {
 
     fn handle_event(&mut self, event: Event, hear: &mut dyn FnMut(Arrival)) {
         match event {
-            Event::Connected if self.end == End::Client => self.open_lanes(hear),
+            Event::Connected => self.on_connected(hear),
             Event::Stream(StreamEvent::Opened { dir: Dir::Bi }) => {
                 while let Some(stream) = self.connection.streams().accept(Dir::Bi) {
                     self.incoming.insert(stream, Incoming::default());
@@ -161,7 +190,6 @@ impl Carried {
                 }
             }
             Event::HandshakeDataReady
-            | Event::Connected
             | Event::DatagramsUnblocked
             | Event::Stream(
                 StreamEvent::Opened { .. }
@@ -173,8 +201,37 @@ impl Carried {
         }
     }
 
+    fn on_connected(&mut self, hear: &mut dyn FnMut(Arrival)) {
+        match (self.end, std::mem::replace(&mut self.early, Early::No)) {
+            (End::Client, Early::Says(said)) => {
+                if !self.connection.accepted_0rtt() {
+                    self.is_refused = true;
+                    self.say_again(said);
+                }
+            }
+            (End::Client, _) => {
+                self.open_lanes();
+                self.tell_opened(hear);
+            }
+            (End::Server, Early::Heard) => hear(Arrival::Confirmed),
+            (End::Server, _) => {}
+        }
+    }
+
+    /// The node has not taken the early data: it has forgotten the streams too.
+    fn say_again(&mut self, said: Vec<(Lane, Bytes)>) {
+        self.lanes = Default::default();
+        self.incoming.clear();
+        self.readable.clear();
+        (self.frames, self.bytes) = (0, 0);
+        self.open_lanes();
+        for message in said {
+            self.push(message).unwrap_or_else(|_| unreachable!("a client says little before it is welcome"));
+        }
+    }
+
     /// One stream per lane, which starts with the lane's number.
-    fn open_lanes(&mut self, hear: &mut dyn FnMut(Arrival)) {
+    fn open_lanes(&mut self) {
         for (lane, outgoing) in self.lanes.iter_mut().enumerate() {
             let Some(stream) = self.connection.streams().open(Dir::Bi) else { continue };
             outgoing.stream = Some(stream);
@@ -183,6 +240,9 @@ impl Carried {
             self.frames += 1;
             self.incoming.insert(stream, Incoming { lane: Some(lane as Lane), ..Incoming::default() });
         }
+    }
+
+    fn tell_opened(&mut self, hear: &mut dyn FnMut(Arrival)) {
         if self.over {
             return;
         }
@@ -226,6 +286,7 @@ impl Carried {
     }
 
     fn read(&mut self, hear: &mut dyn FnMut(Arrival)) -> Result<(), Code> {
+        let is_early = self.end == End::Server && self.connection.is_handshaking();
         while let Some(id) = self.readable.pop_first() {
             let Some(incoming) = self.incoming.get_mut(&id) else { continue };
             let mut stream = self.connection.recv_stream(id);
@@ -237,6 +298,9 @@ impl Carried {
                 outgoing.stream.get_or_insert(id);
                 incoming.decoder.push(&bytes);
                 while let Some(payload) = incoming.decoder.poll().map_err(code_of)? {
+                    if is_early {
+                        self.early = Early::Heard;
+                    }
                     hear(Arrival::Frame(lane, payload));
                 }
             }

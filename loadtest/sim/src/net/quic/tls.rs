@@ -12,6 +12,7 @@ use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::server::ServerSessionMemoryCache;
 use rustls::{DigitallySignedStruct, SignatureScheme};
 
 // What `shared/edge` allows a connection.
@@ -25,21 +26,43 @@ const CONNECTION_WINDOW_BYTES: u32 = 192 * 1024;
 /// so every history has packets of the same sizes.
 const KEY_HEAD: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
+/// Tickets that the node keeps; with older ones, early data is not taken. Fewer than the clients of a history ask for.
+const TICKETS_MAX: usize = 4;
+
 struct Tls {
-    server: Arc<QuicServerConfig>,
-    client: Arc<QuicClientConfig>,
+    server: rustls::ServerConfig,
+    client: rustls::ClientConfig,
 }
 
-/// The node's side of a history.
+/// The node's side of a history. Its tickets work once, as in `shared/edge`.
 pub(super) fn server_config() -> Arc<ServerConfig> {
-    let mut config = ServerConfig::with_crypto(Arc::clone(&tls().server) as _);
+    let mut tls = tls().server.clone();
+    // A ticket of one history would carry its state into the next.
+    tls.session_storage = ServerSessionMemoryCache::new(TICKETS_MAX);
+    let crypto = QuicServerConfig::try_from(tls).unwrap_or_else(|error| unreachable!("it speaks TLS 1.3: {error}"));
+    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
     config.transport_config(transport());
     Arc::new(config)
 }
 
-/// A client's side of a history.
+/// A client's side of a history: makes a full handshake each time.
 pub(super) fn client_config() -> ClientConfig {
-    let mut config = ClientConfig::new(Arc::clone(&tls().client) as _);
+    let mut tls = tls().client.clone();
+    tls.resumption = Resumption::disabled();
+    client(tls)
+}
+
+/// The same of a client that keeps the tickets it is given, for early data.
+pub(super) fn returning_config() -> ClientConfig {
+    let mut tls = tls().client.clone();
+    tls.resumption = Resumption::in_memory_sessions(1);
+    tls.enable_early_data = true;
+    client(tls)
+}
+
+fn client(tls: rustls::ClientConfig) -> ClientConfig {
+    let crypto = QuicClientConfig::try_from(tls).unwrap_or_else(|error| unreachable!("it speaks TLS 1.3: {error}"));
+    let mut config = ClientConfig::new(Arc::new(crypto));
     config.transport_config(transport());
     config
 }
@@ -77,19 +100,16 @@ fn make() -> Result<Tls, Box<dyn std::error::Error>> {
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], key.into())?;
     server.alpn_protocols = vec![ALPN_AMPHI.to_vec()];
-    // A ticket would carry one history's state into the next.
-    server.send_tls13_tickets = 0;
+    server.send_tls13_tickets = 1;
+    // The only value but 0 that QUIC allows.
+    server.max_early_data_size = u32::MAX;
     let mut client = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Known { certificate: certificate.der().clone(), provider }))
         .with_no_client_auth();
     client.alpn_protocols = vec![ALPN_AMPHI.to_vec()];
-    client.resumption = Resumption::disabled();
-    Ok(Tls {
-        server: Arc::new(QuicServerConfig::try_from(server)?),
-        client: Arc::new(QuicClientConfig::try_from(client)?),
-    })
+    Ok(Tls { server, client })
 }
 
 /// Accepts the one certificate there is.
