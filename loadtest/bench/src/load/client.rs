@@ -91,8 +91,11 @@ impl Client {
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Frame { pipe: of, payload, .. } if of == pipe => return Ok((pipe, payload)),
-                // A dial before this one is given up; a session that has ended says so to who runs it.
-                other => drop(self.put(other)),
+                // A dial before this one is given up.
+                other @ (Output::Frame { .. } | Output::Datagram { .. } | Output::ClosePipe { .. }) => {
+                    self.put(other);
+                }
+                Output::Event(_) => {}
             }
         }
         bail!("the session has ended")
