@@ -22,7 +22,7 @@ fn histories_over_pipes_hold() {
 #[test]
 fn histories_over_quic_hold() {
     let total = hold("quic", 4, quic_plan, quic_play);
-    assert!(total.messages > 200 && total.datagrams > 200, "{total:?}");
+    assert!(total.messages > 200 && total.datagrams > 200 && total.faults.early > 0, "{total:?}");
 }
 
 #[test]
