@@ -174,6 +174,7 @@ impl Roles {
         });
         let config = MatchRoleConfig {
             app: self.app.clone(),
+            game: game.name().to_owned(),
             modes: modes.collect(),
             fleet_url: self.url_of(self.settings.fleet.url.as_ref()),
             ..MatchRoleConfig::default()

@@ -19,6 +19,11 @@ export interface Mode {
   team_size: number;
   duration_s: number;
 }
+export interface Games {
+  /** Name of the game. */
+  game: string;
+  modes: Mode[];
+}
 export interface SeatGrant {
   match_id: string;
   team: number;

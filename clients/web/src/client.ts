@@ -15,6 +15,8 @@ import { type Row, Schema } from "./schema.ts";
 import type { Saved } from "./session-types.ts";
 import { Timeline } from "./timeline.ts";
 
+/** Number of the component that says which seat controls an entity. */
+const SEAT = 0;
 const INPUTS_PER_DATAGRAM_MAX = 32;
 /** Snapshots that wait for the greeting, which tells how to read them. */
 const UNREAD_MAX = 128;
@@ -23,10 +25,12 @@ const CATCH_UP_MAX = 10;
 
 /** What a game brings: how its input is written, and how its players move. */
 export interface PlayedGame<Body, Input> extends Locomotion<Body, Input> {
+  /** Empty: plays whatever game the host runs. */
   name: string;
   write(writer: BitWriter, input: Input): void;
   same(a: Input, b: Input): boolean;
-  body(schema: Schema, row: Row): Body | undefined;
+  /** The body in the row of the own entity, which is missing while there is none. Without a body no input is sent. */
+  body(schema: Schema, row: Row | undefined): Body | undefined;
 }
 
 export interface MatchOptions<Body, Input> {
@@ -100,6 +104,15 @@ export class MatchClient<Body, Input> {
       },
     );
     this.timer = setInterval(() => this.pump(), 4);
+  }
+
+  /** The entity that this seat controls; 0 while there is none. It may come late, and be another one after a death. */
+  get entity(): number {
+    const { joined, timeline } = this;
+    if (joined === undefined || timeline === undefined) return 0;
+    if (timeline.row(joined.entity)?.[SEAT]?.[0] === joined.seat) return joined.entity;
+    for (const [id, row] of timeline.rows()) if (row[SEAT]?.[0] === joined.seat) return id;
+    return 0;
   }
 
   /** Server ticks at this moment, not whole; negative before the match starts. */
@@ -204,8 +217,7 @@ export class MatchClient<Body, Input> {
       this.margin = margin;
       this.lead.onMargin(nowMicros(), margin, late, this.link.session.clock.srtt);
     }
-    const own = this.joined && this.timeline.row(this.joined.entity);
-    const body = own && this.options.game.body(this.schema, own);
+    const body = this.options.game.body(this.schema, this.timeline.row(this.entity));
     if (body !== undefined) this.predictor.confirm(snapshot.tick, body);
   }
 

@@ -2,10 +2,16 @@
 
 export type LerpKind = "linear" | "step" | "angle" | "quaternion" | "smallest_three";
 
-export interface FieldSchema {
+/** A number of a message: of an event, a request or an answer. */
+export interface NumberSchema {
   name: string;
+  /** What one step means: `1`, `1/512`, `0.25`, … An `f32` is a whole number of steps. */
   unit: string;
   kind: "bool" | "i8" | "i16" | "i32" | "u8" | "u16" | "u32" | "f32";
+}
+
+/** A number of a component. */
+export interface FieldSchema extends NumberSchema {
   lerp: LerpKind;
 }
 
@@ -16,16 +22,64 @@ export interface ComponentSchema {
   fields: FieldSchema[];
 }
 
-/** Components by number. */
+/** A number of the input: `value - min` in `bits` bits. */
+export interface InputField extends NumberSchema {
+  /** Bounds in steps. */
+  min: number;
+  max: number;
+  bits: number;
+  late: "hold" | "release" | "fade";
+}
+
+/** What a player says per tick. */
+export interface InputSchema {
+  name: string;
+  fields: InputField[];
+}
+
+/** A list of numbers with a name. */
+export interface MessageSchema {
+  name: string;
+  fields: NumberSchema[];
+}
+
+/** What the game says once. */
+export interface EventSchema extends MessageSchema {
+  /** An effect: the client of the seat in the number `by` may show it before the server says it. */
+  predict: boolean;
+  by?: number;
+}
+
+/** What a player asks for. */
+export interface RequestSchema extends MessageSchema {
+  answer: MessageSchema;
+}
+
+/** What a game has beside components. */
+export interface Messages {
+  /** Missing where the game lays its input out by itself. */
+  input?: InputSchema;
+  events?: EventSchema[];
+  requests?: RequestSchema[];
+}
+
+/** Components by number; events and requests by kind, which counts from 1. */
 export class Schema {
+  readonly input: InputSchema | undefined;
+  readonly events: readonly EventSchema[];
+  readonly requests: readonly RequestSchema[];
   private readonly numbers: Map<string, number>;
 
-  constructor(readonly components: readonly ComponentSchema[]) {
+  constructor(readonly components: readonly ComponentSchema[], { input, events, requests }: Messages = {}) {
     this.numbers = new Map(components.map(({ name }, number) => [name, number]));
+    this.input = input;
+    this.events = events ?? [];
+    this.requests = requests ?? [];
   }
 
   static parse(json: string): Schema {
-    return new Schema((JSON.parse(json) as { components: ComponentSchema[] }).components);
+    const parsed = JSON.parse(json) as { components: ComponentSchema[] } & Messages;
+    return new Schema(parsed.components, parsed);
   }
 
   /** Number of the component with this name; −1 when there is none. */

@@ -11,6 +11,8 @@ use thiserror::Error;
 pub struct MatchRoleConfig {
     /// The app whose people queue here.
     pub app: AppId,
+    /// Name of the game they play: clients choose by it how they show a match.
+    pub game: String,
     /// What they can queue for; at least one mode.
     pub modes: Vec<Mode>,
     /// Base address of the fleet role.
@@ -24,10 +26,11 @@ pub struct MatchRoleConfig {
 }
 
 impl Default for MatchRoleConfig {
-    /// No modes: the game knows them.
+    /// No game and no modes: whoever starts the role knows them.
     fn default() -> Self {
         Self {
             app: AppId::default(),
+            game: String::new(),
             modes: Vec::new(),
             fleet_url: "http://127.0.0.1:7000".to_owned(),
             matchmaker: Config::default(),

@@ -21,6 +21,7 @@ use crate::task::Event;
 #[derive(Clone)]
 pub(crate) struct Desk {
     pub(crate) app: AppId,
+    pub(crate) game: Arc<str>,
     pub(crate) modes: Arc<Vec<Mode>>,
     pub(crate) store: MatchStore,
     pub(crate) fleet: ServiceClient,

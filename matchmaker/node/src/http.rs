@@ -50,7 +50,7 @@ where
 /// `GET /api/v1/modes`
 async fn modes(desk: Desk, _: Request) -> Result<Response, Problem> {
     let modes: Vec<ModeView<'_>> = desk.modes.iter().map(mode_view).collect();
-    Ok(Response::json(&json!({ "modes": modes })))
+    Ok(Response::json(&json!({ "game": &*desk.game, "modes": modes })))
 }
 
 fn mode_view(mode: &crate::Mode) -> ModeView<'_> {

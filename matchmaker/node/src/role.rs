@@ -95,6 +95,7 @@ fn desk(config: &MatchRoleConfig, parts: &MatchParts, events: mpsc::Sender<Event
         .map_err(|source| MatchStartError::Fleet { url: config.fleet_url.clone(), source })?;
     Ok(Desk {
         app: config.app.clone(),
+        game: config.game.as_str().into(),
         modes: Arc::new(config.modes.clone()),
         store: parts.store.clone(),
         fleet,

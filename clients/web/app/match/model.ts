@@ -1,7 +1,7 @@
 // One match as the page shows it, whoever delivers it: a seat's snapshots or a spectator's view.
 
 import type { Schema } from "../../src/schema.ts";
-import { Timeline } from "../../src/timeline.ts";
+import type { Timeline } from "../../src/timeline.ts";
 import { Store } from "../store.ts";
 import type { Effect, WorldFrame } from "../world/frame.ts";
 import { ArenaReader, type ArenaEvent, type Board, effectsOf, isNobody, type Phase, readEvent, type SeatInfo, seatsByIndex } from "./arena.ts";
@@ -47,9 +47,9 @@ export class MatchModel {
 
   constructor(private readonly tickHz: () => number) {}
 
-  /** What the rows mean; forgets the past when it changes. */
-  setSchema(schema: Schema): void {
-    this.timeline = new Timeline(schema);
+  /** What the rows mean, and where they are. */
+  setSchema(schema: Schema, timeline: Timeline): void {
+    this.timeline = timeline;
     this.reader = new ArenaReader(schema);
   }
 

@@ -15,8 +15,8 @@ import { writeArenaInput } from "./arena-schema.ts";
 import { behind, raycast } from "./camera.ts";
 import type { Controls } from "./controls.ts";
 import { MatchModel } from "./model.ts";
+import { forgetMatch, storeMatch } from "./stored.ts";
 
-const STORED = "amphi.match";
 const PULSE_RANGE = 60;
 
 /** The own player above the world. */
@@ -28,24 +28,6 @@ export interface OwnHud {
   respawn: number;
   pulseReady: boolean;
   shoveReady: boolean;
-}
-
-interface StoredMatch {
-  grant: SeatGrant;
-  saved: { session: string; secret: number[]; generation: number } | undefined;
-}
-
-/** The match this tab is in, over reloads. */
-export function storedMatch(): StoredMatch | undefined {
-  try {
-    return (JSON.parse(sessionStorage.getItem(STORED) ?? "null") as StoredMatch | null) ?? undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function forgetMatch(): void {
-  sessionStorage.removeItem(STORED);
 }
 
 /** Plays one seat until `leave`, the match's end, or the loss of the session. */
@@ -74,10 +56,7 @@ export class PlaySession {
       game: this.game(),
       sample: (tick) => this.sample(tick),
       onRoom: (message) => this.room(message),
-      onSchema: (schema, timeline) => {
-        this.model.setSchema(schema);
-        this.model.timeline = timeline;
-      },
+      onSchema: (schema, timeline) => this.model.setSchema(schema, timeline),
       onState: (state) => {
         this.link.set(state);
         this.store();
@@ -122,6 +101,7 @@ export class PlaySession {
       write: writeArenaInput,
       same: (a, b) => a.buttons === b.buttons && a.moveX === b.moveX && a.moveY === b.moveY && a.yaw === b.yaw && a.pitch === b.pitch,
       body: (schema, row) => {
+        if (row === undefined) return undefined;
         let reader = readers.get(schema);
         if (reader === undefined) readers.set(schema, (reader = new ArenaReader(schema)));
         return reader.playerBody(row);
@@ -218,8 +198,6 @@ export class PlaySession {
 
   private store(): void {
     if (this.result.value !== undefined || this.over.value !== undefined) return;
-    const saved = this.client?.link.session.saved;
-    const stored: StoredMatch = { grant: this.grant, saved: saved && { ...saved, secret: [...saved.secret] } };
-    sessionStorage.setItem(STORED, JSON.stringify(stored));
+    storeMatch(this.grant, this.client?.link.session.saved);
   }
 }

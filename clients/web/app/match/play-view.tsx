@@ -2,57 +2,35 @@
 
 import { useEffect, useMemo, useRef, useState } from "react";
 import { BUTTON_FIRE, BUTTON_JUMP, BUTTON_SHOVE } from "../../src/arena-move.ts";
-import { CODE } from "../../src/codes.ts";
-import { Failure, type SeatGrant } from "../api.ts";
+import type { SeatGrant } from "../api.ts";
 import { ExitIcon, HelpIcon, TeamMark } from "../parts/icons.tsx";
-import { ErrorNotice } from "../parts/notice.tsx";
+import { useLater } from "../parts/later.ts";
 import type { Saved } from "../../src/session-types.ts";
-import { Store, useStore } from "../store.ts";
+import { useStore } from "../store.ts";
 import { Controls } from "./controls.ts";
 import { Banner, Feed, NetGlyph, Scoreboard } from "./hud.tsx";
 import { PlaySession } from "./play-session.ts";
 import { Result } from "./result.tsx";
+import { useSeat } from "./seat.ts";
 import { Stage } from "./stage.tsx";
 import { Talk } from "./talk.tsx";
+import { Trouble } from "./trouble.tsx";
 
-const RESUME_S = 60;
 const RESULT_AFTER_MS = 1_800;
 
 /** Plays a seat until the person leaves. */
 export function PlayView({ grant, resume, onAgain, onLeave }: { grant: SeatGrant; resume?: Saved | undefined; onAgain: () => void; onLeave: () => void }) {
-  const session = useSession(grant, resume);
+  const session = useSeat(grant, () => new PlaySession(grant, resume));
   if (session === undefined) return <section className="stage" />;
   return <Playing session={session} onAgain={onAgain} onLeave={onLeave} />;
 }
-
-/** A connect token works once, so the session is made in an effect and outlives a second mount of the same grant. */
-function useSession(grant: SeatGrant, resume: Saved | undefined): PlaySession | undefined {
-  const [session, setSession] = useState<PlaySession>();
-  useEffect(() => {
-    let made = open.get(grant);
-    if (made === undefined) open.set(grant, (made = { session: new PlaySession(grant, resume), users: 0 }));
-    const entry = made;
-    entry.users += 1;
-    setSession(entry.session);
-    return () => {
-      entry.users -= 1;
-      setTimeout(() => {
-        if (entry.users > 0) return;
-        open.delete(grant);
-        entry.session.leave();
-      }, 50);
-    };
-  }, [grant, resume]);
-  return session;
-}
-
-const open = new Map<SeatGrant, { session: PlaySession; users: number }>();
 
 function Playing({ session, onAgain, onLeave }: { session: PlaySession; onAgain: () => void; onLeave: () => void }) {
   const view = useRef<HTMLDivElement>(null);
   const [controls, setControls] = useState<Controls>();
   const touch = useMemo(() => matchMedia("(pointer: coarse)").matches, []);
   const result = useLater(session.result, RESULT_AFTER_MS);
+  const own = useStore(session.own);
   useEffect(() => {
     if (view.current === null) return;
     const made = new Controls(view.current);
@@ -82,21 +60,9 @@ function Playing({ session, onAgain, onLeave }: { session: PlaySession; onAgain:
       </div>
       <div className="corner" hidden={result !== undefined}><NetGlyph net={session.net} /></div>
       {controls === undefined || touch || result !== undefined ? null : <Start session={session} controls={controls} />}
-      {result === undefined ? <Trouble session={session} onAgain={onAgain} onLeave={onLeave} /> : <Result result={result} seat={session.grant} onAgain={onAgain} onLeave={onLeave} />}
+      {result === undefined ? <Trouble session={session} entered={own !== undefined} onAgain={onAgain} onLeave={onLeave} /> : <Result result={result} seat={session.grant} onAgain={onAgain} onLeave={onLeave} />}
     </Stage>
   );
-}
-
-/** A store's value, shown a moment after it came. */
-function useLater<T>(store: Store<T | undefined>, ms: number): T | undefined {
-  const value = useStore(store);
-  const [shown, setShown] = useState<T>();
-  useEffect(() => {
-    if (value === undefined) return;
-    const timer = setTimeout(() => setShown(value), ms);
-    return () => clearTimeout(timer);
-  }, [value, ms]);
-  return shown;
 }
 
 function Aim({ session }: { session: PlaySession }) {
@@ -217,59 +183,4 @@ function Touch({ controls }: { controls: Controls }) {
       </div>
     </div>
   );
-}
-
-/** The way into the match, a lost connection, and the end of the session. */
-function Trouble({ session, onAgain, onLeave }: { session: PlaySession; onAgain: () => void; onLeave: () => void }) {
-  const [link, over, own, result] = [useStore(session.link), useStore(session.over), useStore(session.own), useStore(session.result)];
-  const left = useCountdown(link === "lost", RESUME_S);
-  if (result !== undefined) return null;
-  if (over !== undefined) {
-    const ended = over.code === CODE.MatchEnded || over.code === CODE.Bye;
-    return (
-      <div className="overlay">
-        <div className="panel" style={{ textAlign: "left" }}>
-          {ended ? <div className="stack"><h2>The match is over</h2><p className="muted">It ended while this page was not connected.</p></div> : <ErrorNotice title="Your seat is gone" error={new Failure(over.code, over.message)} />}
-          <div className="row">
-            <button type="button" className="button primary" onClick={onAgain}>Play again</button>
-            <button type="button" className="button" onClick={onLeave}>Back</button>
-          </div>
-        </div>
-      </div>
-    );
-  }
-  if (link === "lost") {
-    return (
-      <div className="overlay" role="alert">
-        <div className="panel">
-          <div className="pulse-ring"><span className="num">{left}</span></div>
-          <h2>Connection lost</h2>
-          <p className="muted">Connecting again. Your seat is kept for {left} more seconds; nothing of the match is lost.</p>
-          <button type="button" className="button" onClick={onLeave}>Leave the match</button>
-        </div>
-      </div>
-    );
-  }
-  return own === undefined ? <Joining /> : null;
-}
-
-function Joining() {
-  const seconds = useCountdown(true, 0);
-  return (
-    <div className="overlay light" role="status">
-      <p>{seconds < -3 ? "Waiting for the match host to answer." : "Entering the arena…"}</p>
-    </div>
-  );
-}
-
-/** Seconds from `from` downwards while `on`. */
-function useCountdown(on: boolean, from: number): number {
-  const [left, setLeft] = useState(from);
-  useEffect(() => {
-    setLeft(from);
-    if (!on) return;
-    const timer = setInterval(() => setLeft((value) => value - 1), 1_000);
-    return () => clearInterval(timer);
-  }, [on, from]);
-  return from > 0 ? Math.max(0, left) : left;
 }

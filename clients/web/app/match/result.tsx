@@ -5,6 +5,7 @@ import type { MatchResult } from "../../src/gen/room_pb.ts";
 import { account, callAs } from "../account.ts";
 import type { Rating, SeatGrant } from "../api.ts";
 import { ShareIcon, TeamMark } from "../parts/icons.tsx";
+import { teamLetter } from "../parts/teams.ts";
 import { withTransport } from "../route.ts";
 
 const POLLS_MAX = 12;
@@ -20,20 +21,16 @@ export async function ownRating(mode: string): Promise<Rating | undefined> {
 
 /** Scores, players, rating and "Play again". */
 export function Result({ result, seat, onAgain, onLeave }: { result: MatchResult; seat: SeatGrant; onAgain: () => void; onLeave: () => void }) {
-  const [a, b] = [result.teamScores[0] ?? 0, result.teamScores[1] ?? 0];
-  const winner = a === b ? undefined : a > b ? 0 : 1;
+  const best = Math.max(...result.teamScores);
+  const winner = result.teamScores.filter((score) => score === best).length === 1 ? result.teamScores.indexOf(best) : undefined;
   const me = account.value?.user.id;
-  const words = winner === undefined ? "A draw" : winner === seat.team ? "Your team wins" : "The other team wins";
+  const words = winner === undefined ? "A draw" : winner === seat.team ? "Your team wins" : result.teamScores.length === 2 ? "The other team wins" : `Team ${teamLetter(winner)} wins`;
   const players = [...result.players].sort((x, y) => y.score - x.score);
   return (
     <div className="overlay" data-result>
       <div className="panel wide" role="dialog" aria-label="Result">
         <h2>{result.outcome === "finished" ? words : "The match was ended early"}</h2>
-        <div className="result-score">
-          <div className="stack"><TeamMark team={0} /></div>
-          <span className="big num">{a} : {b}</span>
-          <div className="stack"><TeamMark team={1} /></div>
-        </div>
+        <TeamScores scores={result.teamScores} />
         <div className="scroll">
           <table className="table">
             <thead><tr><th>Player</th><th>Team</th><th className="n">Points</th></tr></thead>
@@ -55,6 +52,19 @@ export function Result({ result, seat, onAgain, onLeave }: { result: MatchResult
           <button type="button" className="button quiet" onClick={onLeave}>Back</button>
         </div>
       </div>
+    </div>
+  );
+}
+
+function TeamScores({ scores }: { scores: readonly number[] }) {
+  if (scores.length !== 2) {
+    return <div className="row">{scores.map((score, team) => <span key={team} className="row tight"><TeamMark team={team} /><strong className="num">{score}</strong></span>)}</div>;
+  }
+  return (
+    <div className="result-score">
+      <div className="stack"><TeamMark team={0} /></div>
+      <span className="big num">{scores[0]} : {scores[1]}</span>
+      <div className="stack"><TeamMark team={1} /></div>
     </div>
   );
 }

@@ -4,16 +4,21 @@ import { type FormEvent, useEffect, useState } from "react";
 import type { TopicsClient } from "../../src/topics.ts";
 import { home } from "../home.ts";
 import { ChatIcon } from "../parts/icons.tsx";
-import { useStore } from "../store.ts";
+import { type Store, useStore } from "../store.ts";
 import { nameColour, useChat, words } from "../watch/chat.tsx";
-import type { Controls } from "./controls.ts";
 
 const SHOWN_MAX = 5;
 const SHOWN_MS = 12_000;
 const CHARS_MAX = 500;
 
+/** Hands that let go of the game for a chat line. */
+interface Writer {
+  readonly writing: Store<boolean>;
+  write(): void;
+}
+
 /** The chat of the match that is being played. */
-export function Talk({ matchId, controls }: { matchId: string; controls: Controls }) {
+export function Talk({ matchId, controls }: { matchId: string; controls: Writer }) {
   const [topics, setTopics] = useState<TopicsClient>();
   const [now, setNow] = useState(Date.now());
   const writing = useStore(controls.writing);

@@ -1,6 +1,7 @@
 // Signs of the page, drawn inline.
 
 import type { ReactNode } from "react";
+import { teamColour, teamLetter } from "./teams.ts";
 
 function icon(children: ReactNode) {
   return function Icon() {
@@ -36,14 +37,21 @@ export function SignalIcon({ level }: { level: 0 | 1 | 2 | 3 }) {
 
 /** The team's shape with its letter: colour is never the only signal. */
 export function TeamMark({ team, label }: { team: number; label?: boolean }) {
-  const a = team !== 1;
+  const name = `Team ${teamLetter(team)}`;
   return (
-    <span className={`team ${a ? "a" : "b"}`}>
-      <svg viewBox="0 0 20 20" aria-hidden="true">{a ? <path d="M10 2l9 16H1z" fill="currentColor" /> : <circle cx="10" cy="10" r="8.5" fill="currentColor" />}</svg>
-      {label === false ? <span className="hidden-visually">Team {a ? "A" : "B"}</span> : <span>Team {a ? "A" : "B"}</span>}
+    <span className={`team ${["a", "b"][team] ?? ""}`} style={team > 1 ? { color: teamColour(team) } : undefined}>
+      <svg viewBox="0 0 20 20" aria-hidden="true">{SHAPES[team % SHAPES.length]}</svg>
+      <span className={label === false ? "hidden-visually" : ""}>{name}</span>
     </span>
   );
 }
+
+const SHAPES = [
+  <path key="triangle" d="M10 2l9 16H1z" fill="currentColor" />,
+  <circle key="circle" cx="10" cy="10" r="8.5" fill="currentColor" />,
+  <path key="square" d="M2 2h16v16H2z" fill="currentColor" />,
+  <path key="diamond" d="M10 0l10 10-10 10L0 10z" fill="currentColor" />,
+];
 
 /** The house's mark: a stage with two sides. */
 export function Mark() {

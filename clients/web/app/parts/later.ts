@@ -1,6 +1,7 @@
 // Hooks about time and loading.
 
 import { useEffect, useRef, useState } from "react";
+import { type Store, useStore } from "../store.ts";
 
 /** True after `ms`: what is shorter shows nothing. */
 export function useAfter(ms: number): boolean {
@@ -36,4 +37,16 @@ export function usePolled<T>(load: (signal: AbortSignal) => Promise<T>, everyMs:
     };
   }, [everyMs]);
   return state;
+}
+
+/** A store's value, shown `ms` after it came. */
+export function useLater<T>(store: Store<T | undefined>, ms: number): T | undefined {
+  const value = useStore(store);
+  const [shown, setShown] = useState<T>();
+  useEffect(() => {
+    if (value === undefined) return;
+    const timer = setTimeout(() => setShown(value), ms);
+    return () => clearTimeout(timer);
+  }, [value, ms]);
+  return shown;
 }

@@ -1,11 +1,12 @@
 // Play: one button, the queue, the match.
 
-import { type FormEvent, useEffect, useState } from "react";
+import { type FormEvent, type ReactNode, useEffect, useState } from "react";
 import { account, signedIn, suggestedName } from "../account.ts";
-import { call, type Mode, type SeatGrant } from "../api.ts";
+import type { Games, Mode, SeatGrant } from "../api.ts";
 import { follow } from "../app.tsx";
-import { PlayView } from "../match/play-view.tsx";
-import { storedMatch } from "../match/play-session.ts";
+import { isArena, titleOf, useGames } from "../game.ts";
+import { SeatView } from "../match/seat-view.tsx";
+import { storedMatch } from "../match/stored.ts";
 import { ownRating, ratingsBefore } from "../match/result.tsx";
 import { PlayIcon } from "../parts/icons.tsx";
 import { useAfter } from "../parts/later.ts";
@@ -32,33 +33,30 @@ function begin(): Where {
 export function PlayPage({ onFull }: { onFull: (full: boolean) => void }) {
   const [where, setWhere] = useState<Where>(begin);
   const [mode, setMode] = useState(() => localStorage.getItem(MODE_KEY) ?? MODE_DEFAULT);
+  const { value: known, error } = useGames();
   useEffect(() => onFull(where.kind === "match"), [where.kind, onFull]);
   const enter = (chosen: string) => {
-    preloadRenderer();
+    if (known !== undefined && isArena(known)) preloadRenderer();
     localStorage.setItem(MODE_KEY, chosen);
     setMode(chosen);
     void ownRating(chosen).then((rating) => ratingsBefore.set(chosen, rating), () => undefined);
     setWhere({ kind: "queue", queue: new Queue(chosen) });
   };
   const lobby = () => setWhere({ kind: "lobby" });
-  if (where.kind === "match") return <PlayView grant={where.grant} resume={where.resume} onAgain={() => enter(mode)} onLeave={lobby} />;
-  if (where.kind === "queue") return <Waiting queue={where.queue} onMatch={(grant) => setWhere({ kind: "match", grant })} onCancel={lobby} onAgain={() => enter(mode)} />;
-  return <Lobby mode={mode} onEnter={enter} />;
+  if (where.kind === "match") return <SeatView grant={where.grant} resume={where.resume} onAgain={() => enter(mode)} onLeave={lobby} />;
+  if (where.kind === "queue") return <Waiting known={known} queue={where.queue} onMatch={(grant) => setWhere({ kind: "match", grant })} onCancel={lobby} onAgain={() => enter(mode)} />;
+  return <Lobby known={known} unknown={error} mode={mode} onEnter={enter} />;
 }
 
-function Lobby({ mode, onEnter }: { mode: string; onEnter: (mode: string) => void }) {
+function Lobby({ known, unknown, mode, onEnter }: { known: Games | undefined; unknown: unknown; mode: string; onEnter: (mode: string) => void }) {
   const who = useStore(account)?.user;
   const [name, setName] = useState(() => (who?.role === "guest" ? who.name : suggestedName()));
-  const [chosen, setChosen] = useState(mode);
-  const [modes, setModes] = useState<Mode[]>();
+  const [wanted, setWanted] = useState(mode);
   const [error, setError] = useState<unknown>();
   const [busy, setBusy] = useState(false);
-  useEffect(() => {
-    call<{ modes: Mode[] }>("GET", "/api/v1/modes").then(({ modes }) => {
-      setModes(modes);
-      setChosen((old) => (modes.some(({ name }) => name === old) ? old : (modes[0]?.name ?? old)));
-    }, setError);
-  }, []);
+  const modes = known?.modes;
+  const chosen = modes === undefined || modes.some(({ name }) => name === wanted) ? wanted : (modes[0]?.name ?? wanted);
+  const failure = error ?? unknown;
   const play = async (event: FormEvent) => {
     event.preventDefault();
     setBusy(true);
@@ -73,31 +71,52 @@ function Lobby({ mode, onEnter }: { mode: string; onEnter: (mode: string) => voi
   };
   return (
     <div className="lobby">
-      <section className="hero">
-        <HeroArt />
+      <Hero known={known}>
         <form className="ticket" onSubmit={(event) => void play(event)}>
-          <h1>Into the arena</h1>
-          <p className="lead">Two teams, one ball. You are in within seconds.</p>
+          <Welcome known={known} />
           {who !== undefined && who.role !== "guest" ? <p className="lead">You play as <strong>{who.name}</strong>.</p> : (
             <label className="field">
               <span>Your name</span>
               <input className="input" name="name" value={name} maxLength={24} required autoComplete="nickname" onChange={(event) => setName(event.target.value)} />
             </label>
           )}
-          <ModeChoice modes={modes} chosen={chosen} onChoose={setChosen} />
+          <ModeChoice modes={modes} chosen={chosen} onChoose={setWanted} />
           <button type="submit" className="button primary big play-button" disabled={busy}><PlayIcon />{busy ? "One moment…" : "Play"}</button>
-          {error === undefined ? null : <ErrorNotice title="The match could not be entered" error={error} />}
+          {failure === undefined ? null : <ErrorNotice title="The match could not be entered" error={failure} />}
           <p className="lead" style={{ marginTop: 0, fontSize: 14 }}>or <a className="link" href={withTransport("/watch")} onClick={follow("/watch")}>watch a match</a> first</p>
         </form>
-      </section>
-      <ul className="keys" aria-label="Keys">
-        <li><kbd className="kbd">W A S D</kbd> run</li>
-        <li><kbd className="kbd">Mouse</kbd> look</li>
-        <li><kbd className="kbd">Space</kbd> jump</li>
-        <li><kbd className="kbd">Click</kbd> pulse</li>
-        <li><kbd className="kbd">Shift</kbd> shove</li>
-      </ul>
+      </Hero>
+      {known !== undefined && isArena(known) ? <Keys /> : null}
     </div>
+  );
+}
+
+/** What lies behind lobby and queue: the arena, or a plain board for a game that the page does not know. */
+function Hero({ known, children }: { known: Games | undefined; children: ReactNode }) {
+  const arena = known !== undefined && isArena(known);
+  return (
+    <section className={known === undefined || arena ? "hero" : "hero board"}>
+      {arena ? <HeroArt /> : null}
+      {children}
+    </section>
+  );
+}
+
+function Welcome({ known }: { known: Games | undefined }) {
+  if (known === undefined) return <h1>&nbsp;</h1>;
+  if (!isArena(known)) return <><h1>{titleOf(known)}</h1><p className="lead">You are in within seconds; bots fill the other seats.</p></>;
+  return <><h1>Into the arena</h1><p className="lead">Two teams, one ball. You are in within seconds.</p></>;
+}
+
+function Keys() {
+  return (
+    <ul className="keys" aria-label="Keys">
+      <li><kbd className="kbd">W A S D</kbd> run</li>
+      <li><kbd className="kbd">Mouse</kbd> look</li>
+      <li><kbd className="kbd">Space</kbd> jump</li>
+      <li><kbd className="kbd">Click</kbd> pulse</li>
+      <li><kbd className="kbd">Shift</kbd> shove</li>
+    </ul>
   );
 }
 
@@ -118,7 +137,7 @@ function ModeChoice({ modes, chosen, onChoose }: { modes: Mode[] | undefined; ch
   );
 }
 
-function Waiting({ queue, onMatch, onCancel, onAgain }: { queue: Queue; onMatch: (grant: SeatGrant) => void; onCancel: () => void; onAgain: () => void }) {
+function Waiting({ known, queue, onMatch, onCancel, onAgain }: { known: Games | undefined; queue: Queue; onMatch: (grant: SeatGrant) => void; onCancel: () => void; onAgain: () => void }) {
   const state = useStore(queue.state);
   const [now, setNow] = useState(Date.now());
   useEffect(() => {
@@ -145,15 +164,16 @@ function Waiting({ queue, onMatch, onCancel, onAgain }: { queue: Queue; onMatch:
   const ticket = state.kind === "waiting" ? state.ticket : undefined;
   const waited = state.kind === "waiting" ? Math.max(0, Math.floor((now - state.since) / 1_000)) : 0;
   return (
-    <div className="hero" style={{ minHeight: "100%" }}>
-      <HeroArt />
-      <div className="ticket queue" role="status">
-        <div className="pulse-ring"><span className="num">{clockText(waited)}</span></div>
-        <h1>{ticket?.state === "claimed" ? "Match found" : "Finding a match"}</h1>
-        <p className="lead"><span className="badge">{queue.mode}</span>{ticket?.estimate_ms === undefined ? null : <> about {Math.max(1, Math.ceil(ticket.estimate_ms / 1_000))} s</>}</p>
-        <div className="why">{(ticket?.explain ?? ["Joining the queue."]).map((line) => <p key={line}>{line}</p>)}</div>
-        <button type="button" className="button" onClick={leave}>Leave the queue</button>
-      </div>
+    <div className="lobby">
+      <Hero known={known}>
+        <div className="ticket queue" role="status">
+          <div className="pulse-ring"><span className="num">{clockText(waited)}</span></div>
+          <h1>{ticket?.state === "claimed" ? "Match found" : "Finding a match"}</h1>
+          <p className="lead"><span className="badge">{queue.mode}</span>{ticket?.estimate_ms === undefined ? null : <> about {Math.max(1, Math.ceil(ticket.estimate_ms / 1_000))} s</>}</p>
+          <div className="why">{(ticket?.explain ?? ["Joining the queue."]).map((line) => <p key={line}>{line}</p>)}</div>
+          <button type="button" className="button" onClick={leave}>Leave the queue</button>
+        </div>
+      </Hero>
     </div>
   );
 }

@@ -64,6 +64,7 @@ async fn every_route_asks_for_its_token() {
         assert_eq!(code(house.post(&stranger, path, &json!({ "mode": "1v1" })).await), "A0205");
     }
     let (status, modes) = house.get(&nobody, "/api/v1/modes").await;
+    assert_eq!((status, &modes["game"]), (200, &json!("duel")));
     assert_eq!((status, &modes["modes"][0]["name"], &modes["modes"][1]["team_size"]), (200, &json!("1v1"), &json!(2)));
 }
 

@@ -35,6 +35,7 @@ pub(crate) struct Person {
 pub(crate) fn config() -> MatchRoleConfig {
     let mode = |name: &str, team_size, bots| Mode { name: name.to_owned(), teams: 2, team_size, duration_s: 180, bots };
     MatchRoleConfig {
+        game: "duel".to_owned(),
         modes: vec![mode("1v1", 1, Bots::Never), mode("2v2", 2, Bots::After(Micros(0)))],
         ..MatchRoleConfig::default()
     }
