@@ -84,6 +84,7 @@ fn steps(house: &House) -> Vec<Step> {
     let programs = ["build", "--workspace", "--locked", "--bin", "amphi", "--bin", "amphi-loadtest-bots"];
     let build_simulator = house.cargo(&["build", "--workspace", "--locked", "--bin", "amphi-loadtest-sim"]);
     let own_game = ["test", "--locked", "--manifest-path", "examples/own-game/Cargo.toml"];
+    let own_game_build = ["build", "--locked", "--manifest-path", "examples/own-game/Cargo.toml"];
     let step = |name, weight, commands| Step { name, weight, commands };
     let cargo = |args: &[&str]| vec![house.cargo(args)];
     vec![
@@ -111,6 +112,12 @@ fn steps(house: &House) -> Vec<Step> {
         ),
         step("players on a bad network", Weight::One, vec![faults]),
         step("a studio's own game", Weight::Tests(Runner::Libtest), cargo(&own_game)),
+        // It starts the game as a studio does, and plays it on the page, which knows nothing of it but its schema.
+        step(
+            "a studio's own game in the browser",
+            Weight::Tests(Runner::Vitest),
+            vec![house.cargo(&own_game_build), page::npm(house, &["run", "e2e:own-game"])],
+        ),
     ]
 }
 

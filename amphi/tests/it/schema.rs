@@ -152,6 +152,13 @@ fn check(answers: &str) {
 }
 
 #[test]
+fn the_vectors_hold_the_schema_that_they_are_of() {
+    let text = fs::read_to_string(root().join("shared/vectors/schema/sample.json")).expect("the vectors are there");
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+    assert_eq!(json(&text), json(game().schema().to_json()));
+}
+
+#[test]
 fn rust_gives_what_the_vectors_say() {
     let (questions, _) = vectors();
     check(&questions.lines().map(answer).collect::<Vec<_>>().join("\n"));

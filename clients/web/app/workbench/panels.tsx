@@ -156,7 +156,11 @@ export function InspectorPart({ world }: { world: World }) {
     <Section title="Inspector" note="click a thing to see it">
       {inspected === undefined ? <p className="muted">There is no entity yet.</p> : (
         <>
-          <select className="input" aria-label="Entity" value={inspected.id} onChange={(event) => world.chosen.set(Number(event.target.value))}>
+          <select className="input" aria-label="Entity" value={inspected.id} onChange={(event) => {
+            world.chosen.set(Number(event.target.value));
+            // The next key is the game's.
+            event.target.blur();
+          }}>
             {entities.map(({ id, name }) => <option key={id} value={id}>{id} · {name}</option>)}
           </select>
           {inspected.components.map(({ name, fields }) => (
