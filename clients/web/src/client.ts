@@ -10,16 +10,15 @@ import { Link, type LinkEvent, type LinkState, nowMicros } from "./link.ts";
 import { Playout } from "./pace.ts";
 import type { Endpoint } from "./pipe.ts";
 import { type Locomotion, Predictor } from "./predict.ts";
-import { encodeInputs, SnapshotDecoder } from "./replica.ts";
+import { encodeInputs, type Snapshot } from "./replica.ts";
 import { type Row, Schema } from "./schema.ts";
 import type { Saved } from "./session-types.ts";
+import { SnapshotReader } from "./snapshots.ts";
 import { Timeline } from "./timeline.ts";
 
 /** Number of the component that says which seat controls an entity. */
 const SEAT = 0;
 const INPUTS_PER_DATAGRAM_MAX = 32;
-/** Snapshots that wait for the greeting, which tells how to read them. */
-const UNREAD_MAX = 128;
 /** Ticks that are played at once after a stall; more are skipped. */
 const CATCH_UP_MAX = 10;
 
@@ -77,8 +76,7 @@ export class MatchClient<Body, Input> {
   joined: Joined | undefined;
   tickHz = 60;
   private schema: Schema | undefined;
-  private decoder: SnapshotDecoder | undefined;
-  private unread: Uint8Array[] = [];
+  private readonly snapshots = new SnapshotReader();
   private readonly playout = new Playout();
   private lead: InputLead | undefined;
   private inputs: { tick: number; input: Input }[] = [];
@@ -195,19 +193,18 @@ export class MatchClient<Body, Input> {
     this.joined = joined;
     if (before !== undefined && before.schemaJson === joined.schemaJson) return;
     this.schema = Schema.parse(joined.schemaJson);
-    this.decoder = new SnapshotDecoder(this.schema);
     this.timeline = new Timeline(this.schema);
     this.options.onSchema(this.schema, this.timeline);
-    for (const payload of this.unread.splice(0)) this.snapshot(payload);
+    for (const snapshot of this.snapshots.begin(this.schema)) this.apply(snapshot);
   }
 
   private snapshot(payload: Uint8Array): void {
-    if (this.decoder === undefined || this.timeline === undefined || this.schema === undefined) {
-      if (this.unread.length < UNREAD_MAX) this.unread.push(payload);
-      return;
-    }
-    const snapshot = this.decoder.decode(payload);
-    if (snapshot === undefined) return;
+    const snapshot = this.snapshots.take(payload);
+    if (snapshot !== undefined) this.apply(snapshot);
+  }
+
+  private apply(snapshot: Snapshot): void {
+    if (this.timeline === undefined || this.schema === undefined) return;
     if (snapshot.restarted) this.timeline.clear();
     this.timeline.push(snapshot.tick, snapshot.rows, snapshot.gone);
     this.playout.arrived(this.serverTick(), snapshot.tick);

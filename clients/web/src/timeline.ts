@@ -20,12 +20,12 @@ export class Timeline {
 
   constructor(readonly schema: Schema) {}
 
-  /** Takes the rows that changed in `tick`, and the entities that are gone. A resume may tell the newest tick again. */
+  /** Takes the rows that changed in `tick`, and the entities that are gone. A tick may come late: of an entity at rest it
+   * can hold the only row that ever comes. */
   push(tick: number, rows: Iterable<[number, Row]>, removed: Iterable<number>): void {
-    if (tick < this.newest) return;
-    this.newest = tick;
+    this.newest = Math.max(this.newest, tick);
     for (const [id, row] of rows) this.add(id, { tick, row });
-    for (const id of removed) this.entities.delete(id);
+    for (const id of removed) if ((this.entities.get(id)?.at(-1)?.tick ?? 0) <= tick) this.entities.delete(id);
   }
 
   /** Forgets everything, for instance after a gap in a view. */
@@ -59,7 +59,7 @@ export class Timeline {
       return;
     }
     const last = samples.at(-1)!;
-    if (last.tick === sample.tick) return;
+    if (sample.tick <= last.tick) return;
     if (sample.tick - last.tick > REST_TICKS) samples.push({ tick: sample.tick - 2, row: last.row });
     samples.push(sample);
     if (samples.length > SAMPLES_MAX) samples.splice(0, samples.length - SAMPLES_MAX);

@@ -2,6 +2,8 @@ import { describe, expect, it } from "vitest";
 import { BitReader } from "../src/bits.ts";
 import { ABSOLUTE, encodeInputs, GAP, readCode, ReplicaError, RESIDUAL, SnapshotDecoder, ViewDecoder } from "../src/replica.ts";
 import { type ComponentSchema, type Row, Schema } from "../src/schema.ts";
+import { SnapshotReader } from "../src/snapshots.ts";
+import { Timeline } from "../src/timeline.ts";
 import { fromHex, toHex, vector } from "./vectors.ts";
 
 type Entity = [id: number, mask: number, values: number[]];
@@ -39,6 +41,16 @@ describe("snapshots", () => {
     });
   });
 
+  it.each([1, 3, 8])("that overtake their schema count once it is there: %d of them", (early) => {
+    const { schema, steps } = vector<Script>("snapshot/lossy.json");
+    const parsed = new Schema(schema.components);
+    const [reader, decoder] = [new SnapshotReader(), new SnapshotDecoder(parsed)];
+    const wanted = steps.map(({ hex }) => decoder.decode(fromHex(hex))!);
+    for (const { hex } of steps.slice(0, early)) expect(reader.take(fromHex(hex))).toBeUndefined();
+    const late = steps.slice(early);
+    expect([...reader.begin(parsed), ...late.map(({ hex }) => reader.take(fromHex(hex)))]).toEqual(wanted);
+  });
+
   it("that cannot be read are refused, and nothing of them counts", () => {
     const { schema, steps } = vector<Script>("snapshot/invalid.json");
     for (const { hex } of steps) {
@@ -67,5 +79,20 @@ describe("snapshots", () => {
       const bytes = encodeInputs(tick, inputs, (writer, input) => writer.bits(input, 8), (a, b) => a === b);
       expect(toHex(bytes)).toBe(hex);
     }
+  });
+});
+
+describe("a timeline", () => {
+  const schema = new Schema([{ name: "Thing", predict: false, interpolate: true, fields: [{ name: "x", unit: "1", kind: "i32", lerp: "linear" }] }]);
+  const at = (timeline: Timeline, tick: number) => [...timeline.at(tick)].map(([id, row]) => [id, row[0]![0]]);
+
+  it("takes a row that was overtaken when there is none after it", () => {
+    const timeline = new Timeline(schema);
+    timeline.push(1, [[7, [[10]]]], []);
+    timeline.push(4, [[7, [[40]]]], []);
+    timeline.push(2, [[7, [[99]]], [8, [[5]]]], []);
+    expect([timeline.newest, at(timeline, 2), timeline.row(7)]).toEqual([4, [[7, 20], [8, 5]], [[40]]]);
+    timeline.push(3, [], [8]);
+    expect(at(timeline, 4)).toEqual([[7, 40]]);
   });
 });

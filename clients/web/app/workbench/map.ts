@@ -146,7 +146,7 @@ export class WorldMap {
     g.fillStyle = seat.bot ? "#b4bdc9" : "#ffffff";
     g.font = `${own ? "600 " : ""}14px system-ui, sans-serif`;
     g.fillText(seat.name, x, y - radius - 10);
-    this.tags(x, y + radius + 20, tags);
+    this.tags(x, y + radius + (own || chosen ? 20 : 14), tags);
   }
 
   private tags(x: number, y: number, tags: readonly string[]): void {

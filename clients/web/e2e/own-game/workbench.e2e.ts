@@ -19,7 +19,12 @@ afterAll(async () => {
 
 /** Waits until the page draws a seat of this name. */
 async function draws(page: Page, name: string): Promise<void> {
-  await page.locator(`.stage .view[data-players*="${name}@"]`).waitFor({ timeout: PATIENCE_MS });
+  try {
+    await page.locator(`.stage .view[data-players*="${name}@"]`).waitFor({ timeout: PATIENCE_MS });
+  } catch (error) {
+    await shot(page, "bench-failed");
+    throw new Error(`the page does not draw ${name}; it says: ${await page.locator("body").innerText()}`, { cause: error });
+  }
 }
 
 /** Asks for a colour, and waits for what the game answers. */

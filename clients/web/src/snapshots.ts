@@ -1,0 +1,31 @@
+// Snapshots from the first datagram on, also before the schema is known.
+
+import { type Snapshot, SnapshotDecoder } from "./replica.ts";
+import type { Schema } from "./schema.ts";
+
+/** Snapshots that wait for their schema; it takes a round trip or two, at 60 a second. */
+const WAITING_MAX = 256;
+
+/**
+ * Reads the snapshots of a match. A datagram may overtake `Joined`, which brings the schema on a stream. The session
+ * acknowledges it all the same, so the host takes its rows as known and does not send those of an entity at rest again.
+ */
+export class SnapshotReader {
+  private decoder: SnapshotDecoder | undefined;
+  private waiting: Uint8Array[] = [];
+
+  /** Starts with a schema; gives what has waited for the first one. */
+  begin(schema: Schema): Snapshot[] {
+    const decoder = new SnapshotDecoder(schema);
+    this.decoder = decoder;
+    return this.waiting.splice(0).flatMap((payload) => decoder.decode(payload) ?? []);
+  }
+
+  /** Reads one; `undefined` when it is too old to count, or waits. Throws `ReplicaError`; then nothing of it counts. */
+  take(payload: Uint8Array): Snapshot | undefined {
+    if (this.decoder !== undefined) return this.decoder.decode(payload);
+    this.waiting.push(payload);
+    if (this.waiting.length > WAITING_MAX) this.waiting.shift();
+    return undefined;
+  }
+}
