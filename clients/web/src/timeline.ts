@@ -20,8 +20,10 @@ export class Timeline {
 
   constructor(readonly schema: Schema) {}
 
-  /** Takes the rows that changed in `tick`, and the entities that are gone. A tick may come late: of an entity at rest it
-   * can hold the only row that ever comes. */
+  /**
+   * Takes the rows that changed in `tick`, and the entities that are gone. A tick may come late: of an entity at rest it can
+   * hold the only row that ever comes.
+   */
   push(tick: number, rows: Iterable<[number, Row]>, removed: Iterable<number>): void {
     this.newest = Math.max(this.newest, tick);
     for (const [id, row] of rows) this.add(id, { tick, row });
