@@ -6,6 +6,7 @@ mod bind;
 mod stream;
 mod tcp;
 mod tls;
+mod tls_stream;
 mod ws;
 
 use std::net::SocketAddr;

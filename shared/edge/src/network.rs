@@ -8,12 +8,14 @@ mod intake;
 mod mailbox;
 mod outlet;
 pub(crate) mod quic;
+mod tls;
 mod wheel;
 pub(crate) mod ws;
 
 pub(crate) use intake::{Intake, Taken};
 pub(crate) use mailbox::{Broadcast, ConnId, Job, Mailbox, Order};
 pub(crate) use outlet::Outlet;
+pub(crate) use tls::TlsState;
 pub(crate) use wheel::Wheel;
 
 use amphi_shared_wire::{Code, FrameError};

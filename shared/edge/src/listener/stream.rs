@@ -5,11 +5,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rustls::ServerConnection;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
-use tokio_rustls::server::TlsStream;
+
+use super::tls_stream::TlsStream;
+use crate::network::TlsState;
 
 /// A client that takes nothing of an answer for this long is let go.
 const STALL_MAX: Duration = Duration::from_secs(10);
@@ -23,7 +24,7 @@ pub(super) struct Stream {
 
 enum Io {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(TlsStream),
 }
 
 impl Stream {
@@ -31,16 +32,16 @@ impl Stream {
         Self { io: Io::Plain(stream), stalled: None }
     }
 
-    pub(super) fn tls(stream: TlsStream<TcpStream>) -> Self {
-        Self { io: Io::Tls(Box::new(stream)), stalled: None }
+    pub(super) fn tls(stream: TlsStream) -> Self {
+        Self { io: Io::Tls(stream), stalled: None }
     }
 
     /// The socket, out of tokio's hands, and its TLS state.
-    pub(super) fn into_parts(self) -> io::Result<(std::net::TcpStream, Option<ServerConnection>)> {
+    pub(super) fn into_parts(self) -> io::Result<(std::net::TcpStream, Option<Box<TlsState>>)> {
         match self.io {
             Io::Plain(stream) => Ok((stream.into_std()?, None)),
             Io::Tls(stream) => {
-                let (stream, state) = stream.into_inner();
+                let (stream, state) = stream.into_parts();
                 Ok((stream.into_std()?, Some(state)))
             }
         }

@@ -17,8 +17,8 @@ use rustls::sign::CertifiedKey;
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+
+use super::tls_stream::TlsStream;
 
 /// A client gets this long for its first byte, and for the handshake.
 const HANDSHAKE: Duration = Duration::from_millis(HANDSHAKE_MS_MAX);
@@ -58,7 +58,7 @@ pub enum TlsError {
 
 /// TLS of one port.
 pub(super) struct Tls {
-    acceptor: TlsAcceptor,
+    config: Arc<ServerConfig>,
     files: Arc<Files>,
     handshakes: Semaphore,
 }
@@ -82,15 +82,14 @@ impl Tls {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = ring::Ticketer::new()?;
         config.send_tls13_tickets = 1;
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        Ok(Self { acceptor, files, handshakes: Semaphore::new(TLS_HANDSHAKES_MAX) })
+        Ok(Self { config: Arc::new(config), files, handshakes: Semaphore::new(TLS_HANDSHAKES_MAX) })
     }
 
     /// Waits for a place among the handshakes, then for the client.
-    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream> {
         let handshake = async {
             let _place = self.handshakes.acquire().await.map_err(io::Error::other)?;
-            self.acceptor.accept(stream).await
+            TlsStream::accept(Arc::clone(&self.config), stream).await
         };
         tokio::time::timeout(HANDSHAKE, handshake).await?
     }

@@ -18,10 +18,9 @@ use amphi_shared_session::ClientHello;
 use amphi_shared_wire::Code;
 use bytes::Bytes;
 use mio::{Poll, Token};
-use rustls::ServerConnection;
 use tokio::sync::oneshot;
 
-use super::{Job, Mailbox};
+use super::{Job, Mailbox, TlsState};
 use crate::listener::{Place, Shared};
 use crate::session::From;
 pub use codec::fuzz;
@@ -33,7 +32,7 @@ const WAKER: Token = Token(usize::MAX);
 /// A connection that HTTP has answered with 101.
 pub(crate) struct Upgraded {
     pub(crate) stream: std::net::TcpStream,
-    pub(crate) tls: Option<ServerConnection>,
+    pub(crate) tls: Option<Box<TlsState>>,
     /// Bytes that HTTP has read behind the request.
     pub(crate) early: Bytes,
     pub(crate) from: From,

@@ -6,8 +6,9 @@ use std::net::Shutdown;
 use mio::event::Source;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
-use rustls::ServerConnection;
 use socket2::SockRef;
+
+use crate::network::TlsState;
 
 /// Bytes that TLS encrypts ahead of the socket.
 const TLS_AHEAD_BYTES_MAX: usize = 64 * 1024;
@@ -18,25 +19,24 @@ const SEND_BUFFER_BYTES: usize = 128 * 1024;
 /// An upgraded connection's bytes.
 pub(super) enum Socket {
     Plain(TcpStream),
-    Tls(Box<Tls>),
+    Tls(Tls),
 }
 
 pub(super) struct Tls {
     stream: TcpStream,
-    state: ServerConnection,
+    state: Box<TlsState>,
+    /// The last read has taken all there was.
+    is_dry: bool,
 }
 
 impl Socket {
-    pub(super) fn new(stream: std::net::TcpStream, tls: Option<ServerConnection>) -> io::Result<Self> {
+    pub(super) fn new(stream: std::net::TcpStream, tls: Option<Box<TlsState>>) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES)?;
         let stream = TcpStream::from_std(stream);
         Ok(match tls {
             None => Self::Plain(stream),
-            Some(mut state) => {
-                state.set_buffer_limit(Some(TLS_AHEAD_BYTES_MAX));
-                Self::Tls(Box::new(Tls { stream, state }))
-            }
+            Some(state) => Self::Tls(Tls { stream, state, is_dry: false }),
         })
     }
 
@@ -45,9 +45,12 @@ impl Socket {
         self.stream().register(registry, token, Interest::READABLE | Interest::WRITABLE)
     }
 
-    /// Whether a read that does not fill its buffer has taken all there was.
-    pub(super) const fn reads_dry(&self) -> bool {
-        matches!(self, Self::Plain(_))
+    /// Whether a read that did not fill its buffer has taken all there was.
+    pub(super) fn reads_dry(&self) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            Self::Tls(tls) => tls.is_dry && !tls.state.has_plain(),
+        }
     }
 
     /// Reads what has arrived; 0 at the end of the stream.
@@ -70,13 +73,13 @@ impl Socket {
     pub(super) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => retry(|| stream.write_vectored(slices)),
-            Self::Tls(tls) => tls.state.writer().write_vectored(slices),
+            Self::Tls(tls) => tls.state.write(slices, TLS_AHEAD_BYTES_MAX),
         }
     }
 
     /// Whether TLS has something to say that [`Socket::flush`] has not handed over.
     pub(super) fn wants_flush(&self) -> bool {
-        matches!(self, Self::Tls(tls) if tls.state.wants_write())
+        matches!(self, Self::Tls(tls) if !tls.state.outgoing().is_empty())
     }
 
     /// Moves what TLS has encrypted into the socket; `WouldBlock` when not all of it has room.
@@ -84,8 +87,11 @@ impl Socket {
         let Self::Tls(tls) = self else {
             return Ok(());
         };
-        while tls.state.wants_write() {
-            retry(|| tls.state.write_tls(&mut tls.stream))?;
+        while !tls.state.outgoing().is_empty() {
+            match retry(|| tls.stream.write(tls.state.outgoing()))? {
+                0 => return Err(ErrorKind::WriteZero.into()),
+                bytes => tls.state.left(bytes),
+            }
         }
         Ok(())
     }
@@ -93,7 +99,7 @@ impl Socket {
     /// Says that nothing more will be written.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         if let Self::Tls(tls) = self {
-            tls.state.send_close_notify();
+            tls.state.close()?;
             self.flush()?;
         }
         self.stream().shutdown(Shutdown::Write)
@@ -110,17 +116,18 @@ impl Socket {
 impl Tls {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         loop {
-            match self.state.reader().read(out) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                read => return read,
+            if self.state.has_plain() || self.state.is_ended() {
+                return Ok(self.state.read(out));
             }
-            if retry(|| self.state.read_tls(&mut self.stream))? == 0 {
+            let bytes = retry(|| self.stream.read(out))?;
+            if bytes == 0 {
                 return Ok(0);
             }
-            if let Err(error) = self.state.process_new_packets() {
+            self.is_dry = bytes < out.len();
+            if let Err(error) = self.state.receive(&mut out[..bytes]) {
                 // The alert says why, if it still can.
-                let _ = self.state.write_tls(&mut self.stream);
-                return Err(io::Error::new(ErrorKind::InvalidData, error));
+                let _ = self.stream.write(self.state.outgoing());
+                return Err(error);
             }
         }
     }
