@@ -1,8 +1,10 @@
 //! What the rest of the process asks of a network thread.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread::{self, Thread};
+use std::time::Duration;
 
 use amphi_shared_wire::{Code, Lane, Micros};
 use bytes::Bytes;
@@ -65,28 +67,46 @@ pub(crate) enum Job {
     Shutdown,
 }
 
+/// The thread will look into its mailbox by itself.
+const AWAKE: u8 = 0;
+/// The thread is, or is about to be, inside `poll`.
+const ASLEEP: u8 = 1;
+/// The thread rests, and wants to hear of orders.
+const RESTING: u8 = 2;
+
 /// The way into a network thread: any thread puts jobs in, the network thread takes all of them at once. The jobs of
 /// each connection are bounded by its [`Outlet`](super::Outlet), the others are few.
 pub(crate) struct Mailbox {
     waiting: Mutex<Vec<Job>>,
-    /// The thread is, or is about to be, inside `poll`.
-    asleep: AtomicBool,
+    /// What the thread does: one of the three above.
+    state: AtomicU8,
     waker: Waker,
+    /// The network thread, once it has rested.
+    thread: OnceLock<Thread>,
 }
 
 impl Mailbox {
     /// A mailbox that wakes the poll of `registry` with `token`.
     pub(crate) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
-        Ok(Self { waiting: Mutex::default(), asleep: AtomicBool::new(false), waker: Waker::new(registry, token)? })
+        Ok(Self {
+            waiting: Mutex::default(),
+            state: AtomicU8::new(AWAKE),
+            waker: Waker::new(registry, token)?,
+            thread: OnceLock::new(),
+        })
     }
 
     /// Puts a job in, and wakes the thread when it sleeps.
     pub(crate) fn push(&self, job: Job) {
         self.lock().push(job);
-        if self.asleep.swap(false, Ordering::SeqCst)
-            && let Err(error) = self.waker.wake()
-        {
-            tracing::error!(%error, "a network thread could not be woken");
+        match self.state.swap(AWAKE, Ordering::SeqCst) {
+            ASLEEP => {
+                if let Err(error) = self.waker.wake() {
+                    tracing::error!(%error, "a network thread could not be woken");
+                }
+            }
+            RESTING => self.thread.get().into_iter().for_each(Thread::unpark),
+            _ => {}
         }
     }
 
@@ -97,7 +117,21 @@ impl Mailbox {
 
     /// The thread is about to sleep. False: there are jobs, so it must not.
     pub(crate) fn fall_asleep(&self) -> bool {
-        self.asleep.store(true, Ordering::SeqCst);
+        self.is_idle_as(ASLEEP)
+    }
+
+    /// Rests on the network thread for `time`, or until there is a job. Nothing is polled meanwhile.
+    pub(crate) fn rest(&self, time: Duration) {
+        self.thread.get_or_init(thread::current);
+        if self.is_idle_as(RESTING) {
+            thread::park_timeout(time);
+            self.wake_up();
+        }
+    }
+
+    /// Whether there is no job; then who brings the first one finds `state`.
+    fn is_idle_as(&self, state: u8) -> bool {
+        self.state.store(state, Ordering::SeqCst);
         let idle = self.lock().is_empty();
         if !idle {
             self.wake_up();
@@ -107,7 +141,7 @@ impl Mailbox {
 
     /// The thread is awake and will look into the mailbox.
     pub(crate) fn wake_up(&self) {
-        self.asleep.store(false, Ordering::SeqCst);
+        self.state.store(AWAKE, Ordering::SeqCst);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Job>> {

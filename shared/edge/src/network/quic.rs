@@ -10,8 +10,10 @@ mod connection;
 mod dial;
 mod http3;
 mod lanes;
+mod pace;
 mod socket;
 mod thread;
+mod tls;
 
 use std::io;
 use std::net::UdpSocket;

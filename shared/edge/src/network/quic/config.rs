@@ -8,12 +8,13 @@ use amphi_shared_wire::ALPN_AMPHI;
 use amphi_shared_wire::limits::{
     CONNECTIONS_MAX, HANDSHAKES_PENDING_MAX, IDLE_MS_MAX, QUIC_PING_EVERY_MS, RESUME_BYTES_MAX,
 };
-use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn_proto::crypto::rustls::QuicClientConfig;
 use quinn_proto::{ClientConfig, EndpointConfig, ServerConfig, TransportConfig, VarIntBoundsExceeded};
 use rustls::client::danger::ServerCertVerifier;
 use rustls::server::ServerSessionMemoryCache;
 
 use super::certificates::Certificates;
+use super::tls::Tls;
 
 /// ALPN of HTTP/3, which carries WebTransport.
 pub(crate) const ALPN_H3: &[u8] = b"h3";
@@ -52,7 +53,7 @@ pub(crate) fn server(certificates: Arc<Certificates>) -> Result<ServerConfig, Co
     tls.send_tls13_tickets = 1;
     // The only value but 0 that QUIC allows (RFC 9001 section 4.6.1); what is taken early is decided by what it says.
     tls.max_early_data_size = u32::MAX;
-    let mut server = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
+    let mut server = ServerConfig::with_crypto(Arc::new(Tls::new(tls)?));
     let mut transport = transport()?;
     transport
         .max_concurrent_bidi_streams(BIDI_STREAMS_MAX.into())

@@ -8,7 +8,7 @@ use amphi_shared_wire::limits::{DATAGRAM_BYTES_BROWSER_MAX, DATAGRAM_BYTES_NATIV
 use amphi_shared_wire::{ALPN_AMPHI, Code, LANE_CONTROL, LANE_DATAGRAM, Micros};
 use bytes::Bytes;
 use quinn_proto::crypto::rustls::HandshakeData;
-use quinn_proto::{ConnectionError, ConnectionHandle, Dir, Event, StreamEvent, TransportErrorCode, VarInt};
+use quinn_proto::{ConnectionError, ConnectionHandle, Dir, Event, StreamEvent, Transmit, TransportErrorCode, VarInt};
 use tokio::sync::OwnedSemaphorePermit;
 use web_transport_proto::error_from_http3;
 use web_transport_proto::http::StatusCode;
@@ -65,8 +65,6 @@ pub(super) struct Connection {
     counted: Option<OpenConnection>,
     /// When the phase is over.
     deadline: Option<Micros>,
-    /// Set on the wheel, each earlier than the one before it.
-    timers: Vec<Micros>,
     pub(super) is_dirty: bool,
 }
 
@@ -136,7 +134,6 @@ impl Connection {
             intake: None,
             counted: None,
             deadline: Some(now + HANDSHAKE),
-            timers: Vec::new(),
             is_dirty: false,
         }
     }
@@ -158,6 +155,7 @@ impl Connection {
             Order::Datagram(bytes) => {
                 self.outlet.datagram_taken();
                 if self.is_open() {
+                    cx.pace.live(cx.at);
                     self.send_datagram(bytes);
                 }
             }
@@ -193,16 +191,12 @@ impl Connection {
         if self.poll_events(cx) == Driven::Drained {
             return Driven::Drained;
         }
+        if !self.is_open() {
+            cx.pace.live(cx.at);
+        }
         self.tell_path();
         self.set_timer(cx);
         Driven::Kept
-    }
-
-    /// A timer of the wheel fired.
-    pub(super) fn on_timer(&mut self, now: Micros) {
-        while self.timers.last().is_some_and(|at| *at <= now) {
-            self.timers.pop();
-        }
     }
 
     fn poll_events(&mut self, cx: &mut Context) -> Driven {
@@ -521,6 +515,7 @@ impl Connection {
         }
         while let Some(datagram) = self.quic.datagrams().recv() {
             let payload = if self.http.is_some() { http3::datagram_payload(datagram) } else { Ok(datagram) };
+            cx.pace.live(cx.at);
             if let Ok(payload) = payload {
                 intake.datagram(cx.at, payload);
             }
@@ -644,6 +639,7 @@ impl Connection {
             let Some(transmit) = self.quic.poll_transmit(cx.now, segments, &mut cx.packets) else {
                 return;
             };
+            cx.pace.count(segments_of(&transmit));
             cx.socket.send(&transmit, &cx.packets);
         }
         cx.blocked.push(self.id.slot);
@@ -667,16 +663,13 @@ impl Connection {
         self.outlet.path.tell(max, congested, self.quic.rtt());
     }
 
-    /// Sets a timer for what comes next, unless one is set that fires before.
+    /// Sets the timer for what comes next.
     fn set_timer(&mut self, cx: &mut Context) {
         let quic = self.quic.poll_timeout().map(|at| cx.clock.at(at));
         let held = self.intake.as_ref().filter(|intake| intake.is_held()).map(|_| cx.at + HELD_RETRY);
-        let Some(next) = [quic, self.deadline, held].into_iter().flatten().min() else {
-            return;
-        };
-        if self.timers.last().is_none_or(|at| next < *at) {
-            self.timers.push(next);
-            cx.wheel.set(next, self.id);
+        match [quic, self.deadline, held].into_iter().flatten().min() {
+            Some(next) => cx.wheel.set(next, self.id),
+            None => cx.wheel.clear(self.id),
         }
     }
 }
@@ -697,6 +690,11 @@ fn code_of_close(reason: &ConnectionError, is_web: bool) -> Option<Code> {
         | ConnectionError::LocallyClosed
         | ConnectionError::CidsExhausted => None,
     }
+}
+
+/// How many packets a transmission holds.
+fn segments_of(transmit: &Transmit) -> usize {
+    transmit.segment_size.map_or(1, |bytes| transmit.size.div_ceil(bytes.max(1)))
 }
 
 /// Whether a TLS client spoke none of our protocols.

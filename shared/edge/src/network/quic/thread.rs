@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use amphi_shared_wire::Micros;
@@ -11,6 +12,7 @@ use quinn_proto::{ConnectionHandle, DatagramEvent, Endpoint, Incoming};
 
 use super::connection::{Connection, Driven, HELD_RETRY, is_alpn};
 use super::dial::Dial;
+use super::pace::{Pace, Rest};
 use super::socket::{Arrival, Socket};
 use super::{Side, config};
 use crate::clock::Clock;
@@ -36,6 +38,7 @@ pub(super) struct Context {
     pub(super) endpoint: Endpoint,
     pub(super) socket: Socket,
     pub(super) wheel: Wheel,
+    pub(super) pace: Pace,
     pub(super) counters: Counters,
     /// Of the listener; none on the dialling side.
     pub(super) shared: Option<Arc<Shared>>,
@@ -88,6 +91,7 @@ impl Thread {
             endpoint,
             socket,
             wheel: Wheel::new(at),
+            pace: Pace::new(at),
             counters,
             shared,
             packets: Vec::new(),
@@ -116,24 +120,50 @@ impl Thread {
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(4);
         while !self.is_over() {
-            let timeout = self.timeout();
-            match self.poll.poll(&mut events, timeout) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                    return tracing::error!(%error, "a QUIC network thread cannot poll");
-                }
-                Ok(()) | Err(_) => {}
-            }
-            self.mailbox.wake_up();
-            for event in events.iter().filter(|event| event.token() == SOCKET) {
-                if event.is_readable() {
-                    self.cx.socket.on_readable();
-                }
-                if event.is_writable() {
-                    self.cx.socket.on_writable();
-                }
+            if !self.rest()
+                && let Err(error) = self.sleep(&mut events)
+            {
+                return tracing::error!(%error, "a QUIC network thread cannot poll");
             }
             self.round();
         }
+    }
+
+    /// Lets packets gather where many come. False: there is nothing to rest for, or no time.
+    fn rest(&mut self) -> bool {
+        let wanted = self.cx.pace.rest(self.cx.at);
+        // Who waits for room in the socket must poll.
+        if self.is_busy() || self.cx.socket.is_blocked() || !self.cx.ending.is_empty() {
+            return false;
+        }
+        let until_timer = |rest: Duration| self.next_timer().map_or(rest, |at| rest.min(self.cx.clock.until(at)));
+        match wanted {
+            Rest::None => return false,
+            Rest::Live(rest) => thread::sleep(until_timer(rest)),
+            Rest::Calm(rest) => self.mailbox.rest(until_timer(rest)),
+        }
+        // Nobody has looked: there may be something.
+        self.cx.socket.on_readable();
+        true
+    }
+
+    /// Sleeps until a packet, an order or a timer comes.
+    fn sleep(&mut self, events: &mut Events) -> io::Result<()> {
+        let timeout = self.timeout();
+        match self.poll.poll(events, timeout) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        self.mailbox.wake_up();
+        for event in events.iter().filter(|event| event.token() == SOCKET) {
+            if event.is_readable() {
+                self.cx.socket.on_readable();
+            }
+            if event.is_writable() {
+                self.cx.socket.on_writable();
+            }
+        }
+        Ok(())
     }
 
     /// Reads, takes orders, fires timers, then drives each connection that something has happened to once.
@@ -147,15 +177,22 @@ impl Thread {
         self.drive();
     }
 
+    /// There is work that needs no event.
+    fn is_busy(&self) -> bool {
+        self.cx.socket.is_readable() || !self.dirty.is_empty() || !self.waiting.is_empty()
+    }
+
     /// How long to sleep: not at all while there is work.
     fn timeout(&mut self) -> Option<Duration> {
-        let is_busy = self.cx.socket.is_readable() || !self.dirty.is_empty() || !self.waiting.is_empty();
-        if is_busy || !self.mailbox.fall_asleep() {
+        if self.is_busy() || !self.mailbox.fall_asleep() {
             return Some(Duration::ZERO);
         }
+        self.next_timer().map(|next| self.cx.clock.until(next))
+    }
+
+    fn next_timer(&self) -> Option<Micros> {
         let ending = if self.cx.ending.is_empty() { None } else { Some(self.cx.clock.now() + HELD_RETRY) };
-        let next = [self.cx.wheel.next(), ending, self.end].into_iter().flatten().min()?;
-        Some(self.cx.clock.until(next))
+        [self.cx.wheel.next(), ending, self.end].into_iter().flatten().min()
     }
 
     fn is_over(&self) -> bool {
@@ -179,6 +216,7 @@ impl Thread {
             }
         }
         let mut arrivals = std::mem::take(&mut self.arrivals);
+        self.cx.pace.count(arrivals.len());
         for arrival in arrivals.drain(..) {
             self.arrive(arrival);
         }
@@ -196,7 +234,10 @@ impl Thread {
                     self.touch(handle.0 as u32);
                 }
             }
-            Some(DatagramEvent::NewConnection(incoming)) => self.waiting.push_back(incoming),
+            Some(DatagramEvent::NewConnection(incoming)) => {
+                self.cx.pace.live(self.cx.at);
+                self.waiting.push_back(incoming);
+            }
             Some(DatagramEvent::Response(transmit)) => self.cx.socket.answer(&transmit, &self.cx.packets),
         }
     }
@@ -311,9 +352,7 @@ impl Thread {
         self.cx.wheel.fire(self.cx.at, &mut self.due);
         let mut due = std::mem::take(&mut self.due);
         for id in due.drain(..) {
-            let at = self.cx.at;
-            if let Some(connection) = self.connection(id.slot as usize).filter(|connection| connection.id() == id) {
-                connection.on_timer(at);
+            if self.connection(id.slot as usize).is_some_and(|connection| connection.id() == id) {
                 self.touch(id.slot);
             }
         }
@@ -333,6 +372,7 @@ impl Thread {
             };
             connection.is_dirty = false;
             if connection.drive(&mut self.cx) == Driven::Drained {
+                self.cx.wheel.clear(connection.id());
                 self.slots[slot as usize] = None;
             }
         }
