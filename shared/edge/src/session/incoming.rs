@@ -80,7 +80,7 @@ pub(crate) enum Decision {
 pub(crate) enum Probes {
     /// The owner, as it hears everything else.
     Owner,
-    /// The network thread, where it can.
+    /// The network thread.
     Thread,
 }
 
@@ -182,9 +182,8 @@ impl Incoming {
         PipeHandle::new(self.undecided.decide(Decision::Accept { pipe, mailbox, probes: Probes::Owner }))
     }
 
-    /// As [`Incoming::accept`], for a session without ticks on which mostly nothing happens: where the transport can
-    /// (WebSocket), clock probes are answered on arrival and do not wake up the owner. It finds the newest of them in
-    /// [`PipeHandle::heard`].
+    /// As [`Incoming::accept`], for a session without ticks on which mostly nothing happens: clock probes are answered
+    /// on arrival and do not wake up the owner. It finds the newest of them in [`PipeHandle::heard`].
     pub fn accept_resting(self, pipe: PipeId, mailbox: mpsc::Sender<PipeEvent>) -> PipeHandle {
         PipeHandle::new(self.undecided.decide(Decision::Accept { pipe, mailbox, probes: Probes::Thread }))
     }

@@ -7,7 +7,7 @@ use amphi_shared_edge::endpoint::Endpoint;
 use amphi_shared_edge::session::{Broadcast, PipeEventKind, PipeId, Refusal, Transport};
 use amphi_shared_edge::{Origins, Refused};
 use amphi_shared_wire::limits::DATAGRAM_BYTES_BROWSER_MAX;
-use amphi_shared_wire::{Code, Micros};
+use amphi_shared_wire::{Code, Micros, encode_stream_message};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -104,6 +104,32 @@ async fn clock_probes_of_a_resting_session_do_not_reach_its_owner() {
     other.write(0, &probe(1)).await;
     assert_eq!(server.frame(pipe).await, (0, probe(1)));
     assert_eq!(handle.heard(), Micros(0));
+}
+
+#[tokio::test]
+async fn nor_do_those_that_come_over_quic_or_web_transport() {
+    let mut server = Server::start();
+    let web = Quic::web_transport(server.addr(), "/session").await.unwrap();
+    for client in [Quic::native(server.addr()).await, web] {
+        let mut control = client.lane(0).await;
+        control.write(&hello()).await;
+        let (pipe, handle) = server.accept_resting().await;
+        let before = server.clock.now();
+        for t0_us in 1..=3 {
+            control.write(&probe(t0_us)).await;
+            assert_eq!(pong(&control.read().await).t0_us, t0_us);
+        }
+        assert!(before <= handle.heard() && handle.heard() <= server.clock.now());
+        control.write(b"\x01control").await;
+        assert_eq!(server.frame(pipe).await, (0, Bytes::from_static(b"\x01control")));
+        // An answer is nobody's message: it does not count as one of the owner's that has left.
+        assert_eq!(handle.queued_bytes(), 0);
+        let mut probes = Vec::new();
+        (0..10_000).for_each(|_| encode_stream_message(&probe(1), &mut probes));
+        // The server may close before all of it is written.
+        let _ = control.send.write_all(&probes).await;
+        assert_eq!(server.closed(pipe).await, Some(Code::RateLimited));
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amphi_shared_session::{PipeKind, Refusal};
+use amphi_shared_session::{PipeKind, Refusal, answer_probe};
 use amphi_shared_wire::limits::{DATAGRAM_BYTES_BROWSER_MAX, DATAGRAM_BYTES_NATIVE_MAX, HANDSHAKE_MS_MAX};
 use amphi_shared_wire::{ALPN_AMPHI, Code, LANE_CONTROL, LANE_DATAGRAM, Micros};
 use bytes::Bytes;
@@ -21,7 +21,7 @@ use super::thread::Context;
 use crate::counters::{OpenConnection, Refused};
 use crate::listener::SESSION_PATH;
 use crate::network::{ConnId, Intake, Order, Outlet};
-use crate::session::{Decision, First, From, Transport};
+use crate::session::{Decision, First, From, Probes, Transport};
 
 /// What is queued gets this long to leave when a connection closes.
 const GRACE: Micros = Micros::from_millis(1_000);
@@ -62,6 +62,8 @@ pub(super) struct Connection {
     is_early: bool,
     /// Where events go; from the node's decision on.
     intake: Option<Intake>,
+    /// Who answers the client's clock probes.
+    probes: Probes,
     counted: Option<OpenConnection>,
     /// When the phase is over.
     deadline: Option<Micros>,
@@ -132,6 +134,7 @@ impl Connection {
             is_confirmed: false,
             is_early: false,
             intake: None,
+            probes: Probes::Owner,
             counted: None,
             deadline: Some(now + HANDSHAKE),
             is_dirty: false,
@@ -478,8 +481,9 @@ impl Connection {
 
     fn decide(&mut self, cx: &mut Context, decision: Decision) {
         match decision {
-            Decision::Accept { pipe, mailbox, .. } => {
+            Decision::Accept { pipe, mailbox, probes } => {
                 self.handshake = None;
+                self.probes = probes;
                 self.counted = Some(cx.counters.open_connection(self.transport()));
                 self.intake = Some(Intake::accepted(pipe, mailbox, cx.counters.clone()));
                 self.deadline = None;
@@ -508,6 +512,15 @@ impl Connection {
         while !intake.is_held()
             && let Some((lane, payload)) = self.lanes.next(&mut self.quic)?
         {
+            if self.probes == Probes::Thread
+                && lane == LANE_CONTROL
+                && let Some(answer) = answer_probe(cx.at, &payload)
+            {
+                self.outlet.hear(cx.at);
+                self.lanes.push_answer(answer);
+                intake.nothing(cx.at)?;
+                continue;
+            }
             match lane {
                 LANE_DATAGRAM => intake.datagram_in_order(cx.at, payload)?,
                 _ => intake.frame(cx.at, lane, payload)?,

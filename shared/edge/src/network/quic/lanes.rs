@@ -16,6 +16,8 @@ use super::http3;
 use crate::network::Outlet;
 use crate::network::code_of;
 
+/// Answers to clock probes that wait on a lane; a client compares no more of them.
+const ANSWERS_MAX: usize = 4;
 /// Bytes taken from a stream at a time.
 const READ_BYTES_MAX: usize = 16 * 1024;
 
@@ -43,6 +45,8 @@ struct Queued {
     /// On an ordered pipe: stands before the payload.
     lane: Option<Lane>,
     payload: Bytes,
+    /// The answer to a clock probe: the thread's own.
+    is_answer: bool,
 }
 
 impl Queued {
@@ -52,8 +56,8 @@ impl Queued {
 
     /// It has left, or was dropped.
     fn left(&self, outlet: &Outlet) {
-        // The outlet has forgotten a datagram when it was taken.
-        if !self.is_datagram() {
+        // The outlet has forgotten a datagram when it was taken, and never heard of an answer.
+        if !self.is_datagram() && !self.is_answer {
             outlet.frame_left(self.payload.len());
         }
     }
@@ -196,14 +200,20 @@ impl Lanes {
 
     /// Queues a message.
     pub(super) fn push(&mut self, lane: Lane, payload: Bytes, outlet: &Outlet) {
-        let (lane, message) = match self.pipe() {
-            Some(pipe) => (pipe, Queued { lane: Some(lane), payload }),
-            None => (self.lane(lane), Queued { lane: None, payload }),
-        };
+        let (lane, message) = self.aim(lane, payload, false);
         if lane.output == Output::Open {
             lane.queue.push_back(message);
         } else {
             message.left(outlet);
+        }
+    }
+
+    /// Queues the answer to a clock probe. Who asks and does not read gets no more than a few.
+    pub(super) fn push_answer(&mut self, payload: Bytes) {
+        let (lane, message) = self.aim(LANE_CONTROL, payload, true);
+        let waiting = lane.queue.iter().filter(|message| message.is_answer).count();
+        if lane.output == Output::Open && waiting < ANSWERS_MAX {
+            lane.queue.push_back(message);
         }
     }
 
@@ -217,7 +227,7 @@ impl Lanes {
         if let Some(oldest) = oldest {
             pipe.queue.remove(oldest);
         }
-        pipe.queue.push_back(Queued { lane: Some(LANE_DATAGRAM), payload });
+        pipe.queue.push_back(Queued { lane: Some(LANE_DATAGRAM), payload, is_answer: false });
         oldest.is_none()
     }
 
@@ -247,6 +257,13 @@ impl Lanes {
     pub(super) fn clear(&mut self, outlet: &Outlet) {
         self.lanes.iter_mut().for_each(|lane| lane.stop(outlet));
         self.unnamed.clear();
+    }
+
+    /// Where a message of a lane goes, and as what.
+    fn aim(&mut self, lane: Lane, payload: Bytes, is_answer: bool) -> (&mut LaneStream, Queued) {
+        let is_pipe = self.kind() == PipeKind::Ordered;
+        let stream = self.lane(if is_pipe { LANE_PIPE } else { lane });
+        (stream, Queued { lane: is_pipe.then_some(lane), payload, is_answer })
     }
 
     /// The ordered pipe, when it is one.

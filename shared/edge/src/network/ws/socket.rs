@@ -65,7 +65,7 @@ impl Socket {
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => retry(|| stream.write(bytes)),
-            Self::Tls(tls) => tls.state.writer().write(bytes),
+            Self::Tls(tls) => tls.state.write(&[IoSlice::new(bytes)], TLS_AHEAD_BYTES_MAX),
         }
     }
 
