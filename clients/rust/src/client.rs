@@ -500,7 +500,7 @@ impl<I: Input> Client<I> {
             self.playout.clear();
         }
         self.playout.start_snapshot(self.session.clock().server_time(now), clock, header.tick);
-        for id in &snapshot.gone {
+        for id in snapshot.gone.iter().chain(&snapshot.hidden) {
             self.playout.remove(*id);
         }
         for id in &snapshot.changed {

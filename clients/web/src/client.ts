@@ -206,7 +206,7 @@ export class MatchClient<Body, Input> {
   private apply(snapshot: Snapshot): void {
     if (this.timeline === undefined || this.schema === undefined) return;
     if (snapshot.restarted) this.timeline.clear();
-    this.timeline.push(snapshot.tick, snapshot.rows, snapshot.gone);
+    this.timeline.push(snapshot.tick, snapshot.rows, [...snapshot.gone, ...snapshot.hidden]);
     this.playout.arrived(this.serverTick(), snapshot.tick);
     const { applied, margin, late } = snapshot;
     if (applied !== undefined) this.inputs = this.inputs.filter(({ tick }) => tick > applied);

@@ -52,13 +52,15 @@ export interface Snapshot {
   margin: number | undefined;
   /** Inputs that came too late, modulo 256. */
   late: number;
-  /** Entities that left. */
+  /** Entities that are no more. */
   gone: number[];
+  /** Entities that are not told of any more, for now or for good. */
+  hidden: number[];
   /** Entities whose newest row it carries. */
   rows: [number, Row][];
 }
 
-interface Header extends Omit<Snapshot, "restarted" | "gone" | "rows"> {}
+interface Header extends Omit<Snapshot, "restarted" | "gone" | "hidden" | "rows"> {}
 
 /** Decodes lane 16 and keeps the rows that later snapshots build on. */
 export class SnapshotDecoder {
@@ -84,7 +86,7 @@ export class SnapshotDecoder {
     const restarted = this.epoch !== undefined && header.epoch !== this.epoch;
     if (!restarted && header.tick + STALE_TICKS < this.newest) return undefined;
     const baselines = restarted ? new Map<number, Known>() : this.known;
-    const gone = readIds(reader, () => undefined).map(([id]) => id);
+    const left = readLeft(reader);
     const rows = readIds(reader, (id) => readBody(reader, this.schema, () => baselineOf(baselines.get(id), header.tick, reader.bits(4))));
     if (restarted) {
       this.known = baselines;
@@ -93,18 +95,18 @@ export class SnapshotDecoder {
     }
     this.epoch = header.epoch;
     this.newest = Math.max(this.newest, header.tick);
-    const left = gone.filter((id) => this.leave(id, header.tick));
+    const gone = left.filter(({ id }) => this.leave(id, header.tick));
     const changed = rows.filter(([id, row]) => this.entity(id).store(header.tick, row, this.newest));
     this.forget();
-    return { ...header, restarted, gone: left, rows: changed };
+    return { ...header, restarted, ...sorted(gone), rows: changed };
   }
 
-  /** Marks an entity as gone, also before its first row: that one may still be on its way. True when it was there. */
+  /** Marks an entity as left, also before its first row: that one may still be on its way. True when it was there. */
   private leave(id: number, tick: number): boolean {
     const known = this.entity(id);
-    const [wasThere, goneAt] = [known.current !== undefined, known.goneAt];
+    const [wasThere, leftAt] = [known.current !== undefined, known.leftAt];
     known.leave(tick);
-    if (known.goneAt !== goneAt) this.left.push({ tick, id });
+    if (known.leftAt !== leftAt) this.left.push({ tick, id });
     return wasThere && known.current === undefined;
   }
 
@@ -119,19 +121,19 @@ export class SnapshotDecoder {
       const { tick, id } = this.left.shift()!;
       const known = this.known.get(id);
       // One that has come back stays.
-      if (known?.goneAt === tick && known.current === undefined) this.known.delete(id);
+      if (known?.leftAt === tick && known.current === undefined) this.known.delete(id);
     }
   }
 }
 
 /** The rows of one entity: at most one per span of keyframe ticks, oldest first. */
 class Known {
-  goneAt: number | undefined;
+  leftAt: number | undefined;
   private rows: { tick: number; row: Row }[] = [];
 
   get current(): { tick: number; row: Row } | undefined {
     const newest = this.rows.at(-1);
-    return newest !== undefined && (this.goneAt === undefined || this.goneAt < newest.tick) ? newest : undefined;
+    return newest !== undefined && (this.leftAt === undefined || this.leftAt < newest.tick) ? newest : undefined;
   }
 
   /** The newest row that is not after `tick`. */
@@ -139,18 +141,17 @@ class Known {
     return this.rows.findLast((entry) => entry.tick <= tick)?.row;
   }
 
-  /** Marks it as gone, unless it was or a newer row is known. */
+  /** Marks it as left, unless a newer row is known. */
   leave(tick: number): void {
     const newest = this.rows.at(-1)?.tick ?? 0;
-    const gone = this.goneAt !== undefined && this.goneAt >= newest;
-    if (newest <= tick && !gone) this.goneAt = tick;
+    if (newest <= tick) this.leftAt = Math.max(this.leftAt ?? 0, tick);
   }
 
   /** Keeps a row; true when it is the newest one. */
   store(tick: number, row: Row, newest: number): boolean {
     const span = (of: number) => Math.ceil(of / KEYFRAME_TICKS);
     const at = this.rows.findLastIndex((entry) => entry.tick <= tick) + 1;
-    const isNewest = at === this.rows.length && (this.goneAt === undefined || this.goneAt < tick);
+    const isNewest = at === this.rows.length && (this.leftAt === undefined || this.leftAt < tick);
     const next = this.rows[at];
     if (next !== undefined && span(next.tick) === span(tick)) return false;
     const same = at > 0 && span(this.rows[at - 1]!.tick) === span(tick);
@@ -184,20 +185,22 @@ export class ViewDecoder {
   constructor(private readonly schema: Schema) {}
 
   /** Reads the rows of one frame; `undefined` when the frame before it is missing. Throws `ReplicaError`. */
-  decode(tick: number, previous: number, keyframe: boolean, payload: Uint8Array): Pick<Snapshot, "gone" | "rows"> | undefined {
+  decode(tick: number, previous: number, keyframe: boolean, payload: Uint8Array): Pick<Snapshot, "gone" | "hidden" | "rows"> | undefined {
     if (!keyframe && (this.tick < 0 || previous !== this.tick)) return undefined;
     const reader = new BitReader(payload);
     const before = this.rows;
     const decoded = guarded(() => ({
-      gone: readIds(reader, () => undefined).map(([id]) => id),
+      left: readLeft(reader),
       rows: readIds(reader, (id) => readBody(reader, this.schema, () => known(keyframe ? undefined : before.get(id), id))),
     }));
-    const gone = keyframe ? [...before.keys()].filter((id) => !decoded.rows.some(([kept]) => kept === id)) : decoded.gone;
+    // A keyframe does not tell what became of the others.
+    const missing = () => [...before.keys()].filter((id) => !decoded.rows.some(([kept]) => kept === id)).map((id) => ({ id, hidden: false }));
+    const left = keyframe ? missing() : decoded.left;
     this.rows = keyframe ? new Map() : before;
-    for (const id of decoded.gone) this.rows.delete(id);
+    for (const { id } of decoded.left) this.rows.delete(id);
     for (const [id, row] of decoded.rows) this.rows.set(id, row);
     this.tick = tick;
-    return { gone, rows: decoded.rows };
+    return { ...sorted(left), rows: decoded.rows };
   }
 }
 
@@ -217,6 +220,21 @@ export function encodeInputs<I>(newest: number, inputs: readonly I[], write: (wr
 function known(row: Row | undefined, id: number): Row {
   if (row === undefined) throw new ReplicaError(`there is no row of ${id} to build on`);
   return row;
+}
+
+/** An entity that left: it is no more, or it is only not told of. */
+interface Left {
+  id: number;
+  hidden: boolean;
+}
+
+function readLeft(reader: BitReader): Left[] {
+  return readIds(reader, () => reader.bit()).map(([id, hidden]) => ({ id, hidden }));
+}
+
+function sorted(left: readonly Left[]): Pick<Snapshot, "gone" | "hidden"> {
+  const ids = (hidden: boolean) => left.filter((entity) => entity.hidden === hidden).map(({ id }) => id);
+  return { gone: ids(false), hidden: ids(true) };
 }
 
 function readIds<T>(reader: BitReader, value: (id: number) => T): [number, T][] {

@@ -19,6 +19,8 @@ export interface ComponentSchema {
   name: string;
   predict: boolean;
   interpolate: boolean;
+  /** Who is told of it; without it everyone. */
+  seen_by?: "team" | "owner";
   fields: FieldSchema[];
 }
 

@@ -21,7 +21,7 @@ export class Timeline {
   constructor(readonly schema: Schema) {}
 
   /**
-   * Takes the rows that changed in `tick`, and the entities that are gone. A tick may come late: of an entity at rest it can
+   * Takes the rows that changed in `tick`, and the entities that left. A tick may come late: of an entity at rest it can
    * hold the only row that ever comes.
    */
   push(tick: number, rows: Iterable<[number, Row]>, removed: Iterable<number>): void {

@@ -9,7 +9,7 @@ import { fromHex, toHex, vector } from "./vectors.ts";
 type Entity = [id: number, mask: number, values: number[]];
 interface Script {
   schema: { components: ComponentSchema[] };
-  steps: { hex: string; tick: number; epoch: number; applied: number | null; margin: number | null; late: number; restarted: boolean; gone: number[]; changed: number[]; entities: Entity[]; error?: string }[];
+  steps: { hex: string; tick: number; epoch: number; applied: number | null; margin: number | null; late: number; restarted: boolean; gone: number[]; hidden: number[]; changed: number[]; entities: Entity[]; error?: string }[];
 }
 
 function flat([id, row]: [number, Row]): Entity {
@@ -29,7 +29,7 @@ describe("snapshots", () => {
     }
   });
 
-  it.each(["steady", "lossy", "narrow", "restart", "early-gone"])("are read as the server wrote them: %s", (name) => {
+  it.each(["steady", "lossy", "narrow", "restart", "early-gone", "hidden"])("are read as the server wrote them: %s", (name) => {
     const { schema, steps } = vector<Script>(`snapshot/${name}.json`);
     const decoder = new SnapshotDecoder(new Schema(schema.components));
     steps.forEach((step, i) => {
@@ -66,7 +66,7 @@ describe("snapshots", () => {
     const world = new Map<number, Row>();
     frames.forEach(({ hex, keyframe, entities }, tick) => {
       const frame = decoder.decode(tick, tick - 1, keyframe, fromHex(hex))!;
-      for (const id of frame.gone) world.delete(id);
+      for (const id of [...frame.gone, ...frame.hidden]) world.delete(id);
       for (const [id, row] of frame.rows) world.set(id, row);
       expect(ascending(world), `frame ${tick}`).toEqual(entities);
     });

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use amphi_server_arena::{Arena, TICK_HZ};
 use amphi_shared_replica::{
-    Game, Mirror, NetId, Recipient, Seat, SimMode, SnapshotDecoder, SnapshotEncoder, SnapshotHeader, Tables, Trainer,
+    Game, Mirror, Recipient, Seat, SimMode, SnapshotDecoder, SnapshotEncoder, SnapshotHeader, Tables, Trainer,
 };
 use amphi_shared_wire::limits::{DATAGRAM_BYTES_NATIVE_MAX, DATAGRAM_HEADER_BYTES};
 use amphi_shared_wire::{BitWriter, Rng, Seed};
@@ -76,8 +76,7 @@ fn train(scale: Scale) -> anyhow::Result<Tables> {
 /// A match, tick by tick.
 struct Record {
     ticks: Vec<Mirror>,
-    /// The entity that each player controls.
-    players: Vec<NetId>,
+    players: Vec<Seat>,
 }
 
 impl Record {
@@ -90,9 +89,8 @@ impl Record {
             sim.step()?;
             record.push(sim.mirror().clone());
         }
-        let seats = 0..mode.teams * mode.team_size;
-        let players: Option<Vec<NetId>> = seats.map(|seat| sim.entity_of_seat(Seat(seat))).collect();
-        Ok(Self { ticks: record, players: players.context("a seat has no player")? })
+        let players = (0..mode.teams * mode.team_size).map(Seat).collect();
+        Ok(Self { ticks: record, players })
     }
 
     fn sample(&self, bytes: usize, encoding: Duration) -> Sample {
@@ -130,11 +128,11 @@ fn ours(record: &Record, loss_permille: u32, tables: Option<&Arc<Tables>>) -> an
         let start = Instant::now();
         encoder.start_tick(mirror);
         encoding += start.elapsed();
-        for (n, (link, own)) in links.iter_mut().zip(&record.players).enumerate() {
+        for (n, (link, seat)) in links.iter_mut().zip(&record.players).enumerate() {
             link.hear(tick);
             let start = Instant::now();
             let header = SnapshotHeader::default();
-            let snapshot = encoder.encode(mirror, &mut link.recipient, header, Some(*own), BUDGET_BYTES);
+            let snapshot = encoder.encode(mirror, &mut link.recipient, header, Some(*seat), BUDGET_BYTES);
             encoding += start.elapsed();
             let snapshot = snapshot.context("a snapshot has no room")?;
             bytes += snapshot.len();

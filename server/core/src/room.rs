@@ -351,7 +351,6 @@ impl Room {
     /// The snapshot of the last tick for a seat, at most `budget_bytes` long; `None` when no person sits there, when
     /// they are still to be greeted, or when not even the header fits. Call [`Self::snapshot_sent`] when it leaves.
     pub fn encode_snapshot(&mut self, seat: u8, budget_bytes: usize) -> Option<Bytes> {
-        let own = self.world.sim.entity_of_seat(Seat(seat));
         let player = self.players.get_mut(usize::from(seat))?.as_mut().filter(|player| !player.greet)?;
         let header = SnapshotHeader {
             applied: player.inputs.applied(),
@@ -360,7 +359,9 @@ impl Room {
             ..SnapshotHeader::default()
         };
         let mirror = self.world.sim.mirror();
-        self.encoder.encode(mirror, &mut player.recipient, header, own, budget_bytes).map(Bytes::copy_from_slice)
+        self.encoder
+            .encode(mirror, &mut player.recipient, header, Some(Seat(seat)), budget_bytes)
+            .map(Bytes::copy_from_slice)
     }
 
     /// The snapshot encoded last for this seat has left in the datagram with this number.

@@ -22,9 +22,9 @@ use syn::{DeriveInput, parse_macro_input};
 ///   width, an `f32` at 2π. `quaternion` is for `[f32; 4]` or `[i16; 4]` and the like.
 /// * `tolerance = 4`: steps by which a prediction may differ before it is simulated again; 0 unless given.
 ///
-/// Attributes of the struct: `name = "…"` (default: its name), `by = "seat"` (the field of an event that says whose seat
-/// caused it, see `ReplicaApp::effect`), and `crate = path` where the engine is known by another path than
-/// `Cargo.toml` tells.
+/// Attributes of the struct: `name = "…"` (default: its name), `seen_by = "all" | "team" | "owner"` (who is told of a
+/// component, default: `all`), `by = "seat"` (the field of an event that says whose seat caused it, see
+/// `ReplicaApp::effect`), and `crate = path` where the engine is known by another path than `Cargo.toml` tells.
 #[proc_macro_derive(Replicate, attributes(replica))]
 pub fn derive_replicate(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);

@@ -1,7 +1,7 @@
 //! The expansion of `#[derive(Replicate)]`.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens as _, quote};
+use quote::{ToTokens as _, format_ident, quote};
 use syn::spanned::Spanned as _;
 use syn::{Data, DeriveInput, Error, Fields, Index, LitStr, Member, Path};
 
@@ -13,7 +13,8 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream, Error> {
     let Data::Struct(data) = &input.data else {
         return Err(Error::new(input.span(), "Replicate is for structs"));
     };
-    let Attributes { name, krate, by } = attributes(input)?;
+    let Attributes { name, krate, by, seen_by } = attributes(input)?;
+    let seen_by = format_ident!("{seen_by}");
     let fields = fields(&data.fields)?;
     let by = by.map(|field| index_of(&fields, &field)).transpose()?;
     let by = by.map(|index| quote! { const BY: ::core::option::Option<usize> = ::core::option::Option::Some(#index); });
@@ -34,6 +35,8 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream, Error> {
         impl #generics #krate::Replicate for #ident #arguments #bounds {
             const NAME: &'static str = #name;
             #by
+
+            const SEEN_BY: #krate::SeenBy = #krate::SeenBy::#seen_by;
 
             fn fields() -> &'static [#krate::Field] {
                 const FIELDS: [#krate::Field; #width] = [#(#literals),*];
@@ -58,16 +61,20 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream, Error> {
     })
 }
 
+/// The attributes of a struct.
 struct Attributes {
     name: String,
     krate: TokenStream,
     by: Option<LitStr>,
+    /// Name of a `SeenBy`.
+    seen_by: &'static str,
 }
 
 fn attributes(input: &DeriveInput) -> Result<Attributes, Error> {
     let mut name = input.ident.to_string();
     let mut krate = None;
     let mut by = None;
+    let mut seen_by = "All";
     for attribute in input.attrs.iter().filter(|a| a.path().is_ident("replica")) {
         attribute.parse_nested_meta(|meta| {
             if meta.path.is_ident("name") {
@@ -76,14 +83,16 @@ fn attributes(input: &DeriveInput) -> Result<Attributes, Error> {
                 krate = Some(meta.value()?.parse::<Path>()?.into_token_stream());
             } else if meta.path.is_ident("by") {
                 by = Some(meta.value()?.parse()?);
+            } else if meta.path.is_ident("seen_by") {
+                seen_by = parse_seen_by(&meta.value()?.parse()?)?;
             } else {
-                return Err(meta.error("expected `name`, `by` or `crate`"));
+                return Err(meta.error("expected `name`, `by`, `seen_by` or `crate`"));
             }
             Ok(())
         })?;
     }
     check_name(input, &name)?;
-    Ok(Attributes { name, krate: krate.unwrap_or_else(engine), by })
+    Ok(Attributes { name, krate: krate.unwrap_or_else(engine), by, seen_by })
 }
 
 /// Refuses a name that other languages could not use.
@@ -97,6 +106,15 @@ fn index_of(fields: &[Replicated], name: &LitStr) -> Result<usize, Error> {
     let at = fields.iter().position(|field| field.name() == name.value());
     let at = at.ok_or_else(|| Error::new(name.span(), "there is no field with this name"))?;
     Ok(fields[..at].iter().map(Replicated::width).sum())
+}
+
+fn parse_seen_by(text: &LitStr) -> Result<&'static str, Error> {
+    match text.value().as_str() {
+        "all" => Ok("All"),
+        "team" => Ok("Team"),
+        "owner" => Ok("Owner"),
+        _ => Err(Error::new(text.span(), "expected `all`, `team` or `owner`")),
+    }
 }
 
 fn fields(fields: &Fields) -> Result<Vec<Replicated>, Error> {

@@ -8,7 +8,9 @@ use bevy_ecs::lifecycle::HookContext;
 use bevy_ecs::prelude::{Entity, Resource};
 use bevy_ecs::world::DeferredWorld;
 
-use crate::{NetId, Row, Schema};
+use crate::interest::Space;
+use crate::selection::Selection;
+use crate::{NetId, Row, Schema, Seat, SeenBy, VisibleTo};
 
 /// Where an entity's rows lie in the mirror.
 #[derive(Clone, Component, Copy, Debug)]
@@ -35,19 +37,25 @@ impl Mirrored {
 #[derive(Clone, Debug)]
 pub struct Mirror {
     schema: Arc<Schema>,
+    interest: Option<Space>,
     tick: Tick,
     columns: Vec<Column>,
     // By slot.
     ids: Vec<u32>,
     entities: Vec<Option<Entity>>,
     masks: Vec<u64>,
-    masks_before: Vec<u64>,
-    touched: Vec<bool>,
-    changed: Vec<u32>,
+    selections: Vec<Selection>,
+    marks: Marks,
+    /// Ticks of the last change of what everyone, a team mate, the owner sees. The last one serves all when everything is
+    /// seen by all.
+    changed: [Vec<u32>; SeenBy::COUNT],
     // Slots of live entities, by ascending id.
     order: Vec<u32>,
     free: Vec<u32>,
     removed: Vec<(u32, NetId)>,
+    // By seat.
+    teams: Vec<u8>,
+    seat_slots: Vec<Option<u32>>,
 }
 
 #[derive(Clone, Debug)]
@@ -63,45 +71,95 @@ impl Column {
     }
 }
 
+/// What a scan found.
+#[derive(Clone, Debug, Default)]
+struct Marks {
+    /// Slots where anything differs from the tick before.
+    noticed: Vec<u32>,
+    // By slot.
+    is_noticed: Vec<bool>,
+    components: Vec<u64>,
+}
+
+impl Marks {
+    fn notice(&mut self, slot: u32, components: u64) {
+        self.components[slot as usize] |= components;
+        if !self.is_noticed[slot as usize] {
+            self.is_noticed[slot as usize] = true;
+            self.noticed.push(slot);
+        }
+    }
+}
+
 /// Writes one component's rows during a scan.
 pub(crate) struct ColumnWriter<'a> {
     column: &'a mut Column,
     bit: u64,
     masks: &'a mut [u64],
-    touched: &'a mut [bool],
+    marks: &'a mut Marks,
 }
 
 impl ColumnWriter<'_> {
+    /// The component of an entity was touched: its integers may be others.
     pub(crate) fn put(&mut self, slot: u32, write: impl FnOnce(&mut [i32])) {
         let mut row = [0; amphi_shared_wire::limits::FIELDS_MAX];
         let row = &mut row[..self.column.width];
         write(row);
         let start = slot as usize * self.column.width;
         let old = &mut self.column.rows[start..start + self.column.width];
-        if old != row {
+        let mask = &mut self.masks[slot as usize];
+        if old != row || *mask & self.bit == 0 {
             old.copy_from_slice(row);
-            self.touched[slot as usize] = true;
+            *mask |= self.bit;
+            self.marks.notice(slot, self.bit);
         }
-        self.masks[slot as usize] |= self.bit;
+    }
+
+    /// The component was taken from an entity.
+    pub(crate) fn take(&mut self, slot: u32) {
+        if self.masks[slot as usize] & self.bit != 0 {
+            self.masks[slot as usize] &= !self.bit;
+            self.marks.notice(slot, self.bit);
+        }
+    }
+}
+
+/// Writes what a game says of entities during a scan.
+pub(crate) struct SelectionWriter<'a> {
+    selections: &'a mut [Selection],
+    marks: &'a mut Marks,
+}
+
+impl SelectionWriter<'_> {
+    pub(crate) fn put(&mut self, slot: u32, change: impl FnOnce(&mut Selection)) {
+        let selection = &mut self.selections[slot as usize];
+        let before = *selection;
+        change(selection);
+        if *selection != before {
+            self.marks.notice(slot, 0);
+        }
     }
 }
 
 impl Mirror {
-    pub(crate) fn new(schema: Arc<Schema>) -> Self {
+    pub(crate) fn new(schema: Arc<Schema>, interest: Option<Space>) -> Self {
         let columns = schema.components().iter().map(|c| Column { width: c.fields.len(), rows: Vec::new() }).collect();
         Self {
             schema,
+            interest,
             tick: Tick(0),
             columns,
             ids: Vec::new(),
             entities: Vec::new(),
             masks: Vec::new(),
-            masks_before: Vec::new(),
-            touched: Vec::new(),
-            changed: Vec::new(),
+            selections: Vec::new(),
+            marks: Marks::default(),
+            changed: Default::default(),
             order: Vec::new(),
             free: Vec::new(),
             removed: Vec::new(),
+            teams: Vec::new(),
+            seat_slots: Vec::new(),
         }
     }
 
@@ -142,7 +200,13 @@ impl Mirror {
 
     /// The tick in which the row of a slot last changed.
     pub fn changed(&self, slot: u32) -> Tick {
-        Tick(self.changed[slot as usize])
+        self.changed_for(slot, SeenBy::Owner)
+    }
+
+    /// The tick in which that part of a row last changed that this relation sees.
+    pub fn changed_for(&self, slot: u32, relation: SeenBy) -> Tick {
+        let relation = if self.schema.is_seen_by_all() { SeenBy::Owner } else { relation };
+        Tick(self.changed[relation as usize][slot as usize])
     }
 
     /// The integers of one component of a slot.
@@ -155,10 +219,59 @@ impl Mirror {
         &self.removed
     }
 
+    /// Slots that differ from the tick before, in their row or in whom it is for; in no particular order.
+    pub fn noticed(&self) -> &[u32] {
+        &self.marks.noticed
+    }
+
     /// Slot of the entity with this id.
     pub fn slot_of(&self, id: NetId) -> Option<u32> {
         let at = self.order.binary_search_by_key(&id.0, |slot| self.ids[*slot as usize]).ok()?;
         Some(self.order[at])
+    }
+
+    /// Slot of the entity that a seat controls.
+    pub fn slot_of_seat(&self, seat: Seat) -> Option<u32> {
+        self.seat_slots.get(usize::from(seat.0)).copied().flatten()
+    }
+
+    /// Teams, by seat.
+    pub(crate) fn teams(&self) -> &[u8] {
+        &self.teams
+    }
+
+    /// By what distance entities are in interest.
+    pub(crate) fn interest(&self) -> Option<&Space> {
+        self.interest.as_ref()
+    }
+
+    /// What the game said of the entity in a slot.
+    pub(crate) fn selection(&self, slot: u32) -> &Selection {
+        &self.selections[slot as usize]
+    }
+
+    /// How a seat stands to the entity in a slot, and the components of it that it may see now.
+    pub(crate) fn visible(&self, slot: u32, seat: Option<Seat>) -> (SeenBy, u64) {
+        let relation = if self.schema.is_seen_by_all() { SeenBy::All } else { self.relation(slot, seat) };
+        let may = match self.selections[slot as usize].seats {
+            Some(VisibleTo(seats)) => {
+                seat.is_some_and(|seat| seats.checked_shr(u32::from(seat.0)).unwrap_or(0) & 1 == 1)
+            }
+            None => true,
+        };
+        (relation, if may { self.masks[slot as usize] & self.schema.seen_by(relation) } else { 0 })
+    }
+
+    fn relation(&self, slot: u32, seat: Option<Seat>) -> SeenBy {
+        // Component 0 of every schema is `Seat`.
+        let (Some(Seat(seat)), 1) = (seat, self.mask(slot) & 1) else { return SeenBy::All };
+        let owner = self.component_row(slot, 0)[0];
+        let team = |seat: usize| self.teams.get(seat);
+        match usize::try_from(owner) {
+            Ok(owner) if owner == usize::from(seat) => SeenBy::Owner,
+            Ok(owner) if team(owner).is_some() && team(owner) == team(usize::from(seat)) => SeenBy::Team,
+            Ok(_) | Err(_) => SeenBy::All,
+        }
     }
 
     /// Appends the whole row of a slot: the integers of its components, in order.
@@ -175,8 +288,20 @@ impl Mirror {
         Row { mask: self.mask(slot), values }
     }
 
+    /// The part of a slot's row that a seat may see; without a seat, what everyone may see. `None` when that is nothing.
+    pub fn row_for(&self, slot: u32, seat: Option<Seat>) -> Option<Row> {
+        let (_, mask) = self.visible(slot, seat);
+        let parts = self.schema.in_mask(mask).flat_map(|(i, _)| self.columns[i].row(slot));
+        (mask != 0).then(|| Row { mask, values: parts.copied().collect() })
+    }
+
     /// Copies masks, change ticks and columns, by slot.
-    pub(crate) fn copy_columns(&self, masks: &mut Vec<u64>, changed: &mut Vec<u32>, columns: &mut Vec<Vec<i32>>) {
+    pub(crate) fn copy_columns(
+        &self,
+        masks: &mut Vec<u64>,
+        changed: &mut [Vec<u32>; SeenBy::COUNT],
+        columns: &mut Vec<Vec<i32>>,
+    ) {
         masks.clone_from(&self.masks);
         changed.clone_from(&self.changed);
         columns.resize_with(self.columns.len(), Vec::new);
@@ -196,7 +321,8 @@ impl Mirror {
         self.ids[i] = id.0;
         self.entities[i] = Some(entity);
         self.masks[i] = 0;
-        self.changed[i] = 0;
+        self.selections[i] = Selection::default();
+        self.changed.iter_mut().filter_map(|ticks| ticks.get_mut(i)).for_each(|tick| *tick = 0);
         let at = self.order.partition_point(|other| self.ids[*other as usize] < id.0);
         self.order.insert(at, slot);
         slot
@@ -206,7 +332,9 @@ impl Mirror {
     pub(crate) fn start(&mut self, tick: Tick, freed: &[u32]) {
         self.tick = tick;
         self.removed.clear();
+        let mut had_seat = false;
         for slot in freed {
+            had_seat |= self.masks[*slot as usize] & 1 == 1;
             self.entities[*slot as usize] = None;
             self.masks[*slot as usize] = 0;
             self.removed.push((*slot, self.id(*slot)));
@@ -215,20 +343,61 @@ impl Mirror {
         if !freed.is_empty() {
             self.order.retain(|slot| self.entities[*slot as usize].is_some());
         }
+        if had_seat {
+            self.find_seats();
+        }
     }
 
-    pub(crate) fn scan(&mut self, mut each: impl FnMut(usize, &mut ColumnWriter<'_>)) {
-        self.masks_before.clone_from(&self.masks);
-        self.masks.fill(0);
-        self.touched.fill(false);
-        for (i, column) in self.columns.iter_mut().enumerate() {
-            let (masks, touched) = (&mut self.masks[..], &mut self.touched[..]);
-            each(i, &mut ColumnWriter { column, bit: 1 << i, masks, touched });
+    /// Takes what was touched since the last scan.
+    pub(crate) fn scan(
+        &mut self,
+        teams: impl Iterator<Item = u8>,
+        mut each: impl FnMut(usize, &mut ColumnWriter<'_>),
+        select: impl FnOnce(&mut SelectionWriter<'_>),
+    ) {
+        self.teams.clear();
+        self.teams.extend(teams);
+        let marks = &mut self.marks;
+        for slot in marks.noticed.drain(..) {
+            marks.is_noticed[slot as usize] = false;
+            marks.components[slot as usize] = 0;
         }
-        for slot in &self.order {
-            let i = *slot as usize;
-            if self.touched[i] || self.masks[i] != self.masks_before[i] {
-                self.changed[i] = self.tick.0;
+        for (i, column) in self.columns.iter_mut().enumerate() {
+            each(i, &mut ColumnWriter { column, bit: 1 << i, masks: &mut self.masks, marks });
+        }
+        select(&mut SelectionWriter { selections: &mut self.selections, marks });
+        self.note_changes();
+    }
+
+    fn note_changes(&mut self) {
+        let mut seats = false;
+        let relations = [SeenBy::All, SeenBy::Team, SeenBy::Owner];
+        for slot in &self.marks.noticed {
+            let components = self.marks.components[*slot as usize];
+            seats |= components & 1 == 1;
+            for (ticks, relation) in self.changed.iter_mut().zip(relations) {
+                if components & self.schema.seen_by(relation) != 0
+                    && let Some(tick) = ticks.get_mut(*slot as usize)
+                {
+                    *tick = self.tick.0;
+                }
+            }
+        }
+        if seats {
+            self.find_seats();
+        }
+    }
+
+    /// The entity of a seat is the one with the least id.
+    fn find_seats(&mut self) {
+        self.seat_slots.fill(None);
+        for slot in self.order.iter().copied().filter(|slot| self.masks[*slot as usize] & 1 == 1) {
+            let Ok(seat) = usize::try_from(self.columns[0].row(slot)[0]) else { continue };
+            if seat <= usize::from(u8::MAX) {
+                if self.seat_slots.len() <= seat {
+                    self.seat_slots.resize(seat + 1, None);
+                }
+                self.seat_slots[seat].get_or_insert(slot);
             }
         }
     }
@@ -238,9 +407,11 @@ impl Mirror {
         self.ids.push(0);
         self.entities.push(None);
         self.masks.push(0);
-        self.masks_before.push(0);
-        self.touched.push(false);
-        self.changed.push(0);
+        self.selections.push(Selection::default());
+        self.marks.is_noticed.push(false);
+        self.marks.components.push(0);
+        let first = if self.schema.is_seen_by_all() { SeenBy::Owner as usize } else { 0 };
+        self.changed[first..].iter_mut().for_each(|ticks| ticks.push(0));
         for column in &mut self.columns {
             column.rows.extend(std::iter::repeat_n(0, column.width));
         }

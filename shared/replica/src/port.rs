@@ -1,15 +1,17 @@
 //! Registered types behind functions that know them.
 
+use bevy_ecs::change_detection::Ref;
 use bevy_ecs::prelude::{Component, Entity, QueryState, Resource, World};
 use bevy_ecs::world::EntityWorldMut;
 use serde::Serialize;
 
 use crate::mirror::{ColumnWriter, Mirrored};
+use crate::selection::touched;
 use crate::{Replicate, StateHasher};
 
 /// A sent component of one world.
 pub(crate) trait ReplicatedPort: Send + Sync {
-    /// Quantises every copy of the component into its column.
+    /// Quantises every copy of the component that was touched since the last tick into its column.
     fn scan(&mut self, world: &World, column: &mut ColumnWriter<'_>);
 
     /// Puts the value of a row on an entity.
@@ -26,14 +28,15 @@ pub(crate) type MakePort = fn(&mut World) -> Box<dyn ReplicatedPort>;
 pub(crate) type StatePort = fn(&World, Entity, &mut StateHasher);
 
 struct Replicated<C: Component + Replicate> {
-    query: QueryState<(&'static Mirrored, &'static C)>,
+    query: QueryState<(Ref<'static, Mirrored>, Ref<'static, C>)>,
 }
 
 impl<C: Component + Replicate> ReplicatedPort for Replicated<C> {
     fn scan(&mut self, world: &World, column: &mut ColumnWriter<'_>) {
-        for (mirrored, component) in self.query.iter(world) {
-            column.put(mirrored.slot, |row| component.write(row));
-        }
+        touched(&mut self.query, world, |slot, component: Option<&C>| match component {
+            Some(component) => column.put(slot, |row| component.write(row)),
+            None => column.take(slot),
+        });
     }
 
     fn insert(&self, entity: &mut EntityWorldMut<'_>, row: &[i32]) {

@@ -10,10 +10,13 @@ use bevy_ecs::schedule::ScheduleLabel;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::interest::Space;
 use crate::port::{self, MakePort, StatePort};
 use crate::request::RequestPort;
+use crate::selection::SelectionPort;
 use crate::{
-    ComponentSchema, EventSchema, Input, InputPort, InputSchema, Mode, Replicate, Request, RequestSchema, Schema, Seat,
+    ComponentSchema, EventSchema, Input, InputPort, InputSchema, Interest, Mode, Replicate, Request, RequestSchema,
+    Schema, Seat,
 };
 
 /// The schedule that runs once, at tick 0: the map, and behind [`authority`](crate::authority) the players and
@@ -73,6 +76,13 @@ pub trait ReplicaApp {
     /// `R` is neither sent nor saved.
     fn transient_resource<R: Resource>(&mut self) -> &mut Self {
         self.registry().register_component::<R>();
+        self
+    }
+
+    /// Clients are told of an entity that has `C` only where it is near the entity of their seat. An entity without `C` is
+    /// near everything. Without a call of this, everything is in everyone's interest.
+    fn interest<C: Component + Replicate>(&mut self, interest: Interest) -> &mut Self {
+        Registry::of(self.registry(), |r, world| r.interest(world.register_component::<C>(), C::NAME, interest));
         self
     }
 
@@ -143,6 +153,7 @@ pub(crate) struct Registry {
     pub(crate) event_types: Vec<TypeId>,
     pub(crate) requests: Vec<RequestSchema>,
     pub(crate) request_ports: Vec<RequestPort>,
+    pub(crate) space: Option<(ComponentId, Interest)>,
     pub(crate) modes: Vec<Mode>,
     pub(crate) errors: Vec<String>,
 }
@@ -151,7 +162,10 @@ impl Registry {
     /// A registry with what the engine itself brings.
     pub(crate) fn install(world: &mut World) {
         world.init_resource::<Self>();
-        Self::of(world, |r, world| r.replicate::<Seat>(world, false, false));
+        Self::of(world, |r, world| {
+            r.replicate::<Seat>(world, false, false);
+            r.known.extend(SelectionPort::components(world));
+        });
     }
 
     pub(crate) fn schema(&self) -> Schema {
@@ -179,10 +193,30 @@ impl Registry {
         }
         let others: Vec<_> = self.components.iter().map(|c| c.name).collect();
         self.check::<C>("components", &others);
-        self.components.push(ComponentSchema { name: C::NAME, predict, interpolate, fields: C::fields() });
+        self.components.push(ComponentSchema {
+            name: C::NAME,
+            predict,
+            interpolate,
+            seen_by: C::SEEN_BY,
+            fields: C::fields(),
+        });
         self.ids.push(id);
         self.replicated.push(port::replicated::<C>);
         self.known.push(id);
+    }
+
+    fn interest(&mut self, id: ComponentId, name: &str, interest: Interest) {
+        if self.space.replace((id, interest)).is_some() {
+            self.errors.push(format!("`{name}`: a game has one interest"));
+        }
+    }
+
+    /// The interest in steps, if the game has one.
+    pub(crate) fn space(&self) -> Result<Option<Space>, String> {
+        let Some((id, interest)) = &self.space else { return Ok(None) };
+        let number = self.ids.iter().position(|known| known == id);
+        let number = number.ok_or("interest goes by a component that is sent")?;
+        Space::new(interest, number, &self.components[number]).map(Some)
     }
 
     fn state<C: Component + Serialize>(&mut self, world: &mut World) {

@@ -1,9 +1,14 @@
 //! The trait of what is sent: a row of integers there and back.
 
+use crate::SeenBy;
+
 /// A component, event, request or answer: a struct that travels as a row of `i32`. Derive it.
 pub trait Replicate: Sized {
     /// Name in the schema: letters, digits and `_`.
     const NAME: &'static str;
+
+    /// Who is told of a component.
+    const SEEN_BY: SeenBy = SeenBy::All;
 
     /// Index of the integer that says which seat caused an event.
     const BY: Option<usize> = None;

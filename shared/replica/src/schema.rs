@@ -3,7 +3,7 @@
 mod json;
 
 use crate::message::read_row;
-use crate::{Field, InputField, Seat, StateHasher};
+use crate::{Field, InputField, Seat, SeenBy, StateHasher};
 
 /// A sent component.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct ComponentSchema {
     pub predict: bool,
     /// Clients interpolate it for entities they do not predict.
     pub interpolate: bool,
+    /// Who is told of it.
+    pub seen_by: SeenBy,
     /// The integers of its rows, in order.
     pub fields: &'static [Field],
 }
@@ -60,6 +62,8 @@ pub struct Schema {
     input: Option<InputSchema>,
     events: Vec<EventSchema>,
     requests: Vec<RequestSchema>,
+    /// Components that everyone, a team mate, the owner sees.
+    seen: [u64; SeenBy::COUNT],
     json: String,
     hash: u64,
 }
@@ -79,7 +83,11 @@ impl Schema {
     ) -> Self {
         let json = json::of(&components, input, &events, &requests);
         let hash = StateHasher::of(json.as_bytes());
-        Self { components, input, events, requests, json, hash }
+        let seen = [SeenBy::All, SeenBy::Team, SeenBy::Owner].map(|relation| {
+            let seen = components.iter().enumerate().filter(|(_, c)| c.seen_by <= relation);
+            seen.fold(0, |mask, (i, _)| mask | 1_u64.checked_shl(i as u32).unwrap_or(0))
+        });
+        Self { components, input, events, requests, seen, json, hash }
     }
 
     /// The input, when its layout is derived.
@@ -123,6 +131,16 @@ impl Schema {
     /// Number of the component with this name.
     pub fn component(&self, name: &str) -> Option<usize> {
         self.components.iter().position(|c| c.name == name)
+    }
+
+    /// The components that this relation to an entity sees, as a bit set.
+    pub fn seen_by(&self, relation: SeenBy) -> u64 {
+        self.seen[relation as usize]
+    }
+
+    /// No component is kept from anyone.
+    pub(crate) fn is_seen_by_all(&self) -> bool {
+        self.seen[SeenBy::All as usize] == self.seen[SeenBy::Owner as usize]
     }
 
     /// Hash of [`to_json`](Self::to_json).

@@ -13,6 +13,7 @@ use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings, ScheduleLabel, SingleT
 use crate::mirror::{Freed, Mirror, Mirrored};
 use crate::port::ReplicatedPort;
 use crate::register::Registry;
+use crate::selection::{Selection, SelectionPort};
 use crate::{
     Begin, GameError, GameEvent, GameEvents, Input, InputPort, Inputs, MatchBoard, MatchMode, NetId, RequestPort, Row,
     Schema, Seat, SeatState, Seats, SimMode, SimRng, SimTick, Simulate, StateHasher,
@@ -23,6 +24,7 @@ pub struct Sim {
     app: SubApp,
     registry: Registry,
     ports: Vec<Box<dyn ReplicatedPort>>,
+    selection: SelectionPort,
     mirror: Mirror,
     fresh: QueryState<Entity, Without<NetId>>,
     known: Vec<ComponentId>,
@@ -64,8 +66,10 @@ impl Sim {
         let mut known = registry.known.clone();
         known.extend([world.register_component::<NetId>(), world.register_component::<Mirrored>()]);
         let fresh = fresh_query(world, &registry);
-        let mirror = Mirror::new(Arc::clone(schema));
-        let mut sim = Self { app, registry, ports, mirror, fresh, known, archetypes_checked: 0, next_id: 1 };
+        let space = registry.space().map_err(GameError::Registration)?;
+        let mirror = Mirror::new(Arc::clone(schema), space);
+        let selection = SelectionPort::new(world);
+        let mut sim = Self { app, registry, ports, selection, mirror, fresh, known, archetypes_checked: 0, next_id: 1 };
         sim.app.world_mut().run_schedule(Begin);
         sim.after_step()?;
         Ok(sim)
@@ -155,12 +159,7 @@ impl Sim {
 
     /// Id of the entity that a seat controls, once it exists.
     pub fn entity_of_seat(&self, seat: Seat) -> Option<NetId> {
-        // Component 0 of every schema is `Seat`.
-        let order = self.mirror.order().iter();
-        order
-            .copied()
-            .find(|slot| self.mirror.mask(*slot) & 1 == 1 && self.mirror.component_row(*slot, 0) == [i32::from(seat.0)])
-            .map(|slot| self.mirror.id(slot))
+        self.mirror.slot_of_seat(seat).map(|slot| self.mirror.id(slot))
     }
 
     /// The Bevy entity with this id.
@@ -225,6 +224,10 @@ impl Sim {
             hasher.word(self.mirror.mask(*slot));
             for (i, _) in self.mirror.schema().in_mask(self.mirror.mask(*slot)) {
                 hasher.row(self.mirror.component_row(*slot, i));
+            }
+            let selection = self.mirror.selection(*slot);
+            if *selection != Selection::default() {
+                hasher.value(selection);
             }
             let Some(entity) = self.mirror.entity(*slot) else { continue };
             for (_, hash) in &self.registry.states {
@@ -295,7 +298,13 @@ impl Sim {
         let freed = core::mem::take(&mut self.app.world_mut().resource_mut::<Freed>().0);
         self.mirror.start(tick, &freed);
         let world = self.app.world();
-        self.mirror.scan(|i, column| self.ports[i].scan(world, column));
+        let teams = world.resource::<Seats>().0.iter().map(|seat| seat.team);
+        let ports = &mut self.ports;
+        self.mirror.scan(
+            teams,
+            |i, column| ports[i].scan(world, column),
+            |selection| self.selection.scan(world, selection),
+        );
     }
 }
 

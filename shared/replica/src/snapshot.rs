@@ -1,12 +1,15 @@
 //! Snapshots and views: the rows of a mirror as bits, there and back. `docs/wire.md` describes the layout.
 
+mod bodies;
 mod body;
+mod cells;
 mod decoder;
 mod encoder;
 mod header;
 mod history;
 mod ids;
 mod recipient;
+mod scope;
 mod view;
 
 pub use decoder::{Snapshot, SnapshotDecoder, SnapshotError};

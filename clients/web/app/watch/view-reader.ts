@@ -68,7 +68,7 @@ export class ViewReader<Model extends Viewed> {
     }
     const decoded = this.decoder?.decode(frame.tick, frame.previous, frame.keyframe, frame.rows);
     if (decoded === undefined) return;
-    this.timeline?.push(frame.tick, decoded.rows, decoded.gone);
+    this.timeline?.push(frame.tick, decoded.rows, [...decoded.gone, ...decoded.hidden]);
     for (const { tick, kind, body } of frame.events) this.model.addEvent(tick, kind, body);
     this.playout.arrived(this.serverTick(), frame.tick);
     if (this.state.value === "loading") this.state.set("live");

@@ -8,7 +8,7 @@ use super::prefix::{ESCAPE, PrefixCode, SYMBOLS};
 use super::tables::ComponentModel;
 use super::turn::{extrapolated, turn};
 use super::*;
-use crate::{ComponentSchema, Field, FieldKind, Lerp, Schema};
+use crate::{ComponentSchema, Field, FieldKind, Lerp, Schema, SeenBy};
 
 const fn field(name: &'static str, unit: &'static str, lerp: Lerp) -> Field {
     Field { name, unit, kind: FieldKind::I32, lerp, tolerance: 0 }
@@ -27,7 +27,8 @@ const PLACE: [Field; 8] = [
 ];
 
 fn schema() -> Schema {
-    let component = |name, fields| ComponentSchema { name, predict: false, interpolate: true, fields };
+    let component =
+        |name, fields| ComponentSchema { name, predict: false, interpolate: true, seen_by: SeenBy::All, fields };
     Schema::new(vec![component("Place", &PLACE), component("Mark", &[])])
 }
 

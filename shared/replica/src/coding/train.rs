@@ -94,7 +94,7 @@ fn baselines(history: &History, tick: Tick, lag: u32) -> Option<[&Rows; DEPTH_MA
 
 fn take(samples: &mut [Samples], mirror: &Mirror, slot: u32, past: [&Rows; DEPTH_MAX]) {
     let (id, mask) = (mirror.id(slot).0, mirror.mask(slot));
-    if mask == 0 || !past.iter().all(|rows| rows.holds(slot, id, mask)) {
+    if mask == 0 || !past.iter().all(|rows| rows.holds(slot, id, u64::MAX, mask)) {
         return;
     }
     for (component, _) in mirror.schema().in_mask(mask) {

@@ -1,7 +1,7 @@
 //! The schema as JSON. Names and units are checked when they are registered: no character in them needs an escape.
 
 use super::{ComponentSchema, EventSchema, InputSchema, RequestSchema};
-use crate::{Field, InputField};
+use crate::{Field, InputField, SeenBy};
 
 /// The whole document.
 pub(super) fn of(
@@ -22,14 +22,18 @@ pub(super) fn of(
 }
 
 fn component(component: &ComponentSchema) -> String {
-    let ComponentSchema { name, predict, interpolate, fields } = component;
+    let ComponentSchema { name, predict, interpolate, seen_by, fields } = component;
+    let seen_by = match seen_by {
+        SeenBy::All => String::new(),
+        SeenBy::Team | SeenBy::Owner => format!("\"seen_by\":\"{}\",", seen_by.as_str()),
+    };
     let fields = list(fields, |field| {
         let Field { name, unit, kind, lerp, tolerance } = field;
         let (kind, lerp) = (kind.as_str(), lerp.as_str());
         let tolerance = if *tolerance > 0 { format!(",\"tolerance\":{tolerance}") } else { String::new() };
         format!("{{\"name\":\"{name}\",\"unit\":\"{unit}\",\"kind\":\"{kind}\",\"lerp\":\"{lerp}\"{tolerance}}}")
     });
-    format!("{{\"name\":\"{name}\",\"predict\":{predict},\"interpolate\":{interpolate},\"fields\":{fields}}}")
+    format!("{{\"name\":\"{name}\",\"predict\":{predict},\"interpolate\":{interpolate},{seen_by}\"fields\":{fields}}}")
 }
 
 fn input_field(field: &InputField) -> String {

@@ -14,9 +14,9 @@ pub(super) const AGE_BITS: u32 = 4;
 /// Width of a section's number of baselines.
 pub(super) const DEPTH_BITS: u32 = 2;
 
-/// Writes mask and values of a slot.
-pub(super) fn write_absolute(writer: &mut BitWriter, mirror: &Mirror, slot: u32) {
-    let (schema, mask) = (mirror.schema(), mirror.mask(slot));
+/// Writes the components `mask` of a slot: the mask and the values.
+pub(super) fn write_absolute(writer: &mut BitWriter, mirror: &Mirror, (slot, mask): (u32, u64)) {
+    let schema = mirror.schema();
     for i in 0..schema.components().len() {
         writer.bit(mask >> i & 1 == 1);
     }
@@ -27,9 +27,9 @@ pub(super) fn write_absolute(writer: &mut BitWriter, mirror: &Mirror, slot: u32)
     }
 }
 
-/// Writes a slot's differences to its row in `base`, which has the same mask.
-pub(super) fn write_residual(writer: &mut BitWriter, mirror: &Mirror, slot: u32, base: &Rows) {
-    for (i, _) in mirror.schema().in_mask(mirror.mask(slot)) {
+/// Writes how the components `mask` of a slot differ from its row in `base`, which has them all.
+pub(super) fn write_residual(writer: &mut BitWriter, mirror: &Mirror, (slot, mask): (u32, u64), base: &Rows) {
+    for (i, _) in mirror.schema().in_mask(mask) {
         let (row, old) = (mirror.component_row(slot, i), base.component_row(slot, i));
         writer.bit(row != old);
         if row != old {
@@ -68,9 +68,15 @@ pub(super) fn read_residual(reader: &mut BitReader<'_>, schema: &Schema, base: &
     Ok(row)
 }
 
-/// Writes a slot against its rows in one to three baselines, newest first, which have the same mask.
-pub(super) fn write_modelled(writer: &mut BitWriter, tables: &Tables, mirror: &Mirror, slot: u32, past: &[&Rows]) {
-    let (schema, mask) = (mirror.schema(), mirror.mask(slot));
+/// Writes the components `mask` of a slot against its rows in one to three baselines, newest first, which have them all.
+pub(super) fn write_modelled(
+    writer: &mut BitWriter,
+    tables: &Tables,
+    mirror: &Mirror,
+    (slot, mask): (u32, u64),
+    past: &[&Rows],
+) {
+    let schema = mirror.schema();
     let rows = |i: usize| core::array::from_fn(|n| past.get(n).map_or(&[][..], |rows| rows.component_row(slot, i)));
     let changed = differing(schema, mask, |i| mirror.component_row(slot, i) != rows(i)[0]);
     let moving = if past.len() > 1 { differing(schema, mask, |i| rows(i)[0] != rows(i)[1]) } else { 0 };

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::SnapshotHeader;
 use super::body::{AGE_BITS, DEPTH_BITS, read_absolute, read_modelled, read_residual};
-use super::ids::{Ids, read_by_reference};
+use super::ids::{Ids, Leave, read_by_reference};
 use crate::code_table::GAP;
 use crate::coding::DEPTH_MAX;
 use crate::{NetId, Row, Schema, Tables};
@@ -53,8 +53,10 @@ pub struct Snapshot {
     pub header: SnapshotHeader,
     /// Everything known before was forgotten first.
     pub restarted: bool,
-    /// Entities that left.
+    /// Entities that are no more.
     pub gone: Vec<NetId>,
+    /// Entities that are not told of any more, for now or for good.
+    pub hidden: Vec<NetId>,
     /// Entities whose newest row it carries.
     pub changed: Vec<NetId>,
 }
@@ -78,14 +80,14 @@ pub struct SnapshotDecoder {
 struct Known {
     // Oldest first, at most one per span of keyframe ticks.
     rows: VecDeque<(u32, Row)>,
-    gone_at: Option<u32>,
+    left_at: Option<u32>,
 }
 
 static NO_ROW: Row = Row { mask: 0, values: Vec::new() };
 
 struct Parsed {
     header: SnapshotHeader,
-    gone: Vec<u32>,
+    left: Vec<(u32, Leave)>,
     rows: Vec<(u32, Row)>,
 }
 
@@ -152,10 +154,10 @@ impl SnapshotDecoder {
     }
 
     fn parse(&self, reader: &mut BitReader<'_>, header: SnapshotHeader) -> Result<Parsed, SnapshotError> {
-        let mut gone = Vec::new();
+        let mut left = Vec::new();
         let mut ids = Ids::default();
-        while let Some(id) = ids.read(reader)? {
-            gone.push(id);
+        while let Some(entity) = ids.read_left(reader)? {
+            left.push(entity);
         }
         let mut rows = Vec::new();
         match usize::from(header.tables).checked_sub(1) {
@@ -170,10 +172,10 @@ impl SnapshotDecoder {
                 self.read_sections(reader, tables, header.tick, &mut rows)?;
             }
         }
-        if self.entities.len() + rows.len() + gone.len() > 2 * ENTITIES_MAX {
+        if self.entities.len() + rows.len() + left.len() > 2 * ENTITIES_MAX {
             return Err(SnapshotError::Id);
         }
-        Ok(Parsed { header, gone, rows })
+        Ok(Parsed { header, left, rows })
     }
 
     fn read_body(&self, reader: &mut BitReader<'_>, tick: Tick, id: u32) -> Result<Row, SnapshotError> {
@@ -246,15 +248,18 @@ impl SnapshotDecoder {
         let tick = parsed.header.tick.0;
         self.newest = self.newest.max(tick);
         let mut snapshot = Snapshot { header: parsed.header, restarted, ..Snapshot::default() };
-        for id in parsed.gone {
+        for (id, leave) in parsed.left {
             let known = self.entities.entry(id).or_default();
-            let (was_there, had_left) = (known.current().is_some(), known.gone_at);
+            let (was_there, had_left) = (known.current().is_some(), known.left_at);
             known.leave(tick);
-            if known.gone_at != had_left {
+            if known.left_at != had_left {
                 self.left.push_back((tick, id));
             }
             if was_there && known.current().is_none() {
-                snapshot.gone.push(NetId(id));
+                match leave {
+                    Leave::Gone => snapshot.gone.push(NetId(id)),
+                    Leave::Hidden => snapshot.hidden.push(NetId(id)),
+                }
             }
         }
         if parsed.header.tables != 0 {
@@ -280,7 +285,7 @@ impl SnapshotDecoder {
         {
             self.left.pop_front();
             // One that has come back stays.
-            if self.entities.get(&id).is_some_and(|known| known.gone_at == Some(tick) && known.current().is_none()) {
+            if self.entities.get(&id).is_some_and(|known| known.left_at == Some(tick) && known.current().is_none()) {
                 self.entities.remove(&id);
             }
         }
@@ -290,7 +295,7 @@ impl SnapshotDecoder {
 impl Known {
     fn current(&self) -> Option<(Tick, &Row)> {
         let (tick, row) = self.rows.back()?;
-        self.gone_at.is_none_or(|gone| gone < *tick).then_some((Tick(*tick), row))
+        self.left_at.is_none_or(|left| left < *tick).then_some((Tick(*tick), row))
     }
 
     /// The newest row that is not after `tick`.
@@ -298,13 +303,11 @@ impl Known {
         self.rows.iter().rev().find(|(of, _)| *of <= tick).map(|(_, row)| row)
     }
 
-    /// Marks it as gone, also before its first row: that one may still be on its way. The server repeats itself until
-    /// it hears an ack; only the first time counts.
+    /// Marks it as left, unless a newer row is known; also before its first row: that one may still be on its way. The
+    /// server repeats itself until it hears an ack, and may have shown it in between.
     fn leave(&mut self, tick: u32) {
-        let newest = self.rows.back().map_or(0, |(newest, _)| *newest);
-        let gone = self.gone_at.is_some_and(|gone| gone >= newest);
-        if newest <= tick && !gone {
-            self.gone_at = Some(tick);
+        if self.rows.back().is_none_or(|(newest, _)| *newest <= tick) {
+            self.left_at = self.left_at.max(Some(tick));
         }
     }
 
@@ -312,7 +315,7 @@ impl Known {
     fn store(&mut self, tick: u32, row: Row, newest: u32) -> bool {
         let span = |tick: u32| tick.div_ceil(KEYFRAME_TICKS);
         let at = self.rows.partition_point(|(of, _)| *of <= tick);
-        let is_newest = at == self.rows.len() && self.gone_at.is_none_or(|gone| gone < tick);
+        let is_newest = at == self.rows.len() && self.left_at.is_none_or(|left| left < tick);
         let newer_in_span = self.rows.get(at).is_some_and(|(of, _)| span(*of) == span(tick));
         if newer_in_span {
             return false;

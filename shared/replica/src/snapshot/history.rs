@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use amphi_shared_wire::Tick;
 use amphi_shared_wire::limits::{BASELINE_TICKS_MAX, KEYFRAME_TICKS};
 
-use crate::Mirror;
+use crate::{Mirror, SeenBy};
 
-const KEYFRAMES_MAX: usize = (BASELINE_TICKS_MAX / KEYFRAME_TICKS) as usize;
+/// Keyframes that a body can name.
+pub(super) const KEYFRAMES_MAX: usize = (BASELINE_TICKS_MAX / KEYFRAME_TICKS) as usize;
 
 /// The rows of a mirror at one tick.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +17,7 @@ pub(crate) struct Rows {
     // By slot; id 0: free.
     ids: Vec<u32>,
     masks: Vec<u64>,
-    changed: Vec<u32>,
+    changed: [Vec<u32>; SeenBy::COUNT],
     widths: Vec<usize>,
     columns: Vec<Vec<i32>>,
 }
@@ -35,18 +36,28 @@ impl Rows {
         self.widths.extend(mirror.schema().components().iter().map(|c| c.fields.len()));
     }
 
+    /// Copies what everyone may see.
+    pub(crate) fn copy_public(&mut self, mirror: &Mirror) {
+        self.copy(mirror);
+        for slot in mirror.order() {
+            self.masks[*slot as usize] = mirror.visible(*slot, None).1;
+        }
+    }
+
     pub(crate) fn tick(&self) -> u32 {
         self.tick
     }
 
-    /// The slot holds this entity with these components.
-    pub(crate) fn holds(&self, slot: u32, id: u32, mask: u64) -> bool {
-        self.ids.get(slot as usize) == Some(&id) && self.masks[slot as usize] == mask
+    /// The slot holds this entity, and of the components `seen` these.
+    pub(crate) fn holds(&self, slot: u32, id: u32, seen: u64, mask: u64) -> bool {
+        self.ids.get(slot as usize) == Some(&id) && self.masks[slot as usize] & seen == mask
     }
 
-    /// Tick in which the slot's row last changed.
-    pub(crate) fn changed(&self, slot: u32) -> u32 {
-        self.changed[slot as usize]
+    /// Tick in which that part of the slot's row last changed that this relation sees.
+    pub(crate) fn changed_for(&self, slot: u32, relation: SeenBy) -> u32 {
+        // Without components that some do not see there is one list.
+        let own = self.changed[relation as usize].get(slot as usize);
+        own.copied().unwrap_or_else(|| self.changed[SeenBy::Owner as usize][slot as usize])
     }
 
     pub(crate) fn component_row(&self, slot: u32, component: usize) -> &[i32] {
@@ -87,6 +98,18 @@ impl History {
     /// The keyframes that a body of this tick can name, newest first.
     pub(crate) fn before(&self, tick: Tick) -> impl Iterator<Item = &Rows> {
         self.keyframes.iter().filter(move |k| k.tick < tick.0 && age(tick.0, k.tick) < KEYFRAMES_MAX as u32)
+    }
+
+    /// The rows at a keyframe, if a body of tick `now` can name it.
+    pub(crate) fn at(&self, now: Tick, keyframe: u32) -> Option<&Rows> {
+        let newest = self.keyframes.front()?.tick;
+        if keyframe >= now.0 || age(now.0, keyframe) >= KEYFRAMES_MAX as u32 {
+            return None;
+        }
+        // As a rule none is missing between two.
+        let place = newest.checked_sub(keyframe)? / KEYFRAME_TICKS;
+        let there = self.keyframes.get(place as usize).filter(|rows| rows.tick == keyframe);
+        there.or_else(|| self.keyframes.iter().find(|rows| rows.tick == keyframe))
     }
 }
 

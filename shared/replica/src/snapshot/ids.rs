@@ -3,7 +3,17 @@
 use amphi_shared_wire::{BitReader, BitWriter};
 
 use super::SnapshotError;
+use super::recipient::SentRow;
 use crate::code_table::{GAP, RUN};
+
+/// How an entity left a client's world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// It is no more.
+    Gone,
+    /// The client is not told of it any more; it may come back.
+    Hidden,
+}
 
 /// Ascending ids between bit ranges: bit 1 and the gap before each, bit 0 behind the last.
 #[derive(Debug, Default)]
@@ -17,6 +27,18 @@ impl Ids {
         writer.bit(true);
         GAP.write(writer, id - self.previous - 1);
         self.previous = id;
+    }
+
+    /// Writes the next entity that left.
+    pub(super) fn write_left(&mut self, writer: &mut BitWriter, id: u32, leave: Leave) {
+        self.write(writer, id);
+        writer.bit(leave == Leave::Hidden);
+    }
+
+    /// Reads the next entity that left; `None` behind the last.
+    pub(super) fn read_left(&mut self, reader: &mut BitReader<'_>) -> Result<Option<(u32, Leave)>, SnapshotError> {
+        let Some(id) = self.read(reader)? else { return Ok(None) };
+        Ok(Some((id, if reader.bit()? { Leave::Hidden } else { Leave::Gone })))
     }
 
     /// Reads the next id; `None` behind the last.
@@ -36,24 +58,24 @@ impl Ids {
     }
 }
 
-/// Writes ascending `ids` by the list `before` of a snapshot that the reader has: runs of ids that are there again up to
+/// Writes ascending `ids` by the ascending list `before` of a snapshot that the reader has: runs of ids that are there again up to
 /// one that is not, to the end of the list; then those that are new.
-pub(super) fn write_by_reference(writer: &mut BitWriter, before: &[(u32, u32)], ids: &[u32]) {
+pub(super) fn write_by_reference(writer: &mut BitWriter, before: &[SentRow], ids: &[u32]) {
     let there = |id: u32| ids.binary_search(&id).is_ok();
     let mut run = 0;
-    for (_, id) in before {
-        if there(*id) {
+    for row in before {
+        if there(row.id) {
             run += 1;
         } else {
             RUN.write(writer, run);
             run = 0;
         }
     }
-    if before.last().is_some_and(|(_, id)| there(*id)) {
+    if before.last().is_some_and(|row| there(row.id)) {
         RUN.write(writer, run);
     }
     let mut gaps = Ids::default();
-    let new = |id: &&u32| before.binary_search_by_key(*id, |(_, id)| *id).is_err();
+    let new = |id: &&u32| before.binary_search_by_key(*id, |row| row.id).is_err();
     ids.iter().filter(new).for_each(|id| gaps.write(writer, *id));
     writer.bit(false);
 }

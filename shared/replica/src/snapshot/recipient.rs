@@ -6,35 +6,56 @@ use amphi_shared_wire::Tick;
 use amphi_shared_wire::limits::{BASELINE_TICKS_MAX, KEYFRAME_TICKS};
 
 use super::history::is_keyframe;
-use crate::{Mirror, NetId};
+use super::ids::Leave;
+use super::scope::{Scope, Ticket};
+use crate::{Mirror, Seat, SeenBy};
 
 /// What a client knows of one entity. Ticks: 0 is never.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Known {
     /// 0: the client knows nothing of this slot.
     pub(super) id: u32,
+    /// How the client's seat stands to the entity: what is known is that part of its rows.
+    relation: SeenBy,
+    /// The client is told of it.
+    shown: bool,
+    /// A row waits.
+    waits: bool,
+    /// When `shown` changed last.
+    turned: u32,
+    /// What was sent before this tick does not count any more.
+    since: u32,
     /// Newest tick whose row it has acknowledged.
     pub(super) acked: u32,
     /// The 32 ticks up to `acked` whose rows it has acknowledged: bit *i* is `acked - i`.
     recent: u32,
     /// Newest keyframe tick whose row it is known to have.
-    pub(super) keyframe: u32,
+    keyframe: u32,
     /// The 16 keyframes up to that one: bit *i* is `keyframe - 8 · i`.
     keyframes: u16,
     /// Newest tick whose row is under way.
-    pub(super) sent: u32,
-    /// Grows while a changed row waits.
-    pub(super) waited: u32,
+    sent: u32,
+    /// The tick since which a row waits.
+    pub(super) waits_since: u32,
 }
 
 impl Known {
     /// The client does not have the row that last changed at this tick, and it is not under way.
-    pub(super) fn lacks(&self, changed: u32) -> bool {
+    fn lacks(&self, changed: u32) -> bool {
         let newest = self.acked.max(self.sent);
-        newest == 0 || changed > newest
+        newest == 0 || changed > newest || self.turned > newest
+    }
+
+    /// What the client had does not count any more.
+    fn forget(&mut self, now: u32) {
+        let Self { id, relation, shown, waits, turned, waits_since, .. } = *self;
+        *self = Self { id, relation, shown, waits, turned, waits_since, since: now, ..Self::default() };
     }
 
     fn ack(&mut self, tick: u32) {
+        if tick < self.since {
+            return;
+        }
         if tick > self.acked {
             self.recent = self.recent.checked_shl(tick - self.acked).unwrap_or(0);
             self.acked = tick;
@@ -70,22 +91,45 @@ impl Known {
     }
 }
 
+/// A row in a snapshot whose fate is open.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SentRow {
+    pub(super) slot: u32,
+    pub(super) id: u32,
+    /// The tick since which it had waited.
+    pub(super) waits_since: u32,
+}
+
 /// A snapshot whose fate is open.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
     pub(super) tick: u32,
     seq: u16,
-    /// Slots and ids of its rows.
-    pub(super) rows: Vec<(u32, u32)>,
-    pub(super) gone: Vec<u32>,
+    /// By ascending id.
+    pub(super) rows: Vec<SentRow>,
+    /// Ids of entities that left.
+    pub(super) left: Vec<u32>,
+}
+
+/// An entity that left, which the client is told until it acknowledges it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaving {
+    pub(super) id: u32,
+    pub(super) how: Leave,
+    since: u32,
 }
 
 /// The state of one client's snapshots: what it has acknowledged, what is under way, what waits.
 #[derive(Debug, Default)]
 pub struct Recipient {
     pub(super) known: Vec<Known>,
-    /// Ids that left and whose leaving is not acknowledged.
-    pub(super) gone: Vec<u32>,
+    /// Slots and ids of rows that wait.
+    pub(super) waiting: Vec<(u32, u32)>,
+    /// Slots whose row was lost.
+    lost: Vec<u32>,
+    /// By ascending id.
+    pub(super) leaving: Vec<Leaving>,
+    ticket: Ticket,
     epoch: u8,
     /// Table set that the client has.
     tables: u8,
@@ -107,7 +151,10 @@ impl Recipient {
     /// Forgets what the client knows; the next snapshots carry everything. To be called whenever its session attaches.
     pub fn reset(&mut self) {
         self.known.clear();
-        self.gone.clear();
+        self.waiting.clear();
+        self.lost.clear();
+        self.leaving.clear();
+        self.ticket = Ticket::default();
         self.fresh = None;
         self.under_way.clear();
         self.reference = Sent::default();
@@ -125,8 +172,8 @@ impl Recipient {
         self.tables
     }
 
-    /// Rows of a snapshot that the client is known to have, recent enough to be named: its tick, and slots and ids.
-    pub(super) fn reference(&self, now: Tick) -> Option<(u32, &[(u32, u32)])> {
+    /// Rows of a snapshot that the client is known to have, recent enough to be named, and its tick.
+    pub(super) fn reference(&self, now: Tick) -> Option<(u32, &[SentRow])> {
         let recent = self.reference.tick != 0 && now.0 - self.reference.tick <= BASELINE_TICKS_MAX;
         recent.then_some((self.reference.tick, &self.reference.rows))
     }
@@ -152,13 +199,17 @@ impl Recipient {
     /// The client has the snapshot with this number.
     pub fn on_acked(&mut self, seq: u16) {
         let Some(sent) = self.take(seq) else { return };
-        for (slot, id) in &sent.rows {
-            let known = &mut self.known[*slot as usize];
-            if known.id == *id {
+        for row in &sent.rows {
+            let known = &mut self.known[row.slot as usize];
+            if known.id == row.id {
                 known.ack(sent.tick);
             }
         }
-        self.gone.retain(|id| !sent.gone.contains(id));
+        if !sent.left.is_empty() {
+            // It may have come back and left again since.
+            let told = |leaving: &Leaving| leaving.since <= sent.tick && sent.left.binary_search(&leaving.id).is_ok();
+            self.leaving.retain(|leaving| !told(leaving));
+        }
         if self.tables != 0 && sent.tick > self.reference.tick {
             let before = core::mem::replace(&mut self.reference, sent);
             return self.recycle(before);
@@ -185,23 +236,90 @@ impl Recipient {
         let mut sent = self.spare.pop().unwrap_or_default();
         sent.tick = tick.0;
         sent.rows.clear();
-        sent.gone.clear();
+        sent.left.clear();
         sent
     }
 
-    /// Finds out what has left since the last call.
-    pub(super) fn follow(&mut self, mirror: &Mirror) {
+    /// Finds out what the client should be told since the last call. The number of its observer.
+    pub(super) fn look(&mut self, mirror: &Mirror, scope: &mut Scope, seat: Option<Seat>) -> usize {
         self.known.resize(mirror.slots(), Known::default());
-        for (slot, known) in self.known.iter_mut().enumerate() {
-            let slot = slot as u32;
-            let live = mirror.is_live(slot) && mirror.id(slot) == NetId(known.id) && mirror.mask(slot) != 0;
-            if known.id != 0 && !live {
-                self.gone.push(known.id);
-                *known = Known::default();
+        let observer = scope.attend(mirror, &mut self.ticket, seat);
+        let view = (seat, observer);
+        match scope.take_inbox(observer) {
+            Some(inbox) => {
+                inbox.iter().for_each(|slot| self.look_at(mirror, scope, view, *slot));
+                scope.put_back(observer, inbox);
+            }
+            None => (0..mirror.slots() as u32).for_each(|slot| self.look_at(mirror, scope, view, slot)),
+        }
+        let mut lost = core::mem::take(&mut self.lost);
+        lost.drain(..).for_each(|slot| self.look_at(mirror, scope, view, slot));
+        self.lost = lost;
+        self.waiting.retain(|(slot, id)| {
+            let known = &mut self.known[*slot as usize];
+            if known.id != *id {
+                return false;
+            }
+            // An ack may have come since.
+            known.waits &= known.lacks(mirror.changed_for(*slot, known.relation).0);
+            known.waits
+        });
+        observer
+    }
+
+    /// A row leaves in the snapshot `sent`.
+    pub(super) fn note_sent(&mut self, sent: &mut Sent, slot: u32) {
+        let known = &mut self.known[slot as usize];
+        known.sent = sent.tick;
+        known.waits = false;
+        let waits_since = core::mem::take(&mut known.waits_since);
+        sent.rows.push(SentRow { slot, id: known.id, waits_since });
+    }
+
+    fn look_at(&mut self, mirror: &Mirror, scope: &Scope, (seat, observer): (Option<Seat>, usize), slot: u32) {
+        let now = mirror.tick().0;
+        let id = if mirror.is_live(slot) { mirror.id(slot).0 } else { 0 };
+        let known = &mut self.known[slot as usize];
+        if known.id != 0 && known.id != id {
+            if known.shown {
+                leave(&mut self.leaving, known.id, Leave::Gone, now);
+            }
+            *known = Known::default();
+        }
+        if id == 0 {
+            return;
+        }
+        let (relation, mask) = mirror.visible(slot, seat);
+        if mask == 0 || !scope.sees(observer, slot) {
+            if known.shown {
+                (known.shown, known.turned, known.waits) = (false, now, false);
+                leave(&mut self.leaving, id, Leave::Hidden, now);
+            }
+            return;
+        }
+        if known.id == 0 {
+            (known.id, known.since, known.relation) = (id, now, relation);
+        }
+        if !known.shown {
+            // The client keeps the rows of what has left as long as those of the last keyframes.
+            if now - known.turned > BASELINE_TICKS_MAX {
+                known.forget(now);
+            }
+            (known.shown, known.turned) = (true, now);
+            if let Ok(at) = self.leaving.binary_search_by_key(&id, |leaving| leaving.id) {
+                self.leaving.remove(at);
             }
         }
-        self.gone.sort_unstable();
-        self.gone.dedup();
+        if known.relation != relation {
+            known.forget(now);
+            known.relation = relation;
+        }
+        if !known.waits && known.lacks(mirror.changed_for(slot, relation).0) {
+            known.waits = true;
+            // A lost row goes on waiting.
+            known.waits_since = if known.waits_since == 0 { now } else { known.waits_since };
+            self.waiting.push((slot, id));
+        }
     }
 
     fn take(&mut self, seq: u16) -> Option<Sent> {
@@ -210,10 +328,12 @@ impl Recipient {
     }
 
     fn give_up(&mut self, sent: Sent) {
-        for (slot, id) in &sent.rows {
-            let known = &mut self.known[*slot as usize];
-            if known.id == *id && known.sent == sent.tick {
+        for row in &sent.rows {
+            let known = &mut self.known[row.slot as usize];
+            if known.id == row.id && known.sent == sent.tick {
                 known.sent = 0;
+                known.waits_since = row.waits_since;
+                self.lost.push(row.slot);
             }
         }
         self.recycle(sent);
@@ -223,5 +343,20 @@ impl Recipient {
         if self.spare.len() < 8 {
             self.spare.push(sent);
         }
+    }
+}
+
+/// Notes that an entity has left, if that is not noted yet.
+fn leave(leaving: &mut Vec<Leaving>, id: u32, how: Leave, since: u32) {
+    if let Err(at) = leaving.binary_search_by_key(&id, |leaving| leaving.id) {
+        leaving.insert(at, Leaving { id, how, since });
+    }
+}
+
+#[cfg(test)]
+impl Recipient {
+    /// Slots of the rows in the newest snapshot that was sent.
+    pub(super) fn newest_rows(&self) -> Vec<u32> {
+        self.under_way.back().map_or_else(Vec::new, |sent| sent.rows.iter().map(|row| row.slot).collect())
     }
 }

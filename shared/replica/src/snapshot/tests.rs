@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{Game, Mirror, Mode, NetId, ReplicaApp, Replicate, Row, Seat, Sim, SimMode, Tables, Trainer};
 
+mod selection;
 mod vectors;
 
 #[derive(Clone, Component, Copy, Debug, Default, Replicate)]
@@ -111,6 +112,7 @@ enum Fate {
 }
 
 struct Client {
+    seat: Option<Seat>,
     recipient: Recipient,
     decoder: SnapshotDecoder,
     link: Link,
@@ -133,14 +135,14 @@ impl Client {
             recipient.use_tables(1);
             recipient.reset();
         }
-        Self { recipient, decoder, link, rng: Seed(seed).rng(), next_seq: 1, fates: vec![], bits: 0 }
+        Self { seat: None, recipient, decoder, link, rng: Seed(seed).rng(), next_seq: 1, fates: vec![], bits: 0 }
     }
 
     fn send(&mut self, sim: &Sim, encoder: &mut SnapshotEncoder) {
         let now = sim.tick().0;
         let header = SnapshotHeader::default();
         let payload =
-            encoder.encode(sim.mirror(), &mut self.recipient, header, None, self.link.budget).unwrap().to_vec();
+            encoder.encode(sim.mirror(), &mut self.recipient, header, self.seat, self.link.budget).unwrap().to_vec();
         assert!(payload.len() <= self.link.budget);
         self.bits += payload.len() * 8;
         let seq = self.next_seq;
@@ -386,14 +388,18 @@ fn the_own_entity_never_waits_and_the_others_take_turns() {
     let (mut encoder, mut recipient) = (SnapshotEncoder::new(), Recipient::new());
     let mut decoder = SnapshotDecoder::new(sim.schema().clone());
     let own = NetId(17);
+    let entity = sim.entity_of(own).unwrap();
+    sim.world_mut().entity_mut(entity).insert(Seat(3));
     let mut counts = BTreeMap::<NetId, u32>::new();
     for seq in 1..=200 {
         let mut places = sim.world_mut().query::<&mut Place>();
         places.iter_mut(sim.world_mut()).for_each(|mut place| place.x += 10_000);
         sim.step().unwrap();
         encoder.start_tick(sim.mirror());
-        let payload =
-            encoder.encode(sim.mirror(), &mut recipient, SnapshotHeader::default(), Some(own), 80).unwrap().to_vec();
+        let payload = encoder
+            .encode(sim.mirror(), &mut recipient, SnapshotHeader::default(), Some(Seat(3)), 80)
+            .unwrap()
+            .to_vec();
         recipient.sent(seq);
         recipient.on_acked(seq);
         let changed = decoder.decode(&payload).unwrap().changed;

@@ -9,7 +9,7 @@ use amphi_shared_wire::{BitReader, BitWriter};
 use super::SnapshotError;
 use super::body::{read_absolute, read_residual, write_absolute, write_residual};
 use super::history::Rows;
-use super::ids::Ids;
+use super::ids::{Ids, Leave};
 use crate::{Mirror, NetId, Row, Schema};
 
 /// Encodes the rows of a view, once for all who watch.
@@ -24,39 +24,46 @@ impl ViewEncoder {
         Self::default()
     }
 
-    /// `ViewFrame.rows` of the mirror's tick.
+    /// `ViewFrame.rows` of the mirror's tick: what everyone may see.
     pub fn encode(&mut self, mirror: &Mirror, keyframe: bool) -> Vec<u8> {
         if keyframe {
             self.before.clear();
         }
         let mut writer = BitWriter::new();
-        self.write_gone(&mut writer, mirror);
+        self.write_left(&mut writer, mirror);
         let mut ids = Ids::default();
-        for slot in mirror.order().iter().copied().filter(|slot| mirror.mask(*slot) != 0) {
+        for slot in mirror.order().iter().copied() {
+            let (relation, mask) = mirror.visible(slot, None);
             let id = mirror.id(slot).0;
-            if self.before.holds(slot, id, mirror.mask(slot)) {
-                if mirror.changed(slot).0 > self.before.tick() {
+            if mask == 0 {
+                continue;
+            }
+            if self.before.holds(slot, id, u64::MAX, mask) {
+                if mirror.changed_for(slot, relation).0 > self.before.tick() {
                     ids.write(&mut writer, id);
                     writer.bit(false);
-                    write_residual(&mut writer, mirror, slot, &self.before);
+                    write_residual(&mut writer, mirror, (slot, mask), &self.before);
                 }
             } else {
                 ids.write(&mut writer, id);
                 writer.bit(true);
-                write_absolute(&mut writer, mirror, slot);
+                write_absolute(&mut writer, mirror, (slot, mask));
             }
         }
         writer.bit(false);
-        self.before.copy(mirror);
+        self.before.copy_public(mirror);
         writer.finish()
     }
 
-    fn write_gone(&self, writer: &mut BitWriter, mirror: &Mirror) {
-        let there = |slot: u32, id: u32| mirror.is_live(slot) && mirror.id(slot).0 == id && mirror.mask(slot) != 0;
-        let mut gone: Vec<u32> = self.before.ids().filter(|(id, slot)| !there(*slot, *id)).map(|(id, _)| id).collect();
-        gone.sort_unstable();
+    fn write_left(&self, writer: &mut BitWriter, mirror: &Mirror) {
+        let is = |slot: u32, id: u32| mirror.is_live(slot) && mirror.id(slot).0 == id;
+        let shown = |slot: u32, id: u32| is(slot, id) && mirror.visible(slot, None).1 != 0;
+        let left = self.before.ids().filter(|(id, slot)| !shown(*slot, *id));
+        let mut left: Vec<(u32, Leave)> =
+            left.map(|(id, slot)| (id, if is(slot, id) { Leave::Hidden } else { Leave::Gone })).collect();
+        left.sort_unstable_by_key(|(id, _)| *id);
         let mut ids = Ids::default();
-        gone.into_iter().for_each(|id| ids.write(writer, id));
+        left.into_iter().for_each(|(id, leave)| ids.write_left(writer, id, leave));
         writer.bit(false);
     }
 }
@@ -82,7 +89,7 @@ impl ViewDecoder {
         }
         let mut reader = BitReader::new(rows);
         let mut ids = Ids::default();
-        while let Some(id) = ids.read(&mut reader)? {
+        while let Some((id, _)) = ids.read_left(&mut reader)? {
             self.rows.remove(&id);
         }
         let mut changed = Vec::new();

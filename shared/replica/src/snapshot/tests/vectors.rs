@@ -70,15 +70,16 @@ struct Recorder {
 impl Recorder {
     fn read(&mut self, decoder: &mut SnapshotDecoder, payload: &[u8]) -> bool {
         let (outcome, arrived) = match decoder.decode(payload) {
-            Ok(Snapshot { header, restarted, gone, changed }) => (
+            Ok(Snapshot { header, restarted, gone, hidden, changed }) => (
                 format!(
-                    "\"tick\":{},\"epoch\":{},\"applied\":{},\"margin\":{},\"late\":{},\"restarted\":{restarted},\"gone\":{},\"changed\":{}",
+                    "\"tick\":{},\"epoch\":{},\"applied\":{},\"margin\":{},\"late\":{},\"restarted\":{restarted},\"gone\":{},\"hidden\":{},\"changed\":{}",
                     header.tick.0,
                     header.epoch,
                     or_null(header.applied.map(|tick| tick.0)),
                     or_null(header.margin),
                     header.late,
                     ids(&gone),
+                    ids(&hidden),
                     ids(&changed),
                 ),
                 true,

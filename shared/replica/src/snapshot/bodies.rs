@@ -1,0 +1,238 @@
+//! The bodies of one tick: each is encoded when it is asked for first, and then copied.
+
+use std::sync::Arc;
+
+use amphi_shared_wire::limits::{BASELINE_CLASSES_MAX, KEYFRAME_TICKS};
+use amphi_shared_wire::{BitWriter, Tick};
+
+use super::body::{write_absolute, write_modelled, write_residual};
+use super::history::{History, KEYFRAMES_MAX, Rows};
+use super::recipient::Known;
+use crate::coding::DEPTH_MAX;
+use crate::{Mirror, SeenBy, Tables};
+
+/// What a body builds on. Clients of one class that see the same components get the same bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Class {
+    /// Tick of the newest baseline, 0 for an absolute body.
+    pub(super) baseline: u32,
+    /// Baselines of a modelled body; 0 for one in table set 0.
+    pub(super) depth: u32,
+}
+
+/// Where a body's bits are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Range {
+    start_byte: u32,
+    pub(super) bits: u32,
+}
+
+/// Part of an entity, as some clients see it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub(super) slot: u32,
+    pub(super) relation: SeenBy,
+    /// All components that the relation sees.
+    pub(super) seen: u64,
+    /// Those that the entity has.
+    pub(super) mask: u64,
+}
+
+/// The bodies of one tick.
+#[derive(Debug, Default)]
+pub(super) struct Bodies {
+    tables: Option<Arc<Tables>>,
+    history: History,
+    tick: u32,
+    // By slot: the tick and the first of its parts.
+    parts_of: Vec<(u32, u32)>,
+    parts: Vec<Shared>,
+    // The bits of all bodies, each from a byte border.
+    bits: Vec<u8>,
+    scratch: Vec<u8>,
+    encoded: u64,
+}
+
+/// What all clients share that see the same components of an entity.
+#[derive(Clone, Copy, Debug)]
+struct Shared {
+    mask: u64,
+    /// The next part of the same slot.
+    next: u32,
+    /// Baselines whose `keyframes` are known.
+    looked: u8,
+    /// Keyframes that hold this part, newest first, as a bit set by age; and those at which it was at rest.
+    holds: u16,
+    rests: u16,
+    bodies: u8,
+    ranges: [(Class, Range); BASELINE_CLASSES_MAX + 1],
+}
+
+const NONE: u32 = u32::MAX;
+
+impl Bodies {
+    pub(super) fn with_tables(tables: Arc<Tables>) -> Self {
+        Self { tables: Some(tables), ..Self::default() }
+    }
+
+    /// There are trained tables.
+    pub(super) fn is_trained(&self) -> bool {
+        self.tables.is_some()
+    }
+
+    /// Takes the mirror of a new tick.
+    pub(super) fn start_tick(&mut self, mirror: &Mirror) {
+        self.history.note(mirror);
+        self.tick = mirror.tick().0;
+        self.parts.clear();
+        self.bits.clear();
+        self.parts_of.resize(mirror.slots(), (0, NONE));
+    }
+
+    /// Bodies encoded since the start.
+    pub(super) fn encoded(&self) -> u64 {
+        self.encoded
+    }
+
+    /// The body of a part for a client that knows this much. Beyond the classes there may be, the absolute one.
+    pub(super) fn get(&mut self, mirror: &Mirror, part: Part, known: &mut Known, modelled: bool) -> (Class, Range) {
+        let at = self.shared(part);
+        let class = self.class(at, part, known, modelled);
+        self.body(mirror, at, part, class)
+    }
+
+    /// Appends a body to a snapshot.
+    pub(super) fn copy(&self, writer: &mut BitWriter, range: Range) {
+        writer.copy(&self.bits[range.start_byte as usize..], 0, range.bits as usize);
+    }
+
+    /// The place of a part among `parts`.
+    fn shared(&mut self, part: Part) -> usize {
+        let (tick, first) = &mut self.parts_of[part.slot as usize];
+        if *tick != self.tick {
+            (*tick, *first) = (self.tick, NONE);
+        }
+        let mut at = *first;
+        while let Some(shared) = self.parts.get(at as usize) {
+            if shared.mask == part.mask {
+                return at as usize;
+            }
+            at = shared.next;
+        }
+        let new = self.parts.len();
+        let shared = Shared {
+            mask: part.mask,
+            next: *first,
+            looked: 0,
+            holds: 0,
+            rests: 0,
+            bodies: 0,
+            ranges: Default::default(),
+        };
+        *first = new as u32;
+        self.parts.push(shared);
+        new
+    }
+
+    /// The newest keyframe whose row the client has for certain, and how many before it as well.
+    fn class(&mut self, at: usize, part: Part, known: &mut Known, modelled: bool) -> Class {
+        if known.acked == 0 {
+            return Class::default();
+        }
+        let Some(newest) = (0..KEYFRAMES_MAX as u32).find(|age| self.has(at, part, known, *age)) else {
+            return Class::default();
+        };
+        let baseline = self.keyframe(newest);
+        if !modelled {
+            return Class { baseline, depth: 0 };
+        }
+        let older = |n: &u32| newest + n < KEYFRAMES_MAX as u32 && self.has(at, part, known, newest + n);
+        Class { baseline, depth: (1..DEPTH_MAX as u32).take_while(older).count() as u32 + 1 }
+    }
+
+    /// The keyframe of this age, or 0.
+    fn keyframe(&self, age: u32) -> u32 {
+        let newest = (self.tick - 1) / KEYFRAME_TICKS * KEYFRAME_TICKS;
+        newest.saturating_sub(age * KEYFRAME_TICKS)
+    }
+
+    /// The client has the row at the keyframe of this age, and it can be built on.
+    fn has(&mut self, at: usize, part: Part, known: &mut Known, age: u32) -> bool {
+        let keyframe = self.keyframe(age);
+        self.look_back(at, part, known.id, age);
+        let Shared { holds, rests, .. } = self.parts[at];
+        if holds >> age & 1 == 0 {
+            return false;
+        }
+        if known.knows(keyframe) {
+            return true;
+        }
+        // A row that did not change between its ack and a keyframe is the row at that keyframe.
+        let rested =
+            || self.history.at(Tick(self.tick), keyframe).map(|rows| rows.changed_for(part.slot, part.relation));
+        let has = rests >> age & 1 == 1 && rested().is_some_and(|since| known.acked_within(since, keyframe));
+        if has {
+            known.has_keyframe(keyframe);
+        }
+        has
+    }
+
+    fn look_back(&mut self, at: usize, part: Part, id: u32, age: u32) {
+        while u32::from(self.parts[at].looked) <= age {
+            let looked = self.parts[at].looked;
+            let keyframe = self.keyframe(u32::from(looked));
+            let rows = self.history.at(Tick(self.tick), keyframe).filter(|_| keyframe != 0);
+            let rows = rows.filter(|rows| rows.holds(part.slot, id, part.seen, part.mask));
+            let shared = &mut self.parts[at];
+            shared.looked += 1;
+            if let Some(rows) = rows {
+                shared.holds |= 1 << looked;
+                shared.rests |= u16::from(rows.changed_for(part.slot, part.relation) < keyframe) << looked;
+            }
+        }
+    }
+
+    fn body(&mut self, mirror: &Mirror, at: usize, part: Part, class: Class) -> (Class, Range) {
+        let shared = &self.parts[at];
+        let bodies = &shared.ranges[..usize::from(shared.bodies)];
+        if let Some((_, range)) = bodies.iter().find(|(of, _)| *of == class) {
+            return (class, *range);
+        }
+        let residuals = bodies.iter().filter(|(of, _)| of.baseline != 0).count();
+        if class.baseline != 0 && residuals == BASELINE_CLASSES_MAX {
+            return self.body(mirror, at, part, Class::default());
+        }
+        let range = self.encode(mirror, part, class);
+        let shared = &mut self.parts[at];
+        shared.ranges[usize::from(shared.bodies)] = (class, range);
+        shared.bodies += 1;
+        (class, range)
+    }
+
+    fn encode(&mut self, mirror: &Mirror, part: Part, class: Class) -> Range {
+        self.encoded += 1;
+        let mut writer = BitWriter::reuse(core::mem::take(&mut self.scratch));
+        let rows = |back: u32| self.history.at(mirror.tick(), class.baseline.saturating_sub(KEYFRAME_TICKS * back));
+        let part = (part.slot, part.mask);
+        match (rows(0).filter(|_| class.baseline != 0), &self.tables) {
+            (Some(newest), Some(tables)) if class.depth > 0 => {
+                let past: [&Rows; DEPTH_MAX] = core::array::from_fn(|n| rows(n as u32).unwrap_or(newest));
+                write_modelled(&mut writer, tables, mirror, part, &past[..class.depth as usize]);
+            }
+            (Some(newest), _) => write_residual(&mut writer, mirror, part, newest),
+            (None, _) => write_absolute(&mut writer, mirror, part),
+        }
+        let (start_byte, bits) = (self.bits.len() as u32, writer.len_bits() as u32);
+        self.scratch = writer.finish();
+        self.bits.extend_from_slice(&self.scratch);
+        Range { start_byte, bits }
+    }
+}
+
+#[cfg(test)]
+impl Bodies {
+    /// Bodies encoded in this tick.
+    pub(super) fn encoded_in_tick(&self) -> usize {
+        self.parts.iter().map(|part| usize::from(part.bodies)).sum()
+    }
+}
