@@ -17,11 +17,7 @@ mod report;
 mod server;
 mod stage;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-
-use anyhow::ensure;
 
 pub(crate) use self::affinity::pin_load;
 use self::report::Report;
@@ -127,10 +123,7 @@ impl Contestant {
     pub(crate) fn program(name: &'static str, program: PathBuf, args: &[&str]) -> Self {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         Self::new(name, move || {
-            let output = Command::new(&program).args(&args).stderr(Stdio::inherit()).output()?;
-            ensure!(output.status.success(), "{} ended with {}", program.display(), output.status);
-            let text = String::from_utf8(output.stdout)?;
-            let figures: BTreeMap<String, f64> = serde_json::from_str(text.lines().last().unwrap_or_default())?;
+            let figures = crate::peers::run(&program, &args)?;
             Ok(figures.into_iter().fold(Sample::new(), |sample, (name, value)| sample.with(name, value)))
         })
     }

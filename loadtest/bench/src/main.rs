@@ -19,6 +19,7 @@ mod node;
 mod owner;
 mod peers;
 mod relay;
+mod replication;
 mod resume;
 mod serve;
 mod session;
@@ -71,6 +72,8 @@ enum Command {
 /// Every bench there is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum Name {
+    /// How often a steady tick of replication asks for memory.
+    Allocations,
     /// Bytes and time of a snapshot, over a match of bots.
     Codec,
     /// What a datagram costs, at the rate of a match, beside quinn.
@@ -85,6 +88,8 @@ enum Name {
     Messages,
     /// How much later a datagram comes back when a live node carries it.
     Relay,
+    /// What it costs to tell many clients about many entities, beside bevy_replicon.
+    Replication,
     /// Time from a cut to the first applied state, per transport.
     Resume,
     /// Messages and datagrams through a pair of session engines.
@@ -97,6 +102,7 @@ impl Name {
     /// Builds the bench.
     fn bench(self, scale: Scale) -> anyhow::Result<Bench> {
         match self {
+            Self::Allocations => Ok(replication::allocations(scale)),
             Self::Codec => codec::bench(scale),
             Self::Datagrams => Ok(datagrams::bench(scale)),
             Self::Fanout => Ok(fanout::bench(scale)),
@@ -104,6 +110,7 @@ impl Name {
             Self::Idle => Ok(idle::bench(scale)),
             Self::Messages => Ok(messages::bench(scale)),
             Self::Relay => Ok(relay::bench(scale)),
+            Self::Replication => Ok(replication::bench(scale)),
             Self::Resume => Ok(resume::bench(scale)),
             Self::Session => Ok(session::bench(scale)),
             Self::Storm => Ok(storm::bench(scale)),

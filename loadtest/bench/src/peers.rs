@@ -1,7 +1,11 @@
 //! Peers that are no part of this workspace: programs of `loadtest/peers`, in Rust and on Node.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::ensure;
 
 /// Where the peers on Node are, seen from the checkout, in which `cargo xtask bench` runs.
 const NODE_PEERS: &str = "loadtest/peers/node";
@@ -10,6 +14,17 @@ const NODE_PEERS: &str = "loadtest/peers/node";
 pub(crate) fn program() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?.with_file_name("amphi-loadtest-peers");
     program.is_file().then_some(program)
+}
+
+/// Runs a program whose last line of standard output is a JSON object of figures.
+///
+/// # Errors
+/// When it fails or says something else.
+pub(crate) fn run(program: &Path, args: &[impl AsRef<std::ffi::OsStr>]) -> anyhow::Result<BTreeMap<String, f64>> {
+    let output = Command::new(program).args(args).stderr(Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "{} ended with {}", program.display(), output.status);
+    let text = String::from_utf8(output.stdout)?;
+    Ok(serde_json::from_str(text.lines().last().unwrap_or_default())?)
 }
 
 /// The command of a peer on Node, when its packages are installed, as `cargo xtask bench` does.

@@ -157,7 +157,7 @@ fn player(vectors: &Vectors<'_>) -> Result<Seeds> {
     let pong = (PipeEvent::Frame(LANE_CONTROL).kind(), unhex("00320d08e80710c096b10218ca96b102")?);
     let mut inputs: Vec<_> =
         room.iter().map(|message| joined(&[(room_kind, room[0].clone()), (room_kind, message.clone())])).collect();
-    for file in ["early-gone", "invalid", "lossy", "narrow", "restart", "steady"] {
+    for file in ["early-gone", "hidden", "invalid", "lossy", "narrow", "restart", "steady"] {
         let steps = vectors.list(&format!("snapshot/{file}.json"), "steps")?;
         for part in steps.chunks(STEPS).take(PARTS) {
             let mut pieces: Pieces = vec![(room_kind, room[0].clone()), pong.clone(), later.clone(), pong.clone()];
@@ -174,7 +174,7 @@ fn player(vectors: &Vectors<'_>) -> Result<Seeds> {
 
 fn snapshots(vectors: &Vectors<'_>) -> Result<Seeds> {
     let mut seeds = Seeds::new();
-    for file in ["early-gone", "invalid", "lossy", "narrow", "restart", "steady"] {
+    for file in ["early-gone", "hidden", "invalid", "lossy", "narrow", "restart", "steady"] {
         let steps = vectors.list(&format!("snapshot/{file}.json"), "steps")?;
         for (n, part) in steps.chunks(STEPS).take(PARTS).enumerate() {
             let pieces: Pieces = part.iter().map(|(_, bytes)| (0, bytes.clone())).collect();

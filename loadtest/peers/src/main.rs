@@ -5,6 +5,7 @@
 
 mod axum;
 mod renet;
+mod replicon;
 
 use clap::Parser;
 
@@ -15,11 +16,14 @@ enum Command {
     Axum,
     /// Messages and datagrams through a pair of renet connections in memory: the bench `session`.
     Renet(renet::Work),
+    /// A world of moving entities told to many clients: the bench `replication`.
+    Replicon(replicon::Work),
 }
 
 fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Axum => axum::serve()?,
+        Command::Replicon(work) => println!("{}", serde_json::to_string(&replicon::run(&work)?)?),
         Command::Renet(work) => println!("{}", serde_json::to_string(&renet::run(&work)?)?),
     }
     Ok(())

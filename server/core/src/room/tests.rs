@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use amphi_shared_replica::{
     Begin, GameEvents, Input, Inputs, MatchBoard, Mode, ReplicaApp, Replicate, Request, Requests, Row, Seats, SimRng,
-    SimTick, Simulate, SnapshotDecoder, ViewDecoder, authority, decode_message, encode_inputs, encode_message,
+    SimTick, Simulate, SnapshotDecoder, ViewDecoder, VisibleTo, authority, decode_message, encode_inputs, encode_message,
 };
 use amphi_shared_wire::proto::ViewFrame;
 use amphi_shared_wire::{BitReader, BitWriter, OutOfBits, Rng};
@@ -560,4 +560,79 @@ proptest! {
             prop_assert_eq!(report.hash, last_hash);
         }
     }
+}
+
+/// Each team has a plan; some pawns hide.
+#[derive(Clone)]
+struct Sides;
+
+#[derive(Clone, Component, Copy, Debug, PartialEq, Replicate)]
+#[replica(seen_by = "team")]
+struct Plan(u8);
+
+#[derive(Clone, Component, Copy, Debug, PartialEq, Replicate)]
+#[replica(seen_by = "owner")]
+struct Hand(u8);
+
+impl Plugin for Sides {
+    fn build(&self, app: &mut App) {
+        app.replicate::<Place>().replicate::<Plan>().replicate::<Hand>().input::<Step>();
+        app.modes(&[Mode { name: "duel", teams: 2, team_size: 2, duration_s: 9 }]);
+        app.add_systems(Begin, |mut commands: Commands<'_, '_>, seats: Res<'_, Seats>| {
+            for (seat, _) in seats.iter() {
+                commands.spawn((seat, Place { x: 0 }, Plan(0), Hand(seat.0)));
+            }
+            // For the second team alone.
+            commands.spawn((Place { x: 9 }, VisibleTo(0b1100)));
+        });
+        app.add_systems(Simulate, |tick: Res<'_, SimTick>, mut pawns: Query<'_, '_, (&Seat, &mut Plan)>| {
+            pawns.iter_mut().for_each(|(seat, mut plan)| plan.0 = tick.0.0 as u8 ^ seat.0);
+        });
+    }
+}
+
+#[test]
+fn two_teams_keep_their_secrets() {
+    let game = Game::new("sides", Sides);
+    let config = RoomConfig {
+        match_id: MatchId::from_bits(1),
+        app: AppId::default(),
+        mode: game.mode("duel").unwrap().at(60),
+        seats: Vec::new(),
+        tick_clock: CLOCK,
+        seed: Seed(1),
+    };
+    let (mut room, mut said) = (Room::new(&game, config).unwrap(), Said::default());
+    let mut decoders: Vec<SnapshotDecoder> = (0..4).map(|_| SnapshotDecoder::new(Arc::clone(game.schema()))).collect();
+    let seats: Vec<u8> = (1..=4).map(|n| join(&mut room, n)).collect();
+    let mut view = ViewDecoder::new(Arc::clone(game.schema()));
+    for tick in 1..=60 {
+        room.step(CLOCK.start_of(Tick(tick)));
+        for (seat, decoder) in seats.iter().zip(&mut decoders) {
+            decoder.decode(&room.encode_snapshot(*seat, 900).unwrap()).unwrap();
+            room.snapshot_sent(*seat, tick as u16);
+            room.on_acked(*seat, tick as u16);
+            let mirror = room.world.sim.mirror();
+            let may = mirror
+                .order()
+                .iter()
+                .filter_map(|slot| Some((mirror.id(*slot), mirror.row_for(*slot, Some(Seat(*seat)))?)));
+            let seen = decoder.entities().map(|(id, _, row)| (id, row.clone()));
+            assert!(seen.eq(may), "seat {seat} in tick {tick}");
+        }
+        said.drain(&mut room);
+        said.frames.drain(..).for_each(|(keyframe, frame)| drop(view.decode(&frame.rows, keyframe).unwrap()));
+    }
+    let schema = game.schema();
+    let shown = |rows: &mut dyn Iterator<Item = &Row>| {
+        let masks: Vec<[bool; 2]> =
+            rows.map(|row| ["Plan", "Hand"].map(|name| row.mask >> schema.component(name).unwrap() & 1 == 1)).collect();
+        let count = |at: usize| masks.iter().filter(|mask| mask[at]).count();
+        (masks.len(), count(0), count(1))
+    };
+    let seen = |n: usize| shown(&mut decoders[n].entities().map(|(_, _, row)| row));
+    for (n, seat) in seats.iter().enumerate() {
+        assert_eq!(seen(n), (if *seat < 2 { 4 } else { 5 }, 2, 1), "seat {seat}");
+    }
+    assert_eq!(shown(&mut view.entities().map(|(_, row)| row)), (4, 0, 0));
 }

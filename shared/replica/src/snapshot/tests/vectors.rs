@@ -8,7 +8,7 @@ use amphi_shared_wire::BitWriter;
 
 use super::*;
 use crate::code_table::{ABSOLUTE, CodeTable, GAP, RESIDUAL};
-use crate::encode_inputs;
+use crate::{VisibleTo, encode_inputs};
 
 #[expect(clippy::disallowed_methods, reason = "golden files")]
 fn golden(name: &str, text: &str) {
@@ -171,6 +171,44 @@ fn gone_before_its_first_row() {
         assert_eq!(decoder.entities().count(), 0);
     }
     recorder.write("early-gone.json", "The row of an entity arrives after the word that it is gone.");
+}
+
+#[test]
+fn hidden() {
+    let mut sim = empty_world();
+    let (mut encoder, mut recipient) = (SnapshotEncoder::new(), Recipient::new());
+    let mut decoder = SnapshotDecoder::new(sim.schema().clone());
+    let mut recorder = Recorder { schema: sim.schema().to_json().to_owned(), steps: Vec::new() };
+    let entity = sim.world_mut().spawn(Health(9)).id();
+    let mut late = Vec::new();
+    for tick in 1..=24 {
+        match tick {
+            3 | 12 | 18 => drop(sim.world_mut().entity_mut(entity).insert(VisibleTo(0))),
+            10 | 16 => drop(sim.world_mut().entity_mut(entity).remove::<VisibleTo>()),
+            22 => assert!(sim.world_mut().despawn(entity)),
+            _ => {}
+        }
+        sim.step().unwrap();
+        encoder.start_tick(sim.mirror());
+        let header = SnapshotHeader::default();
+        let payload = encoder.encode(sim.mirror(), &mut recipient, header, None, 100).unwrap().to_vec();
+        recipient.sent(tick);
+        if tick == 10 || tick == 11 {
+            // The row comes when the entity is hidden again.
+            late.push((tick, payload));
+            continue;
+        }
+        assert!(recorder.read(&mut decoder, &payload));
+        recipient.on_acked(tick);
+        if tick == 13 {
+            for (tick, payload) in late.drain(..) {
+                assert!(recorder.read(&mut decoder, &payload));
+                recipient.on_acked(tick);
+            }
+        }
+        assert_eq!(decoder.entities().count(), usize::from(matches!(tick, 1 | 2 | 16 | 17)), "tick {tick}");
+    }
+    recorder.write("hidden.json", "An entity is hidden, shown and hidden again; it ends while it is hidden.");
 }
 
 #[test]
