@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use amphi_shared_replica::{
     Begin, GameEvents, Input, Inputs, MatchBoard, Mode, ReplicaApp, Replicate, Request, Requests, Row, Seats, SimRng,
-    SimTick, Simulate, SnapshotDecoder, ViewDecoder, VisibleTo, authority, decode_message, encode_inputs, encode_message,
+    SimTick, Simulate, SnapshotDecoder, ViewDecoder, VisibleTo, authority, decode_message, encode_inputs,
+    encode_message,
 };
 use amphi_shared_wire::proto::ViewFrame;
 use amphi_shared_wire::{BitReader, BitWriter, OutOfBits, Rng};
