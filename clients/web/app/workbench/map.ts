@@ -4,9 +4,11 @@ import { teamColour, teamLetter } from "../parts/teams.ts";
 import type { Thing } from "./world.ts";
 
 /** Room around the world for what lies on top of it, pixels. */
-const INSETS = { top: 84, right: 44, bottom: 84, left: 44 };
+const INSETS = { top: 100, right: 44, bottom: 84, left: 44 };
 /** The picture closes in on what is left by half in this time, seconds. */
 const HALF_LIFE_S = 3;
+/** Below this width buttons stand under the score: the numbers of the grid begin below them, pixels. */
+const NARROW_PIXELS = 760;
 /** Least distance of grid lines, pixels. */
 const GRID_PIXELS = 72;
 /** Reach of a click, pixels. */
@@ -114,7 +116,7 @@ export class WorldMap {
       const y = Math.round((top - i * step) * this.scale) + 0.5;
       this.line(0, y, clientWidth, y, i === 0);
       g.textAlign = "left";
-      if (y > 60 && y < clientHeight - 24) g.fillText(label(i * step, step), 6, y - 4);
+      if (y > (innerWidth <= NARROW_PIXELS ? 164 : 64) && y < clientHeight - 24) g.fillText(label(i * step, step), 6, y - 4);
     }
   }
 
