@@ -30,7 +30,6 @@ function Playing({ session, onAgain, onLeave }: { session: PlaySession; onAgain:
   const [controls, setControls] = useState<Controls>();
   const touch = useMemo(() => matchMedia("(pointer: coarse)").matches, []);
   const result = useLater(session.result, RESULT_AFTER_MS);
-  const own = useStore(session.own);
   useEffect(() => {
     if (view.current === null) return;
     const made = new Controls(view.current);
@@ -60,7 +59,7 @@ function Playing({ session, onAgain, onLeave }: { session: PlaySession; onAgain:
       </div>
       <div className="corner" hidden={result !== undefined}><NetGlyph net={session.net} /></div>
       {controls === undefined || touch || result !== undefined ? null : <Start session={session} controls={controls} />}
-      {result === undefined ? <Trouble session={session} entered={own !== undefined} onAgain={onAgain} onLeave={onLeave} /> : <Result result={result} seat={session.grant} onAgain={onAgain} onLeave={onLeave} />}
+      {result === undefined ? <Trouble session={session} entered={session.own} onAgain={onAgain} onLeave={onLeave} /> : <Result result={result} seat={session.grant} onAgain={onAgain} onLeave={onLeave} />}
     </Stage>
   );
 }

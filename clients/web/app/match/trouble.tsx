@@ -18,9 +18,9 @@ export interface Seated {
   readonly result: Store<MatchResult | undefined>;
 }
 
-/** The way into the match, a lost connection, and the end of the session. */
-export function Trouble({ session, entered, onAgain, onLeave }: { session: Seated; entered: boolean; onAgain: () => void; onLeave: () => void }) {
-  const [link, over, result] = [useStore(session.link), useStore(session.over), useStore(session.result)];
+/** The way into the match until `entered` holds something, a lost connection, and the end of the session. */
+export function Trouble({ session, entered, onAgain, onLeave }: { session: Seated; entered: Store<unknown>; onAgain: () => void; onLeave: () => void }) {
+  const [link, over, result, inside] = [useStore(session.link), useStore(session.over), useStore(session.result), Boolean(useStore(entered))];
   const left = useCountdown(link === "lost", RESUME_S);
   if (result !== undefined) return null;
   if (over !== undefined) {
@@ -49,7 +49,7 @@ export function Trouble({ session, entered, onAgain, onLeave }: { session: Seate
       </div>
     );
   }
-  return entered ? null : <Joining />;
+  return inside ? null : <Joining />;
 }
 
 function Joining() {

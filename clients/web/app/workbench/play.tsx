@@ -30,7 +30,7 @@ export function BenchPlay({ grant, resume, onAgain, onLeave }: { grant: SeatGran
 function Playing({ session, onAgain, onLeave }: { session: BenchSession; onAgain: () => void; onLeave: () => void }) {
   const view = useRef<HTMLDivElement>(null);
   const hands = useHands(session, view);
-  const [schema, entered] = [useStore(session.world.schema), useStore(session.entered)];
+  const schema = useStore(session.world.schema);
   const touch = useMemo(() => matchMedia("(pointer: coarse)").matches, []);
   const result = useLater(session.result, RESULT_AFTER_MS);
   const matchId = session.grant.match_id;
@@ -44,7 +44,7 @@ function Playing({ session, onAgain, onLeave }: { session: BenchSession; onAgain
           <button type="button" className="chip" onClick={onLeave} title="Leave the match; a bot takes the seat"><ExitIcon /><span className="wide">Leave</span></button>
         </div>
         <div className="corner" hidden={result !== undefined}><NetGlyph net={session.net} /></div>
-        {result === undefined ? <Trouble session={session} entered={entered} onAgain={onAgain} onLeave={onLeave} /> : <Result result={result} seat={session.grant} onAgain={onAgain} onLeave={onLeave} />}
+        {result === undefined ? <Trouble session={session} entered={session.entered} onAgain={onAgain} onLeave={onLeave} /> : <Result result={result} seat={session.grant} onAgain={onAgain} onLeave={onLeave} />}
       </Canvas>
       <aside className="bench-side" aria-label="Workbench">
         {schema === undefined || hands === undefined ? null : <InputPart schema={schema} hands={hands} />}
