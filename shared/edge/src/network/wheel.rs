@@ -267,7 +267,7 @@ mod tests {
                 wheel.set(at, conn(slot as u32));
                 wanted[slot] = Some(at);
             }
-            now = now + Micros(rng.below(3_000));
+            now += Micros(rng.below(3_000));
             let mut due = Vec::new();
             wheel.fire(now, &mut due);
             for conn in due {

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use amphi_shared_wire::Micros;
@@ -12,7 +11,7 @@ use quinn_proto::{ConnectionHandle, DatagramEvent, Endpoint, Incoming};
 
 use super::connection::{Connection, Driven, HELD_RETRY, is_alpn};
 use super::dial::Dial;
-use super::pace::{Pace, Rest};
+use super::pace::Pace;
 use super::socket::{Arrival, Socket};
 use super::{Side, config};
 use crate::clock::Clock;
@@ -131,17 +130,15 @@ impl Thread {
 
     /// Lets packets gather where many come. False: there is nothing to rest for, or no time.
     fn rest(&mut self) -> bool {
-        let wanted = self.cx.pace.rest(self.cx.at);
+        let Some(rest) = self.cx.pace.rest(self.cx.at) else {
+            return false;
+        };
         // Who waits for room in the socket must poll.
-        if self.is_busy() || self.cx.socket.is_blocked() || !self.cx.ending.is_empty() {
+        if self.is_busy() || self.cx.socket.is_blocked() {
             return false;
         }
-        let until_timer = |rest: Duration| self.next_timer().map_or(rest, |at| rest.min(self.cx.clock.until(at)));
-        match wanted {
-            Rest::None => return false,
-            Rest::Live(rest) => thread::sleep(until_timer(rest)),
-            Rest::Calm(rest) => self.mailbox.rest(until_timer(rest)),
-        }
+        let until_timer = self.next_timer().map_or(rest, |at| rest.min(self.cx.clock.until(at)));
+        self.mailbox.rest(until_timer);
         // Nobody has looked: there may be something.
         self.cx.socket.on_readable();
         true

@@ -67,7 +67,7 @@ struct TlsSession {
 impl Session for TlsSession {
     fn initial_keys(&self, dst_cid: &ConnectionId, side: Side) -> Keys {
         debug_assert!(side.is_server(), "only accepted connections are here");
-        self.tls.quinn.initial_keys(self.version, dst_cid).ok().expect("the version was accepted before")
+        self.tls.quinn.initial_keys(self.version, dst_cid).expect("the version was accepted before")
     }
 
     fn handshake_data(&self) -> Option<Box<dyn Any>> {

@@ -46,23 +46,23 @@ impl Pair {
     fn open(version: &'static SupportedProtocolVersion) -> Self {
         let mut pair = Self::new(version);
         while pair.client.is_handshaking() || pair.server.is_handshaking() {
-            pair.to_server(usize::MAX).unwrap();
-            pair.to_client();
+            pair.carry_up(usize::MAX).unwrap();
+            pair.carry_down();
         }
         pair
     }
 
     /// Carries everything that the client has to send, in pieces.
-    fn to_server(&mut self, piece_bytes: usize) -> io::Result<()> {
+    fn carry_up(&mut self, piece_bytes: usize) -> io::Result<()> {
         let mut bytes = Vec::new();
         while self.client.wants_write() {
-            self.client.write_tls(&mut bytes).unwrap();
+            self.client.write_tls(&mut bytes)?;
         }
         bytes.chunks_mut(piece_bytes.min(1 << 20)).try_for_each(|piece| self.server.receive(piece))
     }
 
     /// Carries everything that the server has to send, in pieces no socket would make.
-    fn to_client(&mut self) {
+    fn carry_down(&mut self) {
         while !self.server.outgoing().is_empty() {
             let read = self.client.read_tls(&mut self.server.outgoing().chunks(1_000).next().unwrap()).unwrap();
             self.server.left(read);
@@ -99,11 +99,11 @@ fn both_versions_carry_bytes_both_ways_and_keep_no_buffer() {
         let mut pair = Pair::open(version);
         pair.check_at_rest();
         pair.client.writer().write_all(b"up").unwrap();
-        pair.to_server(usize::MAX).unwrap();
+        pair.carry_up(usize::MAX).unwrap();
         assert_eq!(pair.heard_by_server(), b"up");
         let slices = [IoSlice::new(b"do"), IoSlice::new(b""), IoSlice::new(b"wn")];
         assert_eq!(pair.server.write(&slices, AHEAD_MAX).unwrap(), 4);
-        pair.to_client();
+        pair.carry_down();
         assert_eq!(pair.heard_by_client(), b"down");
         pair.check_at_rest();
     }
@@ -113,12 +113,12 @@ fn both_versions_carry_bytes_both_ways_and_keep_no_buffer() {
 fn bytes_may_come_one_by_one() {
     let mut pair = Pair::new(&version::TLS13);
     while pair.client.is_handshaking() || pair.server.is_handshaking() {
-        pair.to_server(1).unwrap();
-        pair.to_client();
+        pair.carry_up(1).unwrap();
+        pair.carry_down();
     }
     let large: Vec<u8> = (0..40_000_u32).map(|n| n as u8).collect();
     pair.client.writer().write_all(&large).unwrap();
-    pair.to_server(1).unwrap();
+    pair.carry_up(1).unwrap();
     assert_eq!(pair.heard_by_server(), large);
     pair.check_at_rest();
 }
@@ -133,10 +133,10 @@ fn what_is_encrypted_ahead_is_bounded() {
     }
     assert!((AHEAD_MAX - RECORD_BYTES_MAX..=AHEAD_MAX).contains(&written), "{written}");
     while written < large.len() {
-        pair.to_client();
+        pair.carry_down();
         written += pair.server.write(&[IoSlice::new(&large[written..])], AHEAD_MAX).unwrap();
     }
-    pair.to_client();
+    pair.carry_down();
     assert_eq!(pair.heard_by_client(), large);
 }
 
@@ -147,10 +147,10 @@ fn a_client_may_change_its_keys_and_ask_for_new_ones() {
         // Asks for an update in return.
         pair.client.refresh_traffic_keys().unwrap();
         pair.client.writer().write_all(&[round; 10]).unwrap();
-        pair.to_server(usize::MAX).unwrap();
+        pair.carry_up(usize::MAX).unwrap();
         assert_eq!(pair.heard_by_server(), [round; 10]);
         assert_eq!(pair.server.write(&[IoSlice::new(&[round; 20])], AHEAD_MAX).unwrap(), 20);
-        pair.to_client();
+        pair.carry_down();
         assert_eq!(pair.heard_by_client(), [round; 20]);
     }
     pair.check_at_rest();
@@ -161,13 +161,13 @@ fn each_side_may_end() {
     let mut pair = Pair::open(&version::TLS13);
     pair.client.writer().write_all(b"last").unwrap();
     pair.client.send_close_notify();
-    pair.to_server(usize::MAX).unwrap();
+    pair.carry_up(usize::MAX).unwrap();
     assert_eq!(pair.heard_by_server(), b"last");
     assert!(pair.server.is_ended());
     // It may still be told something.
     assert_eq!(pair.server.write(&[IoSlice::new(b"bye")], AHEAD_MAX).unwrap(), 3);
     pair.server.close().unwrap();
-    pair.to_client();
+    pair.carry_down();
     assert_eq!(pair.heard_by_client(), b"bye");
     assert_eq!(pair.client.reader().read(&mut [0]).unwrap(), 0);
 }
