@@ -53,9 +53,10 @@ use crate::roles::{Role, Roles};
 /// What a game needs: the engine's registration API, and Bevy's app and ECS.
 pub mod prelude {
     pub use amphi_shared_replica::{
-        Asked, Begin, BitReader, BitWriter, Done, Field, FieldKind, Game, GameEvents, Input, InputError, InputField,
-        Inputs, Late, Lerp, MatchBoard, MatchMode, Mode, NetId, OutOfBits, ReplicaApp, Replicate, Request, Requests,
-        Row, Seat, SeatState, Seats, SimMode, SimRng, SimTick, Simulate, authority, blend,
+        Asked, Begin, BitReader, BitWriter, Done, Field, FieldKind, Game, GameEvents, Importance, Input, InputError,
+        InputField, Inputs, Interest, Late, Lerp, MatchBoard, MatchMode, Mode, NetId, OutOfBits, Reach, ReplicaApp,
+        Replicate, Request, Requests, Row, Seat, SeatState, Seats, SeenBy, SimMode, SimRng, SimTick, Simulate,
+        VisibleTo, authority, blend,
     };
     pub use amphi_shared_wire::{Rng, Seed, Tick};
     // Bevy's derive macros name its crates by path.
