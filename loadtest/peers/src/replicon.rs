@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{bail, ensure};
 use bevy::app::ScheduleRunnerPlugin;
 use bevy::prelude::*;
 use bevy::state::app::StatesPlugin;
@@ -113,7 +113,9 @@ pub(crate) fn run(work: &Work) -> anyhow::Result<BTreeMap<String, f64>> {
         for _ in 0..work.moving {
             let mut step = || rng.below(2 * STEP + 1) as f32 - STEP as f32;
             let (dx, dy) = (step(), step());
-            let mut place = server.world_mut().get_mut::<Place>(entities[moved]).context("it has no place")?;
+            let Some(mut place) = server.world_mut().get_mut::<Place>(entities[moved]) else {
+                bail!("it has no place")
+            };
             place.x = (place.x + dx).clamp(0.0, SIDE as f32);
             place.y = (place.y + dy).clamp(0.0, SIDE as f32);
             if let Some(mut near) = server.world_mut().get_resource_mut::<Near>() {

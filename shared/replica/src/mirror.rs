@@ -219,7 +219,7 @@ impl Mirror {
         &self.removed
     }
 
-    /// Slots that differ from the tick before, in their row or in whom it is for; in no particular order.
+    /// Slots that differ from the tick before, in their row or in whom it is for; by ascending id.
     pub fn noticed(&self) -> &[u32] {
         &self.marks.noticed
     }
@@ -385,6 +385,18 @@ impl Mirror {
         }
         if seats {
             self.find_seats();
+        }
+        self.sort_noticed();
+    }
+
+    /// By ascending id, as snapshots name them.
+    fn sort_noticed(&mut self) {
+        let Marks { noticed, is_noticed, .. } = &mut self.marks;
+        if noticed.len() > self.order.len() / 8 {
+            noticed.clear();
+            noticed.extend(self.order.iter().copied().filter(|slot| is_noticed[*slot as usize]));
+        } else {
+            noticed.sort_unstable_by_key(|slot| self.ids[*slot as usize]);
         }
     }
 

@@ -11,7 +11,7 @@ pub struct OutOfBits;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BitWriter {
     bytes: Vec<u8>,
-    // Bits not yet in `bytes`; fewer than 8 between calls.
+    // Bits not yet in `bytes`; fewer than 32 between calls.
     pending: u64,
     pending_bits: u32,
 }
@@ -33,10 +33,10 @@ impl BitWriter {
         debug_assert!(count <= 32 && (count == 32 || value >> count == 0));
         self.pending |= u64::from(value) << self.pending_bits;
         self.pending_bits += count;
-        while self.pending_bits >= 8 {
-            self.bytes.push(self.pending as u8);
-            self.pending >>= 8;
-            self.pending_bits -= 8;
+        if self.pending_bits >= 32 {
+            self.bytes.extend_from_slice(&(self.pending as u32).to_le_bytes());
+            self.pending >>= 32;
+            self.pending_bits -= 32;
         }
     }
 
@@ -77,9 +77,8 @@ impl BitWriter {
 
     /// The bytes, the last one filled up with zeros.
     pub fn finish(mut self) -> Vec<u8> {
-        if self.pending_bits > 0 {
-            self.bytes.push(self.pending as u8);
-        }
+        let bytes = self.pending_bits.div_ceil(8) as usize;
+        self.bytes.extend_from_slice(&self.pending.to_le_bytes()[..bytes]);
         self.bytes
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct Class {
 }
 
 /// Where a body's bits are.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Range {
     start_byte: u32,
     pub(super) bits: u32,

@@ -33,7 +33,18 @@ pub struct SnapshotEncoder {
     candidates: Vec<Candidate>,
     sections: Vec<(Class, usize)>,
     ids: Vec<u32>,
+    rows: SharedRows,
     copies: u64,
+}
+
+/// The rows of the snapshot encoded last: as a rule others say exactly the same.
+#[derive(Debug, Default)]
+struct SharedRows {
+    tick: u32,
+    /// Ids, and where their bodies are.
+    rows: Vec<(u32, Range)>,
+    out: Vec<u8>,
+    bits: usize,
 }
 
 /// A row that the client lacks.
@@ -114,18 +125,29 @@ impl SnapshotEncoder {
     }
 
     /// Rows in table set 0: each with its id and the age of its baseline.
-    fn write_rows(&self, writer: &mut BitWriter, mirror: &Mirror) {
-        let mut ids = Ids::default();
-        for candidate in &self.candidates {
-            ids.write(writer, candidate.id);
-            let baseline = candidate.class.baseline;
-            writer.bit(baseline == 0);
-            if baseline != 0 {
-                writer.bits(age(mirror.tick().0, baseline), AGE_BITS);
+    fn write_rows(&mut self, writer: &mut BitWriter, mirror: &Mirror) {
+        let now = mirror.tick().0;
+        let rows = self.candidates.iter().map(|candidate| (candidate.id, candidate.range));
+        if self.rows.tick != now || !rows.clone().eq(self.rows.rows.iter().copied()) {
+            self.rows.tick = now;
+            self.rows.rows.clear();
+            self.rows.rows.extend(rows);
+            let mut shared = BitWriter::reuse(core::mem::take(&mut self.rows.out));
+            let mut ids = Ids::default();
+            for candidate in &self.candidates {
+                ids.write(&mut shared, candidate.id);
+                let baseline = candidate.class.baseline;
+                shared.bit(baseline == 0);
+                if baseline != 0 {
+                    shared.bits(age(now, baseline), AGE_BITS);
+                }
+                self.bodies.copy(&mut shared, candidate.range);
             }
-            self.bodies.copy(writer, candidate.range);
+            shared.bit(false);
+            self.rows.bits = shared.len_bits();
+            self.rows.out = shared.finish();
         }
-        writer.bit(false);
+        writer.copy(&self.rows.out, 0, self.rows.bits);
     }
 
     /// Rows in trained tables: a section per class, the ids first. The largest section names its ids by a snapshot that

@@ -10,6 +10,9 @@ use super::ids::Leave;
 use super::scope::{Scope, Ticket};
 use crate::{Mirror, Seat, SeenBy};
 
+/// Room that lists have from the start, so that they do not ask for memory in the middle of a match.
+const ROWS_ROOM: usize = 64;
+
 /// What a client knows of one entity. Ticks: 0 is never.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Known {
@@ -233,7 +236,9 @@ impl Recipient {
 
     /// An empty record for the snapshot of a tick.
     pub(super) fn record(&mut self, tick: Tick) -> Sent {
-        let mut sent = self.spare.pop().unwrap_or_default();
+        let room =
+            || Sent { rows: Vec::with_capacity(ROWS_ROOM), left: Vec::with_capacity(ROWS_ROOM), ..Sent::default() };
+        let mut sent = self.spare.pop().unwrap_or_else(room);
         sent.tick = tick.0;
         sent.rows.clear();
         sent.left.clear();
@@ -242,7 +247,11 @@ impl Recipient {
 
     /// Finds out what the client should be told since the last call. The number of its observer.
     pub(super) fn look(&mut self, mirror: &Mirror, scope: &mut Scope, seat: Option<Seat>) -> usize {
-        self.known.resize(mirror.slots(), Known::default());
+        if self.known.len() < mirror.slots() {
+            self.known.resize(mirror.slots(), Known::default());
+            self.leaving.reserve(ROWS_ROOM);
+            self.lost.reserve(ROWS_ROOM);
+        }
         let observer = scope.attend(mirror, &mut self.ticket, seat);
         let view = (seat, observer);
         match scope.take_inbox(observer) {
@@ -255,16 +264,20 @@ impl Recipient {
         let mut lost = core::mem::take(&mut self.lost);
         lost.drain(..).for_each(|slot| self.look_at(mirror, scope, view, slot));
         self.lost = lost;
+        self.forget_what_came(mirror);
+        observer
+    }
+
+    /// Takes rows from those that wait that need not be sent any more: an ack came late, or the entity left.
+    fn forget_what_came(&mut self, mirror: &Mirror) {
         self.waiting.retain(|(slot, id)| {
             let known = &mut self.known[*slot as usize];
             if known.id != *id {
                 return false;
             }
-            // An ack may have come since.
             known.waits &= known.lacks(mirror.changed_for(*slot, known.relation).0);
             known.waits
         });
-        observer
     }
 
     /// A row leaves in the snapshot `sent`.

@@ -13,10 +13,14 @@ use crate::{Mirror, Seat};
 /// An observer that does not look for so many ticks is forgotten; when it is back it starts anew.
 const ABSENT_TICKS_MAX: u32 = 2 * BASELINE_TICKS_MAX;
 
+/// Room that an inbox has from the start.
+const INBOX_ROOM: usize = 1_024;
+
 /// Who looks where.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     tick: Option<u32>,
+    slots: usize,
     cells: Cells,
     observers: Vec<Observer>,
     /// Observers in use that look at everything.
@@ -77,7 +81,8 @@ impl Observer {
 impl Scope {
     /// Takes what a tick has changed.
     pub(super) fn follow(&mut self, mirror: &Mirror) {
-        self.cells.resize(mirror.slots());
+        self.slots = mirror.slots();
+        self.cells.resize(self.slots);
         let now = mirror.tick().0;
         let follows = self.tick.is_some_and(|tick| now == tick.wrapping_add(1));
         self.tick = Some(now);
@@ -161,6 +166,7 @@ impl Scope {
         self.serial += 1;
         let observer = &mut self.observers[number];
         (observer.serial, observer.seat, observer.anew) = (self.serial, seat, true);
+        observer.inbox.reserve(INBOX_ROOM);
         let number = number as u32;
         if seat.is_none() {
             self.everyone.push(number);
@@ -217,9 +223,9 @@ impl Scope {
     /// Lets everyone who looks at a slot's cell look at the slot again.
     fn notify(&mut self, slot: u32) {
         let Some(cell) = self.cells.of(slot) else { return };
-        let room = 2 * self.cells.len_slots() + 256;
-        for number in self.cells.observers(cell).iter().chain(&self.everyone) {
-            let observer = &mut self.observers[*number as usize];
+        let room = 2 * self.slots + 256;
+        for number in self.cells.observers(cell).chain(self.everyone.iter().copied()) {
+            let observer = &mut self.observers[number as usize];
             if observer.inbox.len() < room {
                 observer.inbox.push(slot);
             } else {
@@ -253,6 +259,7 @@ impl Scope {
         view.from = Some(place);
         let mut before = core::mem::take(&mut view.cells);
         let mut after = core::mem::take(&mut self.spare);
+        after.reserve(space.around(level, place).count());
         for cell in space.around(level, place) {
             let was = find(&before, cell);
             if space.is_near(level, cell, place, was.is_some()) {
@@ -279,7 +286,7 @@ impl Scope {
         }
         let observer = &mut self.observers[number as usize];
         observer.mark(cell, begins);
-        observer.inbox.extend_from_slice(self.cells.slots(cell));
+        observer.inbox.extend(self.cells.slots(cell));
     }
 }
 
