@@ -69,22 +69,24 @@ pub(crate) fn tag(app: &mut App) {
 
 fn begin(mut commands: Commands, seats: Res<Seats>) {
     for (seat, _) in seats.iter() {
-        commands.spawn((seat, Runner { at: home(seat), it: seat.0 == 0, colour: seat.0, dash_from: 0 }));
+        let it = seat.0 == 0;
+        commands.spawn((seat, Runner { at: home(seat, it), it, colour: seat.0, dash_from: 0 }));
     }
 }
 
-/// Where a seat starts: a corner of the field.
-fn home(Seat(seat): Seat) -> [i32; 2] {
-    [if seat % 2 == 0 { -FIELD } else { FIELD } / 2, if seat / 2 % 2 == 0 { -FIELD } else { FIELD } / 2]
+/// Where a seat starts: "it" in the middle, the others in the corners.
+fn home(Seat(seat): Seat, it: bool) -> [i32; 2] {
+    let corner = [if seat % 2 == 0 { -FIELD } else { FIELD } / 2, if seat / 2 % 2 == 0 { -FIELD } else { FIELD } / 2];
+    if it { [0, 0] } else { corner }
 }
 
 /// Bots write the same inputs as people do: to the nearest other when "it", else away from "it".
 fn bots(seats: Res<Seats>, runners: Query<(&Seat, &Runner)>, mut inputs: ResMut<Inputs<Stick>>) {
     for (seat, me) in runners.iter().filter(|(seat, _)| seats.get(**seat).is_some_and(|state| state.bot)) {
         let others = runners.iter().filter(|(other, runner)| *other != seat && (me.it || runner.it));
-        let Some((_, other)) = others.min_by_key(|(other, runner)| (distance(me.at, runner.at), **other)) else {
-            continue;
-        };
+        // Of two that are equally near, the next in the round.
+        let near = |(other, runner): &(&Seat, &Runner)| (distance(me.at, runner.at), other.0.wrapping_sub(seat.0));
+        let Some((_, other)) = others.min_by_key(near) else { continue };
         let side = if me.it { 1 } else { -1 };
         let way = [0, 1].map(|i| side * (other.at[i] - me.at[i]).signum() as i8);
         inputs.set(*seat, Stick { way, dash: distance(me.at, other.at) < 2 * DASH });
@@ -127,7 +129,8 @@ fn catch(mut runners: Query<(&Seat, &mut Runner)>, mut events: ResMut<GameEvents
     let Some(caught) = near.map(|(seat, _)| *seat).min() else { return };
     events.send(&Caught { seat: caught.0 });
     for (seat, mut runner) in &mut runners {
-        (runner.it, runner.at) = (*seat == caught, home(*seat));
+        runner.it = *seat == caught;
+        runner.at = home(*seat, runner.it);
     }
 }
 
