@@ -8,6 +8,9 @@ const STICK_PIXELS = 52;
 /** The part of the width, from the left, where a finger moves the stick. */
 const STICK_SIDE = 0.45;
 
+/** A press lasts at least this many ticks: the input of one alone may come late and not count. */
+const PRESS_TICKS = 6;
+
 /** What hands want; `sample()` once per tick. */
 export class Hands {
   readonly stick = new Store<Stick | undefined>(undefined);
@@ -19,8 +22,8 @@ export class Hands {
   origin: { x: number; y: number; three: boolean } | undefined;
   private readonly keys = new Set<string>();
   private readonly held = new Set<number>();
-  /** Buttons pressed since the last sample, so that a short press counts. */
-  private readonly pressed = new Set<number>();
+  /** Ticks that the press of a button still lasts, whether it is held or not. */
+  private readonly pressed = new Map<number, number>();
   private stickId: number | undefined;
   private pointer: { x: number; y: number } | undefined;
   private readonly stop = new AbortController();
@@ -49,7 +52,7 @@ export class Hands {
   /** Holds or releases a button of the screen. */
   button(field: number, down: boolean): void {
     if (!down) return void this.held.delete(field);
-    this.pressed.add(field);
+    this.pressed.set(field, PRESS_TICKS);
     this.held.add(field);
   }
 
@@ -70,8 +73,11 @@ export class Hands {
     const stick = this.stick.value;
     const key = (...codes: string[]) => Number(codes.some((code) => this.keys.has(code)));
     const buttons = this.plan.buttons.filter(({ code }) => code !== undefined && this.keys.has(code)).map(({ field }) => field);
-    const pressed = new Set([...this.held, ...this.pressed, ...buttons]);
-    this.pressed.clear();
+    const pressed = new Set([...this.held, ...this.pressed.keys(), ...buttons]);
+    for (const [field, ticks] of [...this.pressed]) {
+      if (ticks > 1) this.pressed.set(field, ticks - 1);
+      else this.pressed.delete(field);
+    }
     return stepsOf(this.plan, {
       right: stick === undefined ? key("KeyD", "ArrowRight") - key("KeyA", "ArrowLeft") : stick.dx / STICK_PIXELS,
       up: stick === undefined ? key("KeyW", "ArrowUp") - key("KeyS", "ArrowDown") : -stick.dy / STICK_PIXELS,
@@ -90,6 +96,7 @@ export class Hands {
   private letGo(): void {
     this.keys.clear();
     this.held.clear();
+    this.pressed.clear();
     this.stickId = undefined;
     this.stick.set(undefined);
   }
@@ -109,7 +116,7 @@ export class Hands {
     this.keys.add(code);
     if (event.repeat) return;
     const button = this.plan?.buttons.find((button) => button.code === code);
-    if (button !== undefined) this.pressed.add(button.field);
+    if (button !== undefined) this.pressed.set(button.field, PRESS_TICKS);
   }
 
   private pointerDown(event: PointerEvent): void {
