@@ -251,9 +251,14 @@ impl Mirror {
     }
 
     /// How a seat stands to the entity in a slot, and the components of it that it may see now.
+    #[inline]
     pub(crate) fn visible(&self, slot: u32, seat: Option<Seat>) -> (SeenBy, u64) {
+        let selection = &self.selections[slot as usize];
+        if self.schema.is_seen_by_all() && selection.seats.is_none() {
+            return (SeenBy::All, self.masks[slot as usize]);
+        }
         let relation = if self.schema.is_seen_by_all() { SeenBy::All } else { self.relation(slot, seat) };
-        let may = match self.selections[slot as usize].seats {
+        let may = match selection.seats {
             Some(VisibleTo(seats)) => {
                 seat.is_some_and(|seat| seats.checked_shr(u32::from(seat.0)).unwrap_or(0) & 1 == 1)
             }

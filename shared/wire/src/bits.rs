@@ -62,6 +62,17 @@ impl BitWriter {
         let mut reader = BitReader::new(bytes);
         reader.position = start;
         let mut left = count;
+        // Whole words of a range that starts with a byte.
+        if start.is_multiple_of(8) {
+            let words = bytes[start / 8..].chunks_exact(4).take(count / 32);
+            self.bytes.reserve(count / 8 + 8);
+            for word in words {
+                let word = word.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
+                self.bits(word, 32);
+                reader.position += 32;
+                left -= 32;
+            }
+        }
         while left > 0 {
             let step = left.min(32);
             let value = reader.bits(step as u32).unwrap_or_else(|OutOfBits| panic!("range outside of the buffer"));

@@ -38,6 +38,13 @@ pub(super) struct Part {
     pub(super) mask: u64,
 }
 
+impl Part {
+    /// What is visible of a slot.
+    pub(super) fn of(mirror: &Mirror, slot: u32, (relation, mask): (SeenBy, u64)) -> Self {
+        Self { slot, relation, seen: mirror.schema().seen_by(relation), mask }
+    }
+}
+
 /// The bodies of one tick.
 #[derive(Debug, Default)]
 pub(super) struct Bodies {
@@ -95,10 +102,11 @@ impl Bodies {
     }
 
     /// The body of a part for a client that knows this much. Beyond the classes there may be, the absolute one.
-    pub(super) fn get(&mut self, mirror: &Mirror, part: Part, known: &mut Known, modelled: bool) -> (Class, Range) {
+    pub(super) fn get(&mut self, mirror: &Mirror, part: Part, known: &mut Known, modelled: bool) -> &(Class, Range) {
         let at = self.shared(part);
         let class = self.class(at, part, known, modelled);
-        self.body(mirror, at, part, class)
+        let body = self.body(mirror, at, part, class);
+        &self.parts[at].ranges[body]
     }
 
     /// Appends a body to a snapshot.
@@ -139,15 +147,28 @@ impl Bodies {
         if known.acked == 0 {
             return Class::default();
         }
-        let Some(newest) = (0..KEYFRAMES_MAX as u32).find(|age| self.has(at, part, known, *age)) else {
-            return Class::default();
-        };
+        let Some(newest) = self.newest(at, part, known) else { return Class::default() };
         let baseline = self.keyframe(newest);
         if !modelled {
             return Class { baseline, depth: 0 };
         }
         let older = |n: &u32| newest + n < KEYFRAMES_MAX as u32 && self.has(at, part, known, newest + n);
         Class { baseline, depth: (1..DEPTH_MAX as u32).take_while(older).count() as u32 + 1 }
+    }
+
+    /// The age of the newest keyframe that the client has.
+    fn newest(&mut self, at: usize, part: Part, known: &mut Known) -> Option<u32> {
+        // As a rule it is one that was acknowledged itself, and the row did not rest at a newer one.
+        let acked = known.keyframes_at(self.keyframe(0)).trailing_zeros();
+        if acked < KEYFRAMES_MAX as u32 {
+            self.look_back(at, part, known.id, acked);
+            let Shared { holds, rests, .. } = self.parts[at];
+            let younger = (1 << acked) - 1;
+            if holds >> acked & 1 == 1 && rests & younger == 0 {
+                return Some(acked);
+            }
+        }
+        (0..KEYFRAMES_MAX as u32).find(|age| self.has(at, part, known, *age))
     }
 
     /// The keyframe of this age, or 0.
@@ -192,11 +213,12 @@ impl Bodies {
         }
     }
 
-    fn body(&mut self, mirror: &Mirror, at: usize, part: Part, class: Class) -> (Class, Range) {
+    /// The place of a body among those of its part.
+    fn body(&mut self, mirror: &Mirror, at: usize, part: Part, class: Class) -> usize {
         let shared = &self.parts[at];
         let bodies = &shared.ranges[..usize::from(shared.bodies)];
-        if let Some((_, range)) = bodies.iter().find(|(of, _)| *of == class) {
-            return (class, *range);
+        if let Some(body) = bodies.iter().position(|(of, _)| *of == class) {
+            return body;
         }
         let residuals = bodies.iter().filter(|(of, _)| of.baseline != 0).count();
         if class.baseline != 0 && residuals == BASELINE_CLASSES_MAX {
@@ -204,9 +226,10 @@ impl Bodies {
         }
         let range = self.encode(mirror, part, class);
         let shared = &mut self.parts[at];
-        shared.ranges[usize::from(shared.bodies)] = (class, range);
+        let body = usize::from(shared.bodies);
+        shared.ranges[body] = (class, range);
         shared.bodies += 1;
-        (class, range)
+        body
     }
 
     fn encode(&mut self, mirror: &Mirror, part: Part, class: Class) -> Range {

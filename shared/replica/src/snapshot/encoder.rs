@@ -5,11 +5,11 @@ use std::sync::Arc;
 use amphi_shared_wire::BitWriter;
 
 use super::SnapshotHeader;
-use super::bodies::{Bodies, Class, Part, Range};
+use super::bodies::{Bodies, Class, Range};
 use super::body::{AGE_BITS, DEPTH_BITS};
 use super::history::age;
 use super::ids::{Ids, write_by_reference};
-use super::recipient::Recipient;
+use super::recipient::{Recipient, Waiting};
 use super::scope::Scope;
 use crate::code_table::GAP;
 use crate::interest::{Place, Space};
@@ -31,6 +31,8 @@ pub struct SnapshotEncoder {
     out: Vec<u8>,
     scratch: Vec<u8>,
     candidates: Vec<Candidate>,
+    /// Inverse priorities, ids and places among those that wait.
+    urgent: Vec<(u32, u32, u32)>,
     sections: Vec<(Class, usize)>,
     ids: Vec<u32>,
     rows: SharedRows,
@@ -52,8 +54,6 @@ struct SharedRows {
 struct Candidate {
     slot: u32,
     id: u32,
-    /// The greater the sooner; only when not all fits.
-    priority: u32,
     class: Class,
     range: Range,
 }
@@ -117,6 +117,7 @@ impl SnapshotEncoder {
         for candidate in &self.candidates {
             recipient.note_sent(&mut sent, candidate.slot);
         }
+        recipient.forget_sent(self.candidates.len());
         self.copies += self.candidates.len() as u64;
         recipient.fresh = Some(sent);
         self.out = writer.finish();
@@ -212,22 +213,17 @@ impl SnapshotEncoder {
         room: Room,
     ) {
         self.candidates.clear();
-        let waiting = core::mem::take(&mut recipient.waiting);
         let mut all = room;
         self.sections.clear();
-        let fits = waiting.iter().all(|(slot, id)| {
-            let (class, range) = self.body(mirror, recipient, seat, *slot, room.modelled);
-            self.candidates.push(Candidate { slot: *slot, id: *id, priority: 0, class, range });
+        let fits = recipient.waiting.iter().all(|Waiting { id, part }| {
+            let known = &mut recipient.known[part.slot as usize];
+            let (class, range) = *self.bodies.get(mirror, *part, known, room.modelled);
+            self.candidates.push(Candidate { slot: part.slot, id: *id, class, range });
             all.take(&mut self.sections, class, range)
         });
-        recipient.waiting = waiting;
-        if fits {
-            recipient.waiting.clear();
-            return;
+        if !fits {
+            self.choose_most_urgent(mirror, recipient, (seat, observer), room);
         }
-        self.choose_most_urgent(mirror, recipient, (seat, observer), room);
-        let chosen = |slot: u32| self.candidates.iter().any(|c| c.slot == slot);
-        recipient.waiting.retain(|(slot, _)| !chosen(*slot));
     }
 
     fn choose_most_urgent(
@@ -243,20 +239,22 @@ impl SnapshotEncoder {
             own: seat.and_then(|seat| mirror.slot_of_seat(seat)),
             place: self.scope.place_of(observer),
         };
-        for (slot, id) in &recipient.waiting {
-            let priority = urgency.of(*slot, recipient.known[*slot as usize].waits_since);
-            let (class, range) = Default::default();
-            self.candidates.push(Candidate { slot: *slot, id: *id, priority, class, range });
+        self.urgent.clear();
+        for (place, waiting) in recipient.waiting.iter().enumerate() {
+            let slot = waiting.part.slot;
+            let priority = urgency.of(slot, recipient.known[slot as usize].waits_since);
+            self.urgent.push((u32::MAX - priority, waiting.id, place as u32));
         }
-        self.candidates.sort_unstable_by_key(|c| (u32::MAX - c.priority, c.id));
+        self.urgent.sort_unstable();
         self.sections.clear();
-        let (mut chosen, mut misfits) = (0, 0);
-        for i in 0..self.candidates.len() {
-            let mut candidate = self.candidates[i];
-            (candidate.class, candidate.range) = self.body(mirror, recipient, seat, candidate.slot, room.modelled);
-            if room.take(&mut self.sections, candidate.class, candidate.range) {
-                self.candidates[chosen] = candidate;
-                (chosen, misfits) = (chosen + 1, 0);
+        let mut misfits = 0;
+        for (_, _, place) in &self.urgent {
+            let Waiting { id, part } = recipient.waiting[*place as usize];
+            let known = &mut recipient.known[part.slot as usize];
+            let (class, range) = *self.bodies.get(mirror, part, known, room.modelled);
+            if room.take(&mut self.sections, class, range) {
+                self.candidates.push(Candidate { slot: part.slot, id, class, range });
+                misfits = 0;
             } else {
                 misfits += 1;
             }
@@ -264,20 +262,6 @@ impl SnapshotEncoder {
                 break;
             }
         }
-        self.candidates.truncate(chosen);
-    }
-
-    fn body(
-        &mut self,
-        mirror: &Mirror,
-        recipient: &mut Recipient,
-        seat: Option<Seat>,
-        slot: u32,
-        modelled: bool,
-    ) -> (Class, Range) {
-        let (relation, mask) = mirror.visible(slot, seat);
-        let part = Part { slot, relation, seen: mirror.schema().seen_by(relation), mask };
-        self.bodies.get(mirror, part, &mut recipient.known[slot as usize], modelled)
     }
 }
 
@@ -292,7 +276,7 @@ struct Room {
 impl Room {
     fn new(recipient: &Recipient, bits: usize, modelled: bool) -> Self {
         // No gap between two ids is greater than the greatest id.
-        let greatest = recipient.waiting.iter().map(|(_, id)| *id).max().unwrap_or(0);
+        let greatest = recipient.waiting.iter().map(|waiting| waiting.id).max().unwrap_or(0);
         let bits = if modelled { bits.saturating_sub(REFERENCE_BITS) } else { bits };
         Self { bits, id_bits: Ids::cost_max(greatest), modelled }
     }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use amphi_shared_wire::Tick;
 use amphi_shared_wire::limits::{BASELINE_TICKS_MAX, KEYFRAME_TICKS};
 
+use super::bodies::Part;
 use super::history::is_keyframe;
 use super::ids::Leave;
 use super::scope::{Scope, Ticket};
@@ -78,6 +79,12 @@ impl Known {
         self.keyframes |= 1_u16.checked_shl((self.keyframe - tick) / KEYFRAME_TICKS).unwrap_or(0);
     }
 
+    /// The keyframes up to this one whose rows the client is known to have: bit *i* is `newest - 8 · i`.
+    pub(super) fn keyframes_at(&self, newest: u32) -> u16 {
+        let ticks = newest.checked_sub(self.keyframe).filter(|_| self.keyframe != 0);
+        ticks.and_then(|ticks| self.keyframes.checked_shl(ticks / KEYFRAME_TICKS)).unwrap_or(0)
+    }
+
     /// The client is known to have the row of this keyframe.
     pub(super) fn knows(&self, tick: u32) -> bool {
         let back = self.keyframe.checked_sub(tick).map(|ticks| ticks / KEYFRAME_TICKS);
@@ -92,6 +99,13 @@ impl Known {
         let below = u64::from(self.recent) & ((1_u64 << newest.saturating_add(1).min(32)) - 1);
         below >> oldest.min(32) != 0
     }
+}
+
+/// A row that waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    pub(super) id: u32,
+    pub(super) part: Part,
 }
 
 /// A row in a snapshot whose fate is open.
@@ -126,8 +140,7 @@ pub(super) struct Leaving {
 #[derive(Debug, Default)]
 pub struct Recipient {
     pub(super) known: Vec<Known>,
-    /// Slots and ids of rows that wait.
-    pub(super) waiting: Vec<(u32, u32)>,
+    pub(super) waiting: Vec<Waiting>,
     /// Slots whose row was lost.
     lost: Vec<u32>,
     /// By ascending id.
@@ -253,6 +266,7 @@ impl Recipient {
             self.lost.reserve(ROWS_ROOM);
         }
         let observer = scope.attend(mirror, &mut self.ticket, seat);
+        let left_over = !self.waiting.is_empty();
         let view = (seat, observer);
         match scope.take_inbox(observer) {
             Some(inbox) => {
@@ -264,20 +278,35 @@ impl Recipient {
         let mut lost = core::mem::take(&mut self.lost);
         lost.drain(..).for_each(|slot| self.look_at(mirror, scope, view, slot));
         self.lost = lost;
-        self.forget_what_came(mirror);
+        if left_over {
+            self.look_at_waiting(mirror, seat);
+        }
         observer
     }
 
-    /// Takes rows from those that wait that need not be sent any more: an ack came late, or the entity left.
-    fn forget_what_came(&mut self, mirror: &Mirror) {
-        self.waiting.retain(|(slot, id)| {
-            let known = &mut self.known[*slot as usize];
-            if known.id != *id {
+    /// Rows that waited before may be others, or not be needed any more: an ack came late, or the entity left.
+    fn look_at_waiting(&mut self, mirror: &Mirror, seat: Option<Seat>) {
+        self.waiting.retain_mut(|waiting| {
+            let slot = waiting.part.slot;
+            let known = &mut self.known[slot as usize];
+            if known.id != waiting.id {
                 return false;
             }
-            known.waits &= known.lacks(mirror.changed_for(*slot, known.relation).0);
+            known.waits &= known.lacks(mirror.changed_for(slot, known.relation).0);
+            if known.waits {
+                waiting.part = Part::of(mirror, slot, mirror.visible(slot, seat));
+            }
             known.waits
         });
+    }
+
+    /// The rows that were sent do not wait any more.
+    pub(super) fn forget_sent(&mut self, count: usize) {
+        if count == self.waiting.len() {
+            self.waiting.clear();
+        } else {
+            self.waiting.retain(|waiting| self.known[waiting.part.slot as usize].waits);
+        }
     }
 
     /// A row leaves in the snapshot `sent`.
@@ -331,7 +360,7 @@ impl Recipient {
             known.waits = true;
             // A lost row goes on waiting.
             known.waits_since = if known.waits_since == 0 { now } else { known.waits_since };
-            self.waiting.push((slot, id));
+            self.waiting.push(Waiting { id, part: Part::of(mirror, slot, (relation, mask)) });
         }
     }
 

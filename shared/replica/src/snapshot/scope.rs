@@ -20,6 +20,8 @@ const INBOX_ROOM: usize = 1_024;
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     tick: Option<u32>,
+    /// The game limits interest.
+    limited: bool,
     slots: usize,
     cells: Cells,
     observers: Vec<Observer>,
@@ -82,6 +84,7 @@ impl Scope {
     /// Takes what a tick has changed.
     pub(super) fn follow(&mut self, mirror: &Mirror) {
         self.slots = mirror.slots();
+        self.limited = mirror.interest().is_some();
         self.cells.resize(self.slots);
         let now = mirror.tick().0;
         let follows = self.tick.is_some_and(|tick| now == tick.wrapping_add(1));
@@ -110,8 +113,12 @@ impl Scope {
         for number in 0..self.observers.len() as u32 {
             self.look(mirror, number);
         }
-        mirror.noticed().iter().for_each(|slot| self.notify(*slot));
-        self.cells.sweep();
+        if self.limited {
+            mirror.noticed().iter().for_each(|slot| self.notify(*slot));
+            self.cells.sweep();
+        } else {
+            self.notify_all(mirror.noticed());
+        }
     }
 
     /// The number of a recipient's observer.
@@ -132,6 +139,9 @@ impl Scope {
 
     /// An entity in this slot is one that the observer should be told of.
     pub(super) fn sees(&self, observer: usize, slot: u32) -> bool {
+        if !self.limited {
+            return true;
+        }
         let observer = &self.observers[observer];
         observer.seat.is_none() || self.cells.of(slot).is_some_and(|cell| cell == EVERYWHERE || observer.watches(cell))
     }
@@ -228,6 +238,19 @@ impl Scope {
             let observer = &mut self.observers[number as usize];
             if observer.inbox.len() < room {
                 observer.inbox.push(slot);
+            } else {
+                // It has not looked for long.
+                observer.anew = true;
+            }
+        }
+    }
+
+    /// Lets everyone look at these slots again.
+    fn notify_all(&mut self, slots: &[u32]) {
+        let room = 2 * self.slots + 256;
+        for observer in self.observers.iter_mut().filter(|observer| observer.serial != 0) {
+            if observer.inbox.len() + slots.len() <= room {
+                observer.inbox.extend_from_slice(slots);
             } else {
                 // It has not looked for long.
                 observer.anew = true;
