@@ -134,8 +134,8 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no threads for the network")
 }
 
-/// The plugin's type name in lower case: `my_crate::Duel` is the game `duel`.
+/// The plugin's name in lower case: `my_crate::Duel` is the game `duel`, the function `space_tag` the game `space-tag`.
 fn game_name<P>() -> String {
     let path = std::any::type_name::<P>();
-    path.rsplit("::").next().unwrap_or(path).to_ascii_lowercase()
+    path.rsplit("::").next().unwrap_or(path).to_ascii_lowercase().replace('_', "-")
 }
