@@ -48,6 +48,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Schema,
     },
+    /// Make code tables from recorded matches: snapshots take fewer bytes
+    Tables {
+        #[command(subcommand)]
+        command: Tables,
+    },
     /// Create a project: a small game of your own that runs as it is
     New(New),
     /// Print the settings as they apply, as TOML
@@ -72,6 +77,36 @@ pub(crate) enum Schema {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+}
+
+/// What to do with code tables.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tables {
+    /// Learn how this game's components move, and write tables for `app.tables(include_bytes!(…))`
+    Train(Train),
+}
+
+/// Where tables are learned from.
+#[derive(Args, Debug)]
+pub(crate) struct Train {
+    /// File to write
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Journals of this build's matches, or directories of them; without any, matches are played with bots on all seats
+    #[arg(value_name = "JOURNAL")]
+    pub(crate) journals: Vec<PathBuf>,
+    /// Matches with bots to play
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub(crate) matches: u64,
+    /// Their length in seconds
+    #[arg(long, value_name = "S", default_value_t = 60)]
+    pub(crate) seconds: u32,
+    /// Their mode [default: the one with most seats]
+    #[arg(long, value_name = "MODE")]
+    pub(crate) mode: Option<String>,
+    /// Their ticks per second
+    #[arg(long, value_name = "HZ", default_value_t = 60)]
+    pub(crate) tick_hz: u32,
 }
 
 /// A project to create.
@@ -273,7 +308,7 @@ impl Command {
             }
             Self::User { command: User::Add { common, .. } } => common.flags(),
             Self::Token { command: Token::Mint { common, .. } | Token::Revoke { common, .. } } => common.flags(),
-            Self::Game | Self::New(_) | Self::Schema { .. } => Vec::new(),
+            Self::Game | Self::New(_) | Self::Schema { .. } | Self::Tables { .. } => Vec::new(),
         }
     }
 }

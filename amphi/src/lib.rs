@@ -19,7 +19,7 @@
 //! }
 //! ```
 //!
-//! The program then understands `up`, `live`, `match`, `fleet`, `game`, `user`, `token`, `schema` and `config`; see
+//! The program then understands `up`, `live`, `match`, `fleet`, `game`, `user`, `token`, `schema`, `tables`, `new` and `config`; see
 //! `--help`.
 
 #![forbid(unsafe_code)]
@@ -34,6 +34,7 @@ mod project;
 mod proxy;
 mod roles;
 pub mod schema;
+mod tables;
 mod token;
 mod user;
 mod words;
@@ -46,7 +47,7 @@ use anyhow::{Context, Result};
 use bevy_app::Plugin;
 use clap::Parser;
 
-use crate::cli::{Cli, Command, New, Schema, Token, User};
+use crate::cli::{Cli, Command, New, Schema, Tables, Token, User};
 use crate::config::Settings;
 use crate::roles::{Role, Roles};
 
@@ -92,6 +93,9 @@ fn start(cli: Cli, game: Game) -> Result<()> {
     if let Command::Schema { command } = cli.command {
         return print_schema(&game, command);
     }
+    if let Command::Tables { command: Tables::Train(train) } = &cli.command {
+        return tables::train(&game, train);
+    }
     let settings = Settings::read(cli.config.as_deref(), &flags)?;
     match cli.command {
         Command::Up(_) => runtime()?.block_on(Roles::run(settings, game, &[Role::Live, Role::Match, Role::Fleet])),
@@ -99,7 +103,7 @@ fn start(cli: Cli, game: Game) -> Result<()> {
         Command::Match(_) => runtime()?.block_on(Roles::run(settings, game, &[Role::Match])),
         Command::Fleet(_) => runtime()?.block_on(Roles::run(settings, game, &[Role::Fleet])),
         // Done above: they need no settings.
-        Command::Game | Command::New(_) | Command::Schema { .. } => Ok(()),
+        Command::Game | Command::New(_) | Command::Schema { .. } | Command::Tables { .. } => Ok(()),
         Command::User { command: User::Add { name, role, .. } } => {
             runtime()?.block_on(user::add(&settings, &name, role))
         }

@@ -9,7 +9,9 @@ use crate::process::{Up, amphi, run};
 fn help_is_complete_and_wrong_words_name_themselves() {
     let (code, help, _) = run(amphi().arg("--help"));
     assert_eq!(code, Some(0));
-    for word in ["up", "live", "match", "fleet", "game", "user", "token", "schema", "new", "config", "--config"] {
+    for word in
+        ["up", "live", "match", "fleet", "game", "user", "token", "schema", "tables", "new", "config", "--config"]
+    {
         assert!(help.contains(word), "--help lacks {word}: {help}");
     }
     for (args, word) in [
@@ -22,6 +24,7 @@ fn help_is_complete_and_wrong_words_name_themselves() {
         (vec!["token", "revoke"], "WHAT"),
         (vec!["schema", "generate", "--lang", "cobol"], "cobol"),
         (vec!["new"], "NAME"),
+        (vec!["tables", "train"], "--out"),
     ] {
         let (code, _, said) = run(amphi().args(&args));
         assert_eq!(code, Some(2), "{args:?}");

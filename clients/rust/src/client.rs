@@ -1,10 +1,11 @@
 //! The client: one session, one seat, three times.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use amphi_shared_replica::{
-    Game, GameError, Input, NetId, Replicate, Request, Row, Seat, SnapshotDecoder, decode_message, encode_inputs,
-    encode_message,
+    Game, GameError, Input, NetId, Replicate, Request, Row, Seat, SnapshotDecoder, Tables, decode_message,
+    encode_inputs, encode_message,
 };
 use amphi_shared_session::{
     Config, ConnectRequest, Event, InputLead, Output, PipeId, PipeInfo, Refusal, Saved, SendError, Session,
@@ -155,6 +156,8 @@ pub struct ClientStats {
     pub snapshots: u64,
     /// Bytes of their payloads.
     pub snapshot_bytes: u64,
+    /// Snapshots in trained tables.
+    pub snapshots_trained: u64,
     /// Snapshots that could not be read.
     pub snapshots_invalid: u64,
     /// Predictions that the server corrected.
@@ -441,7 +444,7 @@ impl<I: Input> Client<I> {
         self.effects = Effects::default();
     }
 
-    fn handle_room(&mut self, _now: Micros, payload: Bytes) {
+    fn handle_room(&mut self, now: Micros, payload: Bytes) {
         // A newer host may say what this client does not know.
         let Some(kind) = RoomMessage::decode(payload).ok().and_then(|message| message.kind) else { return };
         match kind {
@@ -463,8 +466,20 @@ impl<I: Input> Client<I> {
                     self.tell(ClientEvent::Ended(result));
                 }
             }
+            room_message::Kind::Tables(tables) => self.take_tables(now, &tables),
             room_message::Kind::RolledBack(_) => {}
         }
+    }
+
+    /// Says that snapshots may be written in these tables. Without that word they go on in the plain codes.
+    fn take_tables(&mut self, now: Micros, message: &proto::Tables) {
+        let set = u8::try_from(message.set).unwrap_or(0);
+        let tables = Tables::from_bytes(&message.data, self.decoder.schema()).ok();
+        let Some(tables) = tables.filter(|tables| tables.hash() == message.hash) else { return };
+        self.decoder.add_tables(set, Arc::new(tables));
+        let ready = player_message::Kind::TablesReady(proto::TablesReady { hash: message.hash });
+        // The lane is full when a game asks a lot: then the codes stay plain.
+        let _ = self.session.send(now, LANE_ROOM, PlayerMessage { kind: Some(ready) }.encode_to_vec().into());
     }
 
     fn handle_joined(&mut self, joined: proto::Joined) {
@@ -493,6 +508,7 @@ impl<I: Input> Client<I> {
         };
         let header = snapshot.header;
         self.stats.snapshots += 1;
+        self.stats.snapshots_trained += u64::from(header.tables != 0);
         self.stats.snapshot_bytes += payload.len() as u64;
         self.stats.inputs_late = header.late;
         self.control_lead(now, clock, (header.margin, header.late));

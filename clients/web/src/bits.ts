@@ -70,15 +70,23 @@ export class BitReader {
   /** Reads `count` bits, at most 32, as an unsigned number. */
   bits(count: number): number {
     if (count > this.left) throw new OutOfBits();
+    const value = this.peek(count);
+    this.position += count;
+    return value;
+  }
+
+  /** The next `count` bits, at most 32, without reading them; zeros where the input ends. */
+  peek(count: number): number {
     let value = 0;
     let got = 0;
+    let at = this.position;
     while (got < count) {
-      const byte = this.bytes[this.position >> 3]!;
-      const offset = this.position & 7;
+      const byte = this.bytes[at >> 3] ?? 0;
+      const offset = at & 7;
       const step = Math.min(8 - offset, count - got);
       value |= ((byte >> offset) & ((1 << step) - 1)) << got;
       got += step;
-      this.position += step;
+      at += step;
     }
     return value >>> 0;
   }

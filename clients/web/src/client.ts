@@ -3,7 +3,7 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { BitWriter } from "./bits.ts";
 import { LANE_BULK, LANE_CONTROL, LANE_INPUT, LANE_ROOM, LANE_SNAPSHOT } from "./frame.ts";
-import { type Joined, PlayerMessageSchema, type RoomMessage, RoomMessageSchema } from "./gen/room_pb.ts";
+import { type Joined, type PlayerMessage, PlayerMessageSchema, RequestSchema, type RoomMessage, RoomMessageSchema, type Tables, TablesReadySchema } from "./gen/room_pb.ts";
 import type { Welcome } from "./gen/session_pb.ts";
 import { InputLead } from "./input-lead.ts";
 import { Link, type LinkEvent, type LinkState, nowMicros } from "./link.ts";
@@ -155,8 +155,7 @@ export class MatchClient<Body, Input> {
   /** Asks something of the game, reliably; the answer comes to `onRoom` with the number returned here. */
   request(kind: number, body: Uint8Array): number {
     const id = ++this.asked;
-    const message = create(PlayerMessageSchema, { kind: { case: "request", value: { id, kind, body } } });
-    this.link.send(LANE_ROOM, toBinary(PlayerMessageSchema, message));
+    this.send({ case: "request", value: create(RequestSchema, { id, kind, body }) });
     return id;
   }
 
@@ -185,6 +184,7 @@ export class MatchClient<Body, Input> {
   private room(payload: Uint8Array): void {
     const { kind } = fromBinary(RoomMessageSchema, payload);
     if (kind.case === "joined") this.join(kind.value);
+    else if (kind.case === "tables") this.takeTables(kind.value);
     this.options.onRoom(kind);
   }
 
@@ -196,6 +196,16 @@ export class MatchClient<Body, Input> {
     this.timeline = new Timeline(this.schema);
     this.options.onSchema(this.schema, this.timeline);
     for (const snapshot of this.snapshots.begin(this.schema)) this.apply(snapshot);
+  }
+
+  /** Says that snapshots may be written in these tables. Without that word they go on in the plain codes. */
+  private takeTables({ set, hash, data }: Tables): void {
+    if (this.schema === undefined || !this.snapshots.addTables(this.schema, set, data)) return;
+    this.send({ case: "tablesReady", value: create(TablesReadySchema, { hash }) });
+  }
+
+  private send(kind: PlayerMessage["kind"]): void {
+    this.link.send(LANE_ROOM, toBinary(PlayerMessageSchema, create(PlayerMessageSchema, { kind })));
   }
 
   private snapshot(payload: Uint8Array): void {

@@ -1,7 +1,9 @@
 // Reads snapshots and view frames: rows of integers, coded against rows that were received before (`docs/wire.md`).
 
 import { BitReader, BitWriter, OutOfBits } from "./bits.ts";
+import { DEPTH_MAX, readComponent } from "./coding.ts";
 import type { Row, Schema } from "./schema.ts";
+import type { Tables } from "./tables.ts";
 
 const KEYFRAME_TICKS = 8;
 const STALE_TICKS = 128;
@@ -24,6 +26,7 @@ const table = (...bits: number[]): CodeTable => {
   return [{ base: 0, bits: 0 }, ...classes, { base: 0, bits: 32 }];
 };
 export const GAP = table(2, 5, 9, 16);
+export const RUN = table(2, 4, 7, 16);
 export const RESIDUAL = table(4, 7, 10, 14);
 export const ABSOLUTE = table(4, 8, 13, 18);
 const CLASS_LAST = 5;
@@ -60,7 +63,10 @@ export interface Snapshot {
   rows: [number, Row][];
 }
 
-interface Header extends Omit<Snapshot, "restarted" | "gone" | "hidden" | "rows"> {}
+interface Header extends Omit<Snapshot, "restarted" | "gone" | "hidden" | "rows"> {
+  /** Table set of the codes. */
+  tables: number;
+}
 
 /** Decodes lane 16 and keeps the rows that later snapshots build on. */
 export class SnapshotDecoder {
@@ -68,6 +74,9 @@ export class SnapshotDecoder {
   private newest = 0;
   private known = new Map<number, Known>();
   private left: { tick: number; id: number }[] = [];
+  private tables = new Map<number, Tables>();
+  /** Ids of the rows of snapshots in trained tables, by tick. */
+  private lists = new Map<number, number[]>();
 
   constructor(private readonly schema: Schema) {}
 
@@ -76,29 +85,60 @@ export class SnapshotDecoder {
     return guarded(() => this.read(new BitReader(payload)));
   }
 
+  /** Takes the tables of a set, 1 to 15, which belong to this decoder's schema. */
+  addTables(set: number, tables: Tables): void {
+    if (set >= 1 && set <= 15) this.tables.set(set, tables);
+  }
+
   /** Entities that are there, with their newest rows. */
   *entities(): Generator<[number, Row]> {
     for (const [id, known] of this.known) if (known.current !== undefined) yield [id, known.current.row];
   }
 
   private read(reader: BitReader): Snapshot | undefined {
-    const header = readHeader(reader);
+    const { tables, ...header } = readHeader(reader);
     const restarted = this.epoch !== undefined && header.epoch !== this.epoch;
     if (!restarted && header.tick + STALE_TICKS < this.newest) return undefined;
     const baselines = restarted ? new Map<number, Known>() : this.known;
     const left = readLeft(reader);
-    const rows = readIds(reader, (id) => readBody(reader, this.schema, () => baselineOf(baselines.get(id), header.tick, reader.bits(4))));
+    const base = (id: number, age: number, older = 0) => baselineOf(baselines.get(id), header.tick, age + older);
+    const rows = tables === 0 ? readIds(reader, (id) => readBody(reader, this.schema, () => base(id, reader.bits(4)))) : this.readSections(reader, tables, header.tick, restarted, base);
     if (restarted) {
+      this.lists.clear();
       this.known = baselines;
       this.left = [];
       this.newest = 0;
     }
     this.epoch = header.epoch;
     this.newest = Math.max(this.newest, header.tick);
+    if (tables !== 0) this.lists.set(header.tick, rows.map(([id]) => id));
     const gone = left.filter(({ id }) => this.leave(id, header.tick));
     const changed = rows.filter(([id, row]) => this.entity(id).store(header.tick, row, this.newest));
     this.forget();
     return { ...header, restarted, ...sorted(gone), rows: changed };
+  }
+
+  /** The rows of a trained table set: sections of one kind of body, each with its ids first. */
+  private readSections(reader: BitReader, set: number, tick: number, restarted: boolean, base: (id: number, age: number, older: number) => Row): [number, Row][] {
+    const tables = this.tables.get(set);
+    if (tables === undefined) throw new ReplicaError("the table set is unknown");
+    let reference: number[] = [];
+    if (reader.bit()) {
+      const list = restarted ? undefined : this.lists.get(tick - readCode(reader, GAP) - 1);
+      if (list === undefined) throw new ReplicaError("the snapshot it names was not received");
+      reference = list;
+    }
+    const rows: [number, Row][] = [];
+    while (reader.bit()) {
+      const depth = reader.bits(2);
+      const age = depth > 0 ? reader.bits(4) : 0;
+      const ids = readIdsByReference(reader, reader.bit() ? reference : []);
+      for (const id of ids) {
+        const past = () => Array.from({ length: depth }, (_, older) => base(id, age, older));
+        rows.push([id, depth === 0 ? readAbsolute(reader, this.schema) : readModelled(reader, this.schema, tables, past(), (tick % KEYFRAME_TICKS) + KEYFRAME_TICKS * age)]);
+      }
+    }
+    return rows.sort(([a], [b]) => a - b);
   }
 
   /** Marks an entity as left, also before its first row: that one may still be on its way. True when it was there. */
@@ -117,6 +157,7 @@ export class SnapshotDecoder {
   }
 
   private forget(): void {
+    for (const tick of this.lists.keys()) if (tick + STALE_TICKS < this.newest) this.lists.delete(tick);
     while (this.left.length > 0 && this.left[0]!.tick + KEPT_TICKS < this.newest) {
       const { tick, id } = this.left.shift()!;
       const known = this.known.get(id);
@@ -163,11 +204,11 @@ class Known {
 
 function readHeader(reader: BitReader): Header {
   const tick = reader.bits(32);
-  if (reader.bits(4) !== 0) throw new ReplicaError("the table set is unknown");
+  const tables = reader.bits(4);
   const epoch = reader.bits(4);
   const applied = reader.bit() ? tick - readCode(reader, GAP) : undefined;
   const margin = (reader.bits(8) << 24) >> 24;
-  return { tick, epoch, applied, margin: margin === NOTHING_NEW ? undefined : margin, late: reader.bits(8) };
+  return { tick, tables, epoch, applied, margin: margin === NOTHING_NEW ? undefined : margin, late: reader.bits(8) };
 }
 
 function baselineOf(known: Known | undefined, tick: number, age: number): Row {
@@ -249,15 +290,52 @@ function readIds<T>(reader: BitReader, value: (id: number) => T): [number, T][] 
   return out;
 }
 
-function readBody(reader: BitReader, schema: Schema, baseline: () => Row): Row {
-  if (reader.bit()) {
-    const mask = schema.components.map(() => reader.bit());
-    return schema.components.map(({ fields }, i) => (mask[i] ? fields.map(() => unfold(readCode(reader, ABSOLUTE))) : undefined));
+/** Ascending ids: runs of those of a list that are there again, then the new ones. */
+function readIdsByReference(reader: BitReader, before: readonly number[]): number[] {
+  const ids = new Set<number>();
+  for (let at = 0; at < before.length; ) {
+    const run = readCode(reader, RUN);
+    for (const id of before.slice(at, at + run)) ids.add(id);
+    at += run + 1;
   }
+  for (const [id] of readIds(reader, () => undefined)) ids.add(id);
+  return [...ids].sort((a, b) => a - b);
+}
+
+function readBody(reader: BitReader, schema: Schema, baseline: () => Row): Row {
+  if (reader.bit()) return readAbsolute(reader, schema);
   return baseline().map((values) => {
     if (values === undefined || !reader.bit()) return values;
     return values.map((value) => (value + unfold(readCode(reader, RESIDUAL))) | 0);
   });
+}
+
+function readAbsolute(reader: BitReader, schema: Schema): Row {
+  const mask = schema.components.map(() => reader.bit());
+  return schema.components.map(({ fields }, i) => (mask[i] ? fields.map(() => unfold(readCode(reader, ABSOLUTE))) : undefined));
+}
+
+/** A row against those in one to three baselines, `age` ticks after the newest. */
+function readModelled(reader: BitReader, schema: Schema, tables: Tables, past: readonly Row[], age: number): Row {
+  const [newest, before] = past;
+  const differs = (a: readonly number[], b: readonly number[] | undefined) => b === undefined || a.some((value, i) => value !== b[i]);
+  if (past.some((row) => row.some((values, i) => (values === undefined) !== (newest![i] === undefined)))) {
+    throw new ReplicaError("the rows it builds on differ in their components");
+  }
+  const moving = newest!.map((values, i) => before !== undefined && values !== undefined && differs(values, before[i]));
+  const coded = readCoded(reader, schema, newest!, moving);
+  return newest!.map((values, i) => {
+    if (values === undefined || !coded[i]) return values;
+    return readComponent(tables, reader, i, { rows: past.slice(0, DEPTH_MAX).map((row) => row[i]!), age, step: KEYFRAME_TICKS });
+  });
+}
+
+/** Which components are coded; most often those that were moving. */
+function readCoded(reader: BitReader, schema: Schema, row: Row, moving: readonly boolean[]): readonly boolean[] {
+  const sent = row.map((values, i) => values !== undefined && schema.components[i]!.fields.length > 0);
+  if (sent.filter(Boolean).length < 2) return sent;
+  if (moving.includes(true) && reader.bit()) return moving;
+  return sent.map((there) => there && reader.bit());
 }
 
 function guarded<T>(step: () => T): T {

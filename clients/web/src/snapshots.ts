@@ -2,6 +2,7 @@
 
 import { type Snapshot, SnapshotDecoder } from "./replica.ts";
 import type { Schema } from "./schema.ts";
+import { Tables, TablesError } from "./tables.ts";
 
 /** Snapshots that wait for their schema; it takes a round trip or two, at 60 a second. */
 const WAITING_MAX = 256;
@@ -19,6 +20,17 @@ export class SnapshotReader {
     const decoder = new SnapshotDecoder(schema);
     this.decoder = decoder;
     return this.waiting.splice(0).flatMap((payload) => decoder.decode(payload) ?? []);
+  }
+
+  /** Takes code tables that the server offers for the schema; false when this build cannot read them. */
+  addTables(schema: Schema, set: number, data: Uint8Array): boolean {
+    try {
+      this.decoder?.addTables(set, Tables.read(data, schema));
+    } catch (error) {
+      if (error instanceof TablesError) return false;
+      throw error;
+    }
+    return this.decoder !== undefined;
   }
 
   /** Reads one; `undefined` when it is too old to count, or waits. Throws `ReplicaError`; then nothing of it counts. */

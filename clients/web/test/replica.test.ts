@@ -3,11 +3,14 @@ import { BitReader } from "../src/bits.ts";
 import { ABSOLUTE, encodeInputs, GAP, readCode, ReplicaError, RESIDUAL, SnapshotDecoder, ViewDecoder } from "../src/replica.ts";
 import { type ComponentSchema, type Row, Schema } from "../src/schema.ts";
 import { SnapshotReader } from "../src/snapshots.ts";
+import { Tables } from "../src/tables.ts";
 import { Timeline } from "../src/timeline.ts";
 import { fromHex, toHex, vector } from "./vectors.ts";
 
 type Entity = [id: number, mask: number, values: number[]];
 interface Script {
+  /** Set 1, in hexadecimal. */
+  tables?: string;
   schema: { components: ComponentSchema[] };
   steps: { hex: string; tick: number; epoch: number; applied: number | null; margin: number | null; late: number; restarted: boolean; gone: number[]; hidden: number[]; changed: number[]; entities: Entity[]; error?: string }[];
 }
@@ -29,9 +32,11 @@ describe("snapshots", () => {
     }
   });
 
-  it.each(["steady", "lossy", "narrow", "restart", "early-gone", "hidden"])("are read as the server wrote them: %s", (name) => {
-    const { schema, steps } = vector<Script>(`snapshot/${name}.json`);
-    const decoder = new SnapshotDecoder(new Schema(schema.components));
+  it.each(["steady", "lossy", "narrow", "restart", "early-gone", "hidden", "trained"])("are read as the server wrote them: %s", (name) => {
+    const { schema, tables, steps } = vector<Script>(`snapshot/${name}.json`);
+    const parsed = new Schema(schema.components);
+    const decoder = new SnapshotDecoder(parsed);
+    if (tables !== undefined) decoder.addTables(1, Tables.read(fromHex(tables), parsed));
     steps.forEach((step, i) => {
       const snapshot = decoder.decode(fromHex(step.hex))!;
       const { rows, applied, margin, ...rest } = snapshot;

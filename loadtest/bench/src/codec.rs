@@ -120,7 +120,6 @@ fn ours(record: &Record, loss_permille: u32, tables: Option<&Arc<Tables>>) -> an
         decoder.add_tables(1, Arc::clone(tables));
         for link in &mut links {
             link.recipient.use_tables(1);
-            link.recipient.reset();
         }
     }
     let (mut bytes, mut encoding, mut decoding) = (0, Duration::ZERO, Duration::ZERO);

@@ -43,7 +43,6 @@ pub fn modelled() -> (Vec<u8>, Vec<Vec<u8>>) {
     let tables = Arc::new(train());
     let (mut encoder, mut recipient) = (SnapshotEncoder::with_tables(Arc::clone(&tables)), Recipient::new());
     recipient.use_tables(1);
-    recipient.reset();
     let mut sim = sim();
     let snapshots = (1..=CODED_TICKS).map(|seq| {
         step(&mut sim, seq as u8);

@@ -40,6 +40,7 @@ impl Plugin for Arena {
         app.state_resource::<Physics>().state_resource::<Touch>().transient_resource::<Statics>();
         app.event::<Pulse>().event::<Shove>().event::<Death>().event::<Goal>();
         app.input::<ArenaInput>().modes(&MODES);
+        app.tables(include_bytes!("../arena.tables"));
         app.insert_resource(Statics { blocks: map::blocks(), ledges: Vec::new() });
         app.add_systems(Begin, rules::begin.run_if(authority));
         app.add_systems(

@@ -18,5 +18,5 @@ mod world;
 pub use command::RoomCommand;
 pub use journal::{JournalError, JournalHeader, JournalReader, JournalRecord};
 pub use occupant::SeatPlan;
-pub use replay::{ReplayError, ReplayReport, replay};
+pub use replay::{ReplayError, ReplayReport, replay, replay_with};
 pub use room::{Room, RoomConfig, RoomError, RoomOutput, RoomStats, StepReport};

@@ -1,6 +1,6 @@
 //! A journal run again: the same commands must give the same hashes.
 
-use amphi_shared_replica::{Game, GameError, SimMode};
+use amphi_shared_replica::{Game, GameError, Mirror, SimMode};
 use amphi_shared_wire::Seed;
 use thiserror::Error;
 
@@ -45,6 +45,14 @@ pub struct ReplayReport {
 /// # Errors
 /// The journal is damaged, or belongs to another game or build.
 pub fn replay(game: &Game, journal: &[u8]) -> Result<ReplayReport, ReplayError> {
+    replay_with(game, journal, |_| ())
+}
+
+/// As [`replay`], and shows the quantised state after each tick.
+///
+/// # Errors
+/// As [`replay`].
+pub fn replay_with(game: &Game, journal: &[u8], mut show: impl FnMut(&Mirror)) -> Result<ReplayReport, ReplayError> {
     let mut reader = JournalReader::new(journal)?;
     let header = reader.header().clone();
     if (header.game.as_str(), header.build.as_str(), header.schema_hash)
@@ -68,5 +76,6 @@ pub fn replay(game: &Game, journal: &[u8]) -> Result<ReplayReport, ReplayError> 
             report.first_difference = Some(record.tick);
             return Ok(report);
         }
+        show(world.sim.mirror());
     }
 }

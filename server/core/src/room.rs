@@ -3,9 +3,11 @@
 mod result;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use amphi_shared_replica::{
-    Game, GameError, GameEvent, MatchMode, Recipient, Seat, SimMode, SnapshotEncoder, SnapshotHeader,
+    Game, GameError, GameEvent, MatchMode, Recipient, Seat, SimMode, SnapshotEncoder, SnapshotHeader, TRAINED_SET,
+    Tables,
 };
 use amphi_shared_wire::limits::{
     REQUEST_BYTES_MAX, REQUESTS_OPEN_MAX, REQUESTS_PER_TICK_MAX, ROOM_COMMANDS_MAX, SEATS_MAX,
@@ -115,6 +117,8 @@ pub struct RoomStats {
     pub requests: u64,
     /// Requests refused, and messages on the room lane that could not be read.
     pub requests_refused: u64,
+    /// Clients that said to have read tables which they were not given.
+    pub tables_refused: u64,
 }
 
 /// A person on a seat.
@@ -124,6 +128,8 @@ struct Player {
     recipient: Recipient,
     /// Waits for the greeting: the client knows nothing, or not everything it was told.
     greet: bool,
+    /// It was sent the code tables since it was greeted.
+    has_tables: bool,
     /// Requests that wait for the next tick.
     asking: usize,
     /// Requests without an answer: the room's number and the client's, oldest first.
@@ -184,7 +190,8 @@ impl Room {
             seats: Occupants::new(&config.mode, &config.seats),
             players: (0..seats).map(|_| None).collect(),
             commands: Vec::new(),
-            encoder: SnapshotEncoder::new(),
+            encoder: tables(game)
+                .map_or_else(SnapshotEncoder::new, |tables| SnapshotEncoder::with_tables(tables.clone())),
             view: View::new(config.mode.tick_hz, game.schema().to_json().to_owned()),
             departed: VecDeque::new(),
             requested: 0,
@@ -256,6 +263,7 @@ impl Room {
         let message = proto::PlayerMessage::decode(payload).map(|message| message.kind);
         let request = match message {
             Ok(Some(player_message::Kind::Request(request))) => request,
+            Ok(Some(player_message::Kind::TablesReady(ready))) => return self.take_tables_ready(seat, ready.hash),
             // A newer client may say what this host does not know.
             Ok(None) => return,
             Err(_) => {
@@ -280,6 +288,7 @@ impl Room {
         let Some(Some(player)) = self.players.get_mut(usize::from(seat)) else { return };
         player.recipient.reset();
         player.greet = true;
+        player.has_tables = false;
         self.presence(now, seat, true);
     }
 
@@ -509,6 +518,27 @@ impl Room {
                 mode: self.config.mode.name.clone(),
             };
             self.send(seat, room_message::Kind::Joined(joined));
+            self.send_tables(seat);
+        }
+    }
+
+    fn send_tables(&mut self, seat: u8) {
+        let Some(tables) = tables(&self.game).cloned() else { return };
+        if let Some(Some(player)) = self.players.get_mut(usize::from(seat)) {
+            player.has_tables = true;
+        }
+        let data = Bytes::copy_from_slice(tables.to_bytes());
+        let message = proto::Tables { set: u32::from(TRAINED_SET), hash: tables.hash(), data };
+        self.send(seat, room_message::Kind::Tables(message));
+    }
+
+    /// From here on the client gets its rows in the tables, if it was given those.
+    fn take_tables_ready(&mut self, seat: u8, hash: u64) {
+        let known = tables(&self.game).is_some_and(|tables| tables.hash() == hash);
+        let player = self.players.get_mut(usize::from(seat)).and_then(Option::as_mut);
+        match player.filter(|player| known && player.has_tables) {
+            Some(player) => player.recipient.use_tables(TRAINED_SET),
+            None => self.stats.tables_refused += 1,
         }
     }
 
@@ -593,6 +623,11 @@ impl Room {
             self.outputs.push_back(RoomOutput::Send { seat: seat as u8, lane: LANE_ROOM, payload: payload.clone() });
         }
     }
+}
+
+/// The game's tables, if it has any that fit.
+fn tables(game: &Game) -> Option<&Arc<Tables>> {
+    game.tables().ok().flatten()
 }
 
 fn changes_roster(command: &RoomCommand) -> bool {

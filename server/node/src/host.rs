@@ -96,6 +96,9 @@ impl GameHost {
     /// # Errors
     /// The port is taken, or the start line is wrong.
     pub fn start(game: Game, start: HostStart, clock: Clock, shutdown: Shutdown) -> Result<Self, StartError> {
+        if let Err(error) = game.tables() {
+            tracing::warn!(%error, "snapshots go out in the plain codes; `amphi tables train` makes tables that fit");
+        }
         let verifier = Verifier::from_jwks(&start.jwks)?;
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
         let draining = Arc::new(AtomicBool::new(false));

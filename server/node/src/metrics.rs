@@ -24,6 +24,7 @@ pub(crate) struct Metrics {
     events_dropped: Counter,
     requests: Counter,
     requests_refused: Counter,
+    tables_refused: Counter,
 }
 
 impl Metrics {
@@ -41,6 +42,7 @@ impl Metrics {
         describe_counter!("game_commands_refused_total", "Commands that a room refused");
         describe_counter!("game_events_dropped_total", "Events and answers that were too many or too large");
         describe_counter!("game_requests_total", "Requests of players, by what became of them");
+        describe_counter!("game_tables_refused_total", "Code tables that clients said to have and were not given");
         describe_counter!("game_journals_deleted_total", "Journals of ended matches that were beyond the limits");
         describe_gauge!("game_journals_bytes", Unit::Bytes, "Journals in the data directory at the last sweep");
         describe_counter!("game_journal_errors_total", "Journals that could not be written");
@@ -69,6 +71,7 @@ impl Metrics {
             events_dropped: counter!("game_events_dropped_total"),
             requests: counter!("game_requests_total", "outcome" => "taken"),
             requests_refused: counter!("game_requests_total", "outcome" => "refused"),
+            tables_refused: counter!("game_tables_refused_total"),
         }
     }
 
@@ -82,6 +85,7 @@ impl Metrics {
         self.events_dropped.increment(after.events_dropped - before.events_dropped);
         self.requests.increment(after.requests - before.requests);
         self.requests_refused.increment(after.requests_refused - before.requests_refused);
+        self.tables_refused.increment(after.tables_refused - before.tables_refused);
     }
 }
 

@@ -9,7 +9,7 @@ use bevy_app::{Plugin, SubApp};
 use thiserror::Error;
 
 use crate::register::Registry;
-use crate::{MatchMode, Mode, Schema, Sim, SimMode};
+use crate::{MatchMode, Mode, Schema, Sim, SimMode, Tables, TablesError};
 
 /// Why a world could not be built or stepped.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -50,6 +50,7 @@ pub struct Game {
     version: Arc<str>,
     modes: Arc<[Mode]>,
     schema: Arc<Schema>,
+    tables: Option<Result<Arc<Tables>, TablesError>>,
     install: Arc<dyn Fn(&mut SubApp) + Send + Sync>,
 }
 
@@ -63,11 +64,14 @@ impl Game {
         Registry::install(probe.world_mut());
         install(&mut probe);
         let registry = probe.world().resource::<Registry>();
+        let schema = Arc::new(registry.schema());
+        let tables = (!registry.tables.is_empty()).then(|| Tables::from_bytes(registry.tables, &schema).map(Arc::new));
         Self {
             name: name.into(),
             version: "0.1.0".into(),
             modes: registry.modes.clone().into(),
-            schema: Arc::new(registry.schema()),
+            schema,
+            tables,
             install: Arc::new(install),
         }
     }
@@ -102,6 +106,14 @@ impl Game {
     /// What its rows mean.
     pub fn schema(&self) -> &Arc<Schema> {
         &self.schema
+    }
+
+    /// The code tables it brought along, if it did: what hosts write snapshots in.
+    ///
+    /// # Errors
+    /// Why they cannot be used. The usual one is [`TablesError::Schema`]: the schema has changed since they were trained.
+    pub fn tables(&self) -> Result<Option<&Arc<Tables>>, TablesError> {
+        self.tables.as_ref().map(|tables| tables.as_ref().map_err(|error| *error)).transpose()
     }
 
     /// A new world at tick 0, after [`Begin`](crate::Begin).

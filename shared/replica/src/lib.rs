@@ -52,6 +52,7 @@ pub use seat::{NetId, Seat, SeatState, Seats};
 pub use selection::{Importance, Reach, SeenBy, VisibleTo};
 pub use sim::Sim;
 pub use snapshot::{
-    Recipient, Snapshot, SnapshotDecoder, SnapshotEncoder, SnapshotError, SnapshotHeader, ViewDecoder, ViewEncoder,
+    Recipient, Snapshot, SnapshotDecoder, SnapshotEncoder, SnapshotError, SnapshotHeader, TRAINED_SET, ViewDecoder,
+    ViewEncoder,
 };
 pub use state_hash::StateHasher;

@@ -117,6 +117,13 @@ pub trait ReplicaApp {
         self
     }
 
+    /// The code tables of this game, as `amphi tables train` writes them: what hosts write snapshots in, for the clients
+    /// that can read it. Tables of another schema, and none at all, leave the plain codes.
+    fn tables(&mut self, bytes: &'static [u8]) -> &mut Self {
+        Registry::of(self.registry(), |r, _| r.tables = bytes);
+        self
+    }
+
     /// The modes of this game.
     fn modes(&mut self, modes: &[Mode]) -> &mut Self {
         Registry::of(self.registry(), |r, _| r.modes.extend_from_slice(modes));
@@ -154,6 +161,7 @@ pub(crate) struct Registry {
     pub(crate) requests: Vec<RequestSchema>,
     pub(crate) request_ports: Vec<RequestPort>,
     pub(crate) space: Option<(ComponentId, Interest)>,
+    pub(crate) tables: &'static [u8],
     pub(crate) modes: Vec<Mode>,
     pub(crate) errors: Vec<String>,
 }

@@ -13,7 +13,7 @@ mod scope;
 mod view;
 
 pub use decoder::{Snapshot, SnapshotDecoder, SnapshotError};
-pub use encoder::SnapshotEncoder;
+pub use encoder::{SnapshotEncoder, TRAINED_SET};
 pub use header::SnapshotHeader;
 pub(crate) use history::{History, Rows};
 pub use recipient::Recipient;

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file room.proto.
  */
 export const file_room: GenFile = /*@__PURE__*/
-  fileDesc("Cgpyb29tLnByb3RvEghhbXBoaS52MSI9Cg1QbGF5ZXJNZXNzYWdlEiQKB3JlcXVlc3QYASABKAsyES5hbXBoaS52MS5SZXF1ZXN0SABCBgoEa2luZCIxCgdSZXF1ZXN0EgoKAmlkGAEgASgNEgwKBGtpbmQYAiABKA0SDAoEYm9keRgDIAEoDCKIAgoLUm9vbU1lc3NhZ2USIgoGam9pbmVkGAEgASgLMhAuYW1waGkudjEuSm9pbmVkSAASKwoLbWF0Y2hfZW5kZWQYAiABKAsyFC5hbXBoaS52MS5NYXRjaEVuZGVkSAASJAoFZXZlbnQYAyABKAsyEy5hbXBoaS52MS5HYW1lRXZlbnRIABIpCgZyb3N0ZXIYBCABKAsyFy5hbXBoaS52MS5Sb3N0ZXJDaGFuZ2VkSAASKwoLcm9sbGVkX2JhY2sYBSABKAsyFC5hbXBoaS52MS5Sb2xsZWRCYWNrSAASIgoGYW5zd2VyGAYgASgLMhAuYW1waGkudjEuQW5zd2VySABCBgoEa2luZCI1CgZBbnN3ZXISDwoHcmVxdWVzdBgBIAEoDRIMCgRjb2RlGAIgASgNEgwKBGJvZHkYAyABKAwiiQEKBkpvaW5lZBIQCghtYXRjaF9pZBgBIAEoCRIMCgRzZWF0GAIgASgNEg4KBmVudGl0eRgDIAEoDRIMCgR0aWNrGAQgASgNEhMKC3NjaGVtYV9qc29uGAUgASgJEh4KBnJvc3RlchgGIAMoCzIOLmFtcGhpLnYxLlNlYXQSDAoEbW9kZRgHIAEoCSJeCgRTZWF0EgwKBHNlYXQYASABKA0SDAoEdGVhbRgCIAEoDRIMCgRuYW1lGAMgASgJEgwKBHVzZXIYBCABKAkSCwoDYm90GAUgASgIEhEKCWNvbm5lY3RlZBgGIAEoCCIvCg1Sb3N0ZXJDaGFuZ2VkEh4KBnJvc3RlchgBIAMoCzIOLmFtcGhpLnYxLlNlYXQiNQoJR2FtZUV2ZW50EgwKBHRpY2sYASABKA0SDAoEa2luZBgCIAEoDRIMCgRib2R5GAMgASgMIjMKCk1hdGNoRW5kZWQSJQoGcmVzdWx0GAEgASgLMhUuYW1waGkudjEuTWF0Y2hSZXN1bHQiLAoKUm9sbGVkQmFjaxIPCgd0b190aWNrGAEgASgNEg0KBWVwb2NoGAIgASgNIsABCgtNYXRjaFJlc3VsdBIQCghtYXRjaF9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgNEgsKA2FwcBgDIAEoCRIMCgRtb2RlGAQgASgJEhMKC3RlYW1fc2NvcmVzGAUgAygNEicKB3BsYXllcnMYBiADKAsyFi5hbXBoaS52MS5QbGF5ZXJSZXN1bHQSEgoKc3RhcnRlZF91cxgHIAEoBBIQCghlbmRlZF91cxgIIAEoBBIPCgdvdXRjb21lGAkgASgJInwKDFBsYXllclJlc3VsdBIMCgRzZWF0GAEgASgNEgwKBHRlYW0YAiABKA0SDAoEdXNlchgDIAEoCRIMCgRuYW1lGAQgASgJEgsKA2JvdBgFIAEoCBINCgVzY29yZRgGIAEoERIYChBwcmVzZW50X3Blcm1pbGxlGAcgASgNItABCglWaWV3RnJhbWUSDAoEdGljaxgBIAEoDRIQCghwcmV2aW91cxgCIAEoDRIQCghrZXlmcmFtZRgDIAEoCBIMCgRyb3dzGAQgASgMEiMKBmV2ZW50cxgFIAMoCzITLmFtcGhpLnYxLkdhbWVFdmVudBIiCgVtYXRjaBgGIAEoCzITLmFtcGhpLnYxLlZpZXdNYXRjaBITCgtzY2hlbWFfanNvbhgHIAEoCRIlCgZyZXN1bHQYCCABKAsyFS5hbXBoaS52MS5NYXRjaFJlc3VsdCKZAQoJVmlld01hdGNoEhAKCG1hdGNoX2lkGAEgASgJEgwKBG1vZGUYAiABKAkSHgoGcm9zdGVyGAMgAygLMg4uYW1waGkudjEuU2VhdBITCgt0ZWFtX3Njb3JlcxgEIAMoDRIQCgh0aWNrMF91cxgFIAEoBBIPCgd0aWNrX2h6GAYgASgNEhQKDGVuZHNfYXRfdGljaxgHIAEoDWIGcHJvdG8z");
+  fileDesc("Cgpyb29tLnByb3RvEghhbXBoaS52MSJsCg1QbGF5ZXJNZXNzYWdlEiQKB3JlcXVlc3QYASABKAsyES5hbXBoaS52MS5SZXF1ZXN0SAASLQoMdGFibGVzX3JlYWR5GAIgASgLMhUuYW1waGkudjEuVGFibGVzUmVhZHlIAEIGCgRraW5kIhsKC1RhYmxlc1JlYWR5EgwKBGhhc2gYASABKAYiMQoHUmVxdWVzdBIKCgJpZBgBIAEoDRIMCgRraW5kGAIgASgNEgwKBGJvZHkYAyABKAwirAIKC1Jvb21NZXNzYWdlEiIKBmpvaW5lZBgBIAEoCzIQLmFtcGhpLnYxLkpvaW5lZEgAEisKC21hdGNoX2VuZGVkGAIgASgLMhQuYW1waGkudjEuTWF0Y2hFbmRlZEgAEiQKBWV2ZW50GAMgASgLMhMuYW1waGkudjEuR2FtZUV2ZW50SAASKQoGcm9zdGVyGAQgASgLMhcuYW1waGkudjEuUm9zdGVyQ2hhbmdlZEgAEisKC3JvbGxlZF9iYWNrGAUgASgLMhQuYW1waGkudjEuUm9sbGVkQmFja0gAEiIKBmFuc3dlchgGIAEoCzIQLmFtcGhpLnYxLkFuc3dlckgAEiIKBnRhYmxlcxgHIAEoCzIQLmFtcGhpLnYxLlRhYmxlc0gAQgYKBGtpbmQiMQoGVGFibGVzEgsKA3NldBgBIAEoDRIMCgRoYXNoGAIgASgGEgwKBGRhdGEYAyABKAwiNQoGQW5zd2VyEg8KB3JlcXVlc3QYASABKA0SDAoEY29kZRgCIAEoDRIMCgRib2R5GAMgASgMIokBCgZKb2luZWQSEAoIbWF0Y2hfaWQYASABKAkSDAoEc2VhdBgCIAEoDRIOCgZlbnRpdHkYAyABKA0SDAoEdGljaxgEIAEoDRITCgtzY2hlbWFfanNvbhgFIAEoCRIeCgZyb3N0ZXIYBiADKAsyDi5hbXBoaS52MS5TZWF0EgwKBG1vZGUYByABKAkiXgoEU2VhdBIMCgRzZWF0GAEgASgNEgwKBHRlYW0YAiABKA0SDAoEbmFtZRgDIAEoCRIMCgR1c2VyGAQgASgJEgsKA2JvdBgFIAEoCBIRCgljb25uZWN0ZWQYBiABKAgiLwoNUm9zdGVyQ2hhbmdlZBIeCgZyb3N0ZXIYASADKAsyDi5hbXBoaS52MS5TZWF0IjUKCUdhbWVFdmVudBIMCgR0aWNrGAEgASgNEgwKBGtpbmQYAiABKA0SDAoEYm9keRgDIAEoDCIzCgpNYXRjaEVuZGVkEiUKBnJlc3VsdBgBIAEoCzIVLmFtcGhpLnYxLk1hdGNoUmVzdWx0IiwKClJvbGxlZEJhY2sSDwoHdG9fdGljaxgBIAEoDRINCgVlcG9jaBgCIAEoDSLAAQoLTWF0Y2hSZXN1bHQSEAoIbWF0Y2hfaWQYASABKAkSDwoHdmVyc2lvbhgCIAEoDRILCgNhcHAYAyABKAkSDAoEbW9kZRgEIAEoCRITCgt0ZWFtX3Njb3JlcxgFIAMoDRInCgdwbGF5ZXJzGAYgAygLMhYuYW1waGkudjEuUGxheWVyUmVzdWx0EhIKCnN0YXJ0ZWRfdXMYByABKAQSEAoIZW5kZWRfdXMYCCABKAQSDwoHb3V0Y29tZRgJIAEoCSJ8CgxQbGF5ZXJSZXN1bHQSDAoEc2VhdBgBIAEoDRIMCgR0ZWFtGAIgASgNEgwKBHVzZXIYAyABKAkSDAoEbmFtZRgEIAEoCRILCgNib3QYBSABKAgSDQoFc2NvcmUYBiABKBESGAoQcHJlc2VudF9wZXJtaWxsZRgHIAEoDSLQAQoJVmlld0ZyYW1lEgwKBHRpY2sYASABKA0SEAoIcHJldmlvdXMYAiABKA0SEAoIa2V5ZnJhbWUYAyABKAgSDAoEcm93cxgEIAEoDBIjCgZldmVudHMYBSADKAsyEy5hbXBoaS52MS5HYW1lRXZlbnQSIgoFbWF0Y2gYBiABKAsyEy5hbXBoaS52MS5WaWV3TWF0Y2gSEwoLc2NoZW1hX2pzb24YByABKAkSJQoGcmVzdWx0GAggASgLMhUuYW1waGkudjEuTWF0Y2hSZXN1bHQimQEKCVZpZXdNYXRjaBIQCghtYXRjaF9pZBgBIAEoCRIMCgRtb2RlGAIgASgJEh4KBnJvc3RlchgDIAMoCzIOLmFtcGhpLnYxLlNlYXQSEwoLdGVhbV9zY29yZXMYBCADKA0SEAoIdGljazBfdXMYBSABKAQSDwoHdGlja19oehgGIAEoDRIUCgxlbmRzX2F0X3RpY2sYByABKA1iBnByb3RvMw");
 
 /**
  * Client to server.
@@ -29,6 +29,12 @@ export type PlayerMessage = Message<"amphi.v1.PlayerMessage"> & {
      */
     value: Request;
     case: "request";
+  } | {
+    /**
+     * @generated from field: amphi.v1.TablesReady tables_ready = 2;
+     */
+    value: TablesReady;
+    case: "tablesReady";
   } | { case: undefined; value?: undefined };
 };
 
@@ -38,6 +44,25 @@ export type PlayerMessage = Message<"amphi.v1.PlayerMessage"> & {
  */
 export const PlayerMessageSchema: GenMessage<PlayerMessage> = /*@__PURE__*/
   messageDesc(file_room, 0);
+
+/**
+ * The client has read the tables with this hash: from now on its snapshots may be written in them.
+ *
+ * @generated from message amphi.v1.TablesReady
+ */
+export type TablesReady = Message<"amphi.v1.TablesReady"> & {
+  /**
+   * @generated from field: fixed64 hash = 1;
+   */
+  hash: bigint;
+};
+
+/**
+ * Describes the message amphi.v1.TablesReady.
+ * Use `create(TablesReadySchema)` to create a new message.
+ */
+export const TablesReadySchema: GenMessage<TablesReady> = /*@__PURE__*/
+  messageDesc(file_room, 1);
 
 /**
  * What a player asks of the game, beside inputs.
@@ -72,7 +97,7 @@ export type Request = Message<"amphi.v1.Request"> & {
  * Use `create(RequestSchema)` to create a new message.
  */
 export const RequestSchema: GenMessage<Request> = /*@__PURE__*/
-  messageDesc(file_room, 1);
+  messageDesc(file_room, 2);
 
 /**
  * Server to client.
@@ -119,6 +144,12 @@ export type RoomMessage = Message<"amphi.v1.RoomMessage"> & {
      */
     value: Answer;
     case: "answer";
+  } | {
+    /**
+     * @generated from field: amphi.v1.Tables tables = 7;
+     */
+    value: Tables;
+    case: "tables";
   } | { case: undefined; value?: undefined };
 };
 
@@ -127,7 +158,40 @@ export type RoomMessage = Message<"amphi.v1.RoomMessage"> & {
  * Use `create(RoomMessageSchema)` to create a new message.
  */
 export const RoomMessageSchema: GenMessage<RoomMessage> = /*@__PURE__*/
-  messageDesc(file_room, 2);
+  messageDesc(file_room, 3);
+
+/**
+ * Trained code tables of the schema, after Joined. A client that can read them answers with TablesReady.
+ *
+ * @generated from message amphi.v1.Tables
+ */
+export type Tables = Message<"amphi.v1.Tables"> & {
+  /**
+   * 1 to 15: how snapshots name them.
+   *
+   * @generated from field: uint32 set = 1;
+   */
+  set: number;
+
+  /**
+   * @generated from field: fixed64 hash = 2;
+   */
+  hash: bigint;
+
+  /**
+   * See docs/wire.md.
+   *
+   * @generated from field: bytes data = 3;
+   */
+  data: Uint8Array;
+};
+
+/**
+ * Describes the message amphi.v1.Tables.
+ * Use `create(TablesSchema)` to create a new message.
+ */
+export const TablesSchema: GenMessage<Tables> = /*@__PURE__*/
+  messageDesc(file_room, 4);
 
 /**
  * The answer to a request.
@@ -158,7 +222,7 @@ export type Answer = Message<"amphi.v1.Answer"> & {
  * Use `create(AnswerSchema)` to create a new message.
  */
 export const AnswerSchema: GenMessage<Answer> = /*@__PURE__*/
-  messageDesc(file_room, 3);
+  messageDesc(file_room, 5);
 
 /**
  * First message on the room lane, and again when the client came back without memory or a lane was lost.
@@ -213,7 +277,7 @@ export type Joined = Message<"amphi.v1.Joined"> & {
  * Use `create(JoinedSchema)` to create a new message.
  */
 export const JoinedSchema: GenMessage<Joined> = /*@__PURE__*/
-  messageDesc(file_room, 4);
+  messageDesc(file_room, 6);
 
 /**
  * @generated from message amphi.v1.Seat
@@ -255,7 +319,7 @@ export type Seat = Message<"amphi.v1.Seat"> & {
  * Use `create(SeatSchema)` to create a new message.
  */
 export const SeatSchema: GenMessage<Seat> = /*@__PURE__*/
-  messageDesc(file_room, 5);
+  messageDesc(file_room, 7);
 
 /**
  * @generated from message amphi.v1.RosterChanged
@@ -272,7 +336,7 @@ export type RosterChanged = Message<"amphi.v1.RosterChanged"> & {
  * Use `create(RosterChangedSchema)` to create a new message.
  */
 export const RosterChangedSchema: GenMessage<RosterChanged> = /*@__PURE__*/
-  messageDesc(file_room, 6);
+  messageDesc(file_room, 8);
 
 /**
  * A game's own event, at a tick.
@@ -305,7 +369,7 @@ export type GameEvent = Message<"amphi.v1.GameEvent"> & {
  * Use `create(GameEventSchema)` to create a new message.
  */
 export const GameEventSchema: GenMessage<GameEvent> = /*@__PURE__*/
-  messageDesc(file_room, 7);
+  messageDesc(file_room, 9);
 
 /**
  * @generated from message amphi.v1.MatchEnded
@@ -322,7 +386,7 @@ export type MatchEnded = Message<"amphi.v1.MatchEnded"> & {
  * Use `create(MatchEndedSchema)` to create a new message.
  */
 export const MatchEndedSchema: GenMessage<MatchEnded> = /*@__PURE__*/
-  messageDesc(file_room, 8);
+  messageDesc(file_room, 10);
 
 /**
  * The room continues from an earlier tick after its host was lost.
@@ -346,7 +410,7 @@ export type RolledBack = Message<"amphi.v1.RolledBack"> & {
  * Use `create(RolledBackSchema)` to create a new message.
  */
 export const RolledBackSchema: GenMessage<RolledBack> = /*@__PURE__*/
-  messageDesc(file_room, 9);
+  messageDesc(file_room, 11);
 
 /**
  * Counts once per (match_id, version).
@@ -407,7 +471,7 @@ export type MatchResult = Message<"amphi.v1.MatchResult"> & {
  * Use `create(MatchResultSchema)` to create a new message.
  */
 export const MatchResultSchema: GenMessage<MatchResult> = /*@__PURE__*/
-  messageDesc(file_room, 10);
+  messageDesc(file_room, 12);
 
 /**
  * @generated from message amphi.v1.PlayerResult
@@ -456,7 +520,7 @@ export type PlayerResult = Message<"amphi.v1.PlayerResult"> & {
  * Use `create(PlayerResultSchema)` to create a new message.
  */
 export const PlayerResultSchema: GenMessage<PlayerResult> = /*@__PURE__*/
-  messageDesc(file_room, 11);
+  messageDesc(file_room, 13);
 
 /**
  * One frame of a view: the payload of a publication on match:{id}:view:{n}.
@@ -522,7 +586,7 @@ export type ViewFrame = Message<"amphi.v1.ViewFrame"> & {
  * Use `create(ViewFrameSchema)` to create a new message.
  */
 export const ViewFrameSchema: GenMessage<ViewFrame> = /*@__PURE__*/
-  messageDesc(file_room, 12);
+  messageDesc(file_room, 14);
 
 /**
  * @generated from message amphi.v1.ViewMatch
@@ -571,5 +635,5 @@ export type ViewMatch = Message<"amphi.v1.ViewMatch"> & {
  * Use `create(ViewMatchSchema)` to create a new message.
  */
 export const ViewMatchSchema: GenMessage<ViewMatch> = /*@__PURE__*/
-  messageDesc(file_room, 13);
+  messageDesc(file_room, 15);
 

@@ -80,7 +80,6 @@ fn ours(frames: &[Vec<CubePose>]) -> anyhow::Result<Sample> {
     decoder.add_tables(1, tables);
     let mut recipient = Recipient::new();
     recipient.use_tables(1);
-    recipient.reset();
     let (mut bytes, mut encoding, mut decoding) = (0, Duration::ZERO, Duration::ZERO);
     for (frame, poses) in frames.iter().enumerate() {
         world.step(poses)?;

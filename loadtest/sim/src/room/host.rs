@@ -7,7 +7,7 @@ use amphi_shared_replica::{Game, NetId, Row, ViewDecoder};
 use amphi_shared_session::{ClientHello, Config, Event, Output, PipeInfo, Refusal, ServerParams, Session};
 use amphi_shared_wire::proto::ViewFrame;
 use amphi_shared_wire::{
-    AppId, Code, LANE_INPUT, LANE_SNAPSHOT, MatchId, Micros, Seed, SessionId, Tick, TickClock, UserId,
+    AppId, Code, LANE_INPUT, LANE_ROOM, LANE_SNAPSHOT, MatchId, Micros, Seed, SessionId, Tick, TickClock, UserId,
 };
 use prost::Message;
 
@@ -143,6 +143,7 @@ impl Host {
             Event::Attached { resumed: true, .. } => self.room.on_attached(now, seat),
             Event::Detached => self.room.on_detached(now, seat),
             Event::Datagram { lane: LANE_INPUT, payload } => self.room.handle_input(now, seat, &payload),
+            Event::Message { lane: LANE_ROOM, payload } => self.room.handle_message(seat, &payload),
             Event::Acked { seq } => self.room.on_acked(seat, seq),
             Event::Lost { seq } => self.room.on_lost(seat, seq),
             Event::Closed { .. } => {

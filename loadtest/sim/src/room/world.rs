@@ -135,6 +135,9 @@ impl World {
         if stats.snapshots == 0 || stats.snapshots_invalid > 0 {
             return Err(format!("player {who} could not read {} snapshots", stats.snapshots_invalid));
         }
+        if stats.snapshots_trained == 0 {
+            return Err(format!("player {who} got no snapshot in the tables of the game"));
+        }
         self.compare(who)?;
         let own = player.client.own::<PlayerBody>();
         let received = player.client.received::<PlayerBody>();

@@ -51,6 +51,12 @@ fn play(name: &str, seed: u64) -> [u16; 2] {
 }
 
 #[test]
+fn its_tables_fit_its_schema() {
+    let tables = Game::new("arena", Arena).tables().map(|tables| tables.is_some());
+    assert_eq!(tables, Ok(true), "`amphi tables train --out server/arena/arena.tables` makes them anew");
+}
+
+#[test]
 fn matches_of_bots_end_with_goals_mostly_on_both_sides() {
     let results: Vec<_> = (0..6).map(|seed| play("2v2", seed)).chain((0..2).map(|seed| play("4v4", seed))).collect();
     let lively = results.iter().filter(|[a, b]| *a > 0 && *b > 0).count();

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use amphi_shared_replica::{
     Begin, GameEvents, Input, Inputs, MatchBoard, Mode, ReplicaApp, Replicate, Request, Requests, Row, Seats, SimRng,
-    SimTick, Simulate, SnapshotDecoder, ViewDecoder, VisibleTo, authority, decode_message, encode_inputs,
-    encode_message,
+    SimTick, Simulate, SnapshotDecoder, TablesError, Trainer, ViewDecoder, VisibleTo, authority, decode_message,
+    encode_inputs, encode_message,
 };
 use amphi_shared_wire::proto::ViewFrame;
 use amphi_shared_wire::{BitReader, BitWriter, OutOfBits, Rng};
@@ -131,12 +131,37 @@ fn game() -> Game {
     Game::new("line", Line)
 }
 
+/// The game with these code tables.
+#[derive(Clone)]
+struct Tabled(&'static [u8]);
+
+impl Plugin for Tabled {
+    fn build(&self, app: &mut App) {
+        app.add_plugins(Line);
+        app.tables(self.0);
+    }
+}
+
+fn tables() -> &'static [u8] {
+    let mut trainer = Trainer::new(Arc::clone(game().schema()));
+    let mut room = room(5);
+    for tick in 1..=100 {
+        room.step(CLOCK.start_of(Tick(tick)));
+        trainer.note(room.world.sim.mirror());
+    }
+    trainer.finish().to_bytes().to_vec().leak()
+}
+
 fn user(n: u128) -> UserId {
     UserId::from_bits(n)
 }
 
 fn room(seed: u64) -> Room {
-    let mode = game().mode("duel").unwrap().at(60);
+    room_of(&game(), seed)
+}
+
+fn room_of(game: &Game, seed: u64) -> Room {
+    let mode = game.mode("duel").unwrap().at(60);
     let config = RoomConfig {
         match_id: MatchId::from_bits(1),
         app: AppId::default(),
@@ -145,7 +170,7 @@ fn room(seed: u64) -> Room {
         tick_clock: CLOCK,
         seed: Seed(seed),
     };
-    Room::new(&game(), config).unwrap()
+    Room::new(game, config).unwrap()
 }
 
 fn join(room: &mut Room, n: u128) -> u8 {
@@ -195,6 +220,7 @@ impl Said {
                 room_message::Kind::Roster(_) => "roster",
                 room_message::Kind::RolledBack(_) => "rolled back",
                 room_message::Kind::Answer(_) => "answer",
+                room_message::Kind::Tables(_) => "tables",
             })
             .collect()
     }
@@ -373,6 +399,62 @@ fn a_session_that_goes_on_is_shown_the_match_at_once_and_told_nothing_twice() {
     said.drain(&mut room);
     assert_eq!(told(&said), ["roster", "roster", "joined"]);
     assert!(show(&mut room, 20).1, "it starts over");
+}
+
+#[test]
+fn a_client_that_has_read_the_tables_gets_its_rows_in_them() {
+    let game = Game::new("line", Tabled(tables()));
+    let tables = game.tables().unwrap().unwrap();
+    let hash = tables.hash();
+    let mut decoder = SnapshotDecoder::new(Arc::clone(game.schema()));
+    decoder.add_tables(TRAINED_SET, Arc::clone(tables));
+    let (mut room, mut said) = (room_of(&game, 1), Said::default());
+    let seat = join(&mut room, 1);
+    room.on_attached(Micros(0), seat);
+    let ready = |room: &mut Room, hash| {
+        let kind = Some(player_message::Kind::TablesReady(proto::TablesReady { hash }));
+        room.handle_message(seat, &proto::PlayerMessage { kind }.encode_to_vec());
+    };
+    let mut tick = 0;
+    let mut set = |room: &mut Room| {
+        tick += 1;
+        room.step(CLOCK.start_of(Tick(tick)));
+        let snapshot = room.encode_snapshot(seat, 1_000).unwrap();
+        room.snapshot_sent(seat, tick as u16);
+        room.on_acked(seat, tick as u16);
+        decoder.decode(&snapshot).unwrap().header.tables
+    };
+
+    // Before it was given any.
+    ready(&mut room, hash);
+    assert_eq!((set(&mut room), room.stats().tables_refused), (0, 1));
+    said.drain(&mut room);
+    assert_eq!(said.kinds(seat), ["joined", "tables", "roster"]);
+
+    ready(&mut room, hash ^ 1);
+    assert_eq!((set(&mut room), room.stats().tables_refused), (0, 2));
+    ready(&mut room, hash);
+    assert_eq!((set(&mut room), set(&mut room)), (TRAINED_SET, TRAINED_SET));
+
+    // A page that was reloaded has none.
+    room.on_attached(Micros(0), seat);
+    assert_eq!(set(&mut room), 0);
+    ready(&mut room, hash);
+    assert_eq!((set(&mut room), room.stats().tables_refused), (TRAINED_SET, 2));
+}
+
+#[test]
+fn tables_of_another_schema_are_left_alone() {
+    let mut bytes = tables().to_vec();
+    bytes[5] ^= 1;
+    let game = Game::new("line", Tabled(bytes.leak()));
+    assert_eq!(game.tables().unwrap_err(), TablesError::Schema);
+    let (mut room, mut said) = (room_of(&game, 1), Said::default());
+    let seat = join(&mut room, 1);
+    room.on_attached(Micros(0), seat);
+    room.step(CLOCK.start_of(Tick(1)));
+    said.drain(&mut room);
+    assert_eq!(said.kinds(seat), ["joined", "roster"]);
 }
 
 #[test]

@@ -133,6 +133,55 @@ proptest! {
     }
 }
 
+/// `shared/vectors/coding`: components against their past, for the ports to other languages.
+///
+/// `AMPHI_WRITE_VECTORS=1 cargo test -p amphi-shared-replica vectors` writes the file; without it it is checked.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "golden files")]
+fn vectors() {
+    let mut rng = Seed(77).rng();
+    let set = |seed| {
+        let cases: Vec<String> = (0..150).map(|n| case(tables(seed), &mut rng, n)).collect();
+        format!("{{\"tables\":\"{}\",\n\"cases\":[\n{}\n]}}", hex(tables(seed).to_bytes()), cases.join(",\n"))
+    };
+    let sets: Vec<String> = (0..TABLES).map(set).collect();
+    let about = "Component 0 of each case against its past, newest row first; the tables hold arbitrary numbers.";
+    let (schema, sets) = (schema().to_json().to_owned(), sets.join(",\n"));
+    let text = format!("{{\"about\":\"{about}\",\n\"schema\":{schema},\n\"sets\":[\n{sets}\n]}}\n");
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors/coding/components.json");
+    if std::env::var_os("AMPHI_WRITE_VECTORS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &text).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == text, "{} differs from the code; AMPHI_WRITE_VECTORS=1 writes it again", path.display());
+}
+
+/// A component and its past: most often real rotations and numbers that are near each other, now and then anything.
+fn case(tables: &Tables, rng: &mut Rng, number: usize) -> String {
+    let largest = rng.below(4) as i32;
+    let rows: [[i32; 8]; DEPTH_MAX + 1] = core::array::from_fn(|_| {
+        let mut below = |end: i32| rng.below(end as u64) as i32;
+        if number % 10 == 9 {
+            return core::array::from_fn(|_| rng.next_u64() as i32);
+        }
+        let largest = if below(9) == 0 { below(4) } else { largest };
+        let [a, b, c] = core::array::from_fn(|_| below(STEPS + 1));
+        [below(6_000) - 3_000, largest, a, b, c, below(200_000) - 100_000, below(200) - 100, below(9)]
+    });
+    let (depth, age, step) = (1 + number % DEPTH_MAX, 1 + rng.below(255) as u32, 1 + rng.below(255) as u32);
+    let past = Past { rows: [&rows[1], &rows[2], &rows[3]], depth, age, step };
+    let mut writer = BitWriter::new();
+    write_component(tables, &mut writer, 0, &past, &rows[0]);
+    let (bits, row, past) = (writer.len_bits(), rows[0], &rows[1..=depth]);
+    let hex = hex(&writer.finish());
+    format!("{{\"past\":{past:?},\"age\":{age},\"step\":{step},\"row\":{row:?},\"bits\":{bits},\"hex\":\"{hex}\"}}")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[test]
 fn lengths_that_make_no_code_are_refused() {
     let mut lengths = *PrefixCode::from_counts([1; SYMBOLS]).lengths();

@@ -15,8 +15,8 @@ use crate::code_table::GAP;
 use crate::interest::{Place, Space};
 use crate::{Mirror, Seat, Tables};
 
-/// The number of the trained table set that an encoder writes.
-const TRAINED: u8 = 1;
+/// The number of the trained table set that an encoder writes, and a host's clients are given.
+pub const TRAINED_SET: u8 = 1;
 /// Bits of a section beside its ids and bodies, and of the reference before all sections.
 const SECTION_BITS: usize = 1 + DEPTH_BITS as usize + AGE_BITS as usize + 1 + 1;
 const REFERENCE_BITS: usize = 1 + 37;
@@ -106,10 +106,11 @@ impl SnapshotEncoder {
         };
 
         let mut sent = recipient.record(mirror.tick());
+        sent.tables = tables;
         left -= self.write_left(&mut writer, recipient, &mut sent.left, left);
-        self.choose(mirror, recipient, (seat, observer), Room::new(recipient, left, tables == TRAINED));
+        self.choose(mirror, recipient, (seat, observer), Room::new(recipient, left, tables == TRAINED_SET));
         self.candidates.sort_unstable_by_key(|candidate| candidate.id);
-        if tables == TRAINED {
+        if tables == TRAINED_SET {
             self.write_sections(&mut writer, mirror, recipient);
         } else {
             self.write_rows(&mut writer, mirror);

@@ -122,6 +122,8 @@ pub(super) struct SentRow {
 pub(super) struct Sent {
     pub(super) tick: u32,
     seq: u16,
+    /// Table set it was written in. The client keeps the ids of those in trained sets.
+    pub(super) tables: u8,
     /// By ascending id.
     pub(super) rows: Vec<SentRow>,
     /// Ids of entities that left.
@@ -149,7 +151,6 @@ pub struct Recipient {
     epoch: u8,
     /// Table set that the client has.
     tables: u8,
-    tables_next: u8,
     /// The newest snapshot it has acknowledged.
     reference: Sent,
     /// Encoded, not yet numbered.
@@ -164,7 +165,8 @@ impl Recipient {
         Self::default()
     }
 
-    /// Forgets what the client knows; the next snapshots carry everything. To be called whenever its session attaches.
+    /// Forgets what the client knows, its tables too; the next snapshots carry everything. To be called whenever its session
+    /// attaches.
     pub fn reset(&mut self) {
         self.known.clear();
         self.waiting.clear();
@@ -174,13 +176,13 @@ impl Recipient {
         self.fresh = None;
         self.under_way.clear();
         self.reference = Sent::default();
-        self.tables = self.tables_next;
+        self.tables = 0;
         self.epoch = (self.epoch + 1) & 15;
     }
 
-    /// From the next [`reset`](Self::reset) on, the client gets its rows in this table set; it must have the tables.
+    /// From now until the next [`reset`](Self::reset), the client gets its rows in this table set; it must have the tables.
     pub fn use_tables(&mut self, set: u8) {
-        self.tables_next = set & 15;
+        self.tables = set & 15;
     }
 
     /// Table set that the client gets.
@@ -226,7 +228,7 @@ impl Recipient {
             let told = |leaving: &Leaving| leaving.since <= sent.tick && sent.left.binary_search(&leaving.id).is_ok();
             self.leaving.retain(|leaving| !told(leaving));
         }
-        if self.tables != 0 && sent.tick > self.reference.tick {
+        if sent.tables != 0 && sent.tick > self.reference.tick {
             let before = core::mem::replace(&mut self.reference, sent);
             return self.recycle(before);
         }

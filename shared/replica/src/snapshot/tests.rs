@@ -133,7 +133,6 @@ impl Client {
         if let Some(tables) = tables {
             decoder.add_tables(1, Arc::clone(tables));
             recipient.use_tables(1);
-            recipient.reset();
         }
         Self { seat: None, recipient, decoder, link, rng: Seed(seed).rng(), next_seq: 1, fates: vec![], bits: 0 }
     }
@@ -194,7 +193,7 @@ fn tables() -> Arc<Tables> {
     Arc::clone(TABLES.get_or_init(train))
 }
 
-/// Every second client uses trained tables.
+/// Every second client uses trained tables, one in four not from the start.
 fn check(seed: u64, links: &[Link], ticks: u32, entities_max: usize) {
     let mut sim = empty_world();
     let mut turmoil = Turmoil::new(seed, entities_max);
@@ -202,7 +201,11 @@ fn check(seed: u64, links: &[Link], ticks: u32, entities_max: usize) {
     let mut encoder = SnapshotEncoder::with_tables(Arc::clone(&tables));
     let clients = links.iter().enumerate().map(|(i, link)| {
         let tables = Some(&tables).filter(|_| i % 2 == 0);
-        Client::with_tables(&sim, *link, seed ^ i as u64, tables)
+        let mut client = Client::with_tables(&sim, *link, seed ^ i as u64, tables);
+        if i % 4 == 2 {
+            client.recipient.use_tables(0);
+        }
+        client
     });
     let mut clients: Vec<Client> = clients.collect();
     let mut past = BTreeMap::new();
@@ -213,6 +216,9 @@ fn check(seed: u64, links: &[Link], ticks: u32, entities_max: usize) {
         sim.step().unwrap();
         past.insert(tick, rows_of(sim.mirror()));
         encoder.start_tick(sim.mirror());
+        if tick == ticks / 2 {
+            clients.iter_mut().skip(2).step_by(4).for_each(|client| client.recipient.use_tables(TRAINED_SET));
+        }
         for client in &mut clients {
             if tick == ticks {
                 client.link = Link { loss: 0, ack_loss: 0, ..client.link };
@@ -255,7 +261,6 @@ proptest! {
         if trained {
             decoder.add_tables(1, tables());
             recipient.use_tables(1);
-            recipient.reset();
         }
         for seq in 1..40 {
             turmoil.stir(sim.world_mut());
