@@ -1,11 +1,9 @@
 //! The client: one session, one seat, three times.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use amphi_shared_replica::{
-    Game, GameError, Input, NetId, Replicate, Request, Row, Seat, SnapshotDecoder, Tables, decode_message,
-    encode_inputs, encode_message,
+    Game, GameError, Input, NetId, Replicate, Request, Row, Seat, decode_message, encode_message,
 };
 use amphi_shared_session::{
     Config, ConnectRequest, Event, InputLead, Output, PipeId, PipeInfo, Refusal, Saved, SendError, Session,
@@ -19,6 +17,7 @@ use thiserror::Error;
 use crate::effects::Effects;
 use crate::playout::Playout;
 use crate::predict::{Own, Predictor};
+use crate::received::Received;
 
 /// Ticks that are caught up at once; beyond, the input tick jumps.
 const CATCH_UP_MAX: u32 = 4;
@@ -174,7 +173,7 @@ pub struct ClientStats {
 pub struct Client<I: Input> {
     game: Game,
     session: Session,
-    decoder: SnapshotDecoder,
+    received: Received,
     predictor: Option<Predictor<I>>,
     playout: Playout,
     lead: Option<InputLead>,
@@ -205,7 +204,7 @@ impl<I: Input> Client<I> {
         };
         Self {
             session: Session::connect(config.session, request),
-            decoder: SnapshotDecoder::new(game.schema().clone()),
+            received: Received::new(game.schema().clone()),
             game: game.clone(),
             predictor: None,
             playout: Playout::default(),
@@ -327,17 +326,17 @@ impl<I: Input> Client<I> {
         let Some(clock) = self.session.tick_clock() else { return Vec::new() };
         let at = self.session.clock().server_time(now) - self.playout.delay();
         let sample = |id| Some((id, self.playout.sample(self.game.schema(), id, (at, clock))?));
-        self.decoder.entities().filter_map(|(id, _, _)| sample(id)).collect()
+        self.received.entities().filter_map(|(id, _, _)| sample(id)).collect()
     }
 
     /// A component of every entity that has it, by id, as received last.
     pub fn received<C: Replicate>(&self) -> Vec<(NetId, C)> {
-        self.decoder.entities().filter_map(|(id, _, row)| Some((id, self.read(row)?))).collect()
+        self.received.entities().filter_map(|(id, _, row)| Some((id, self.read(&row)?))).collect()
     }
 
     /// The newest tick received.
     pub fn tick(&self) -> Tick {
-        self.decoder.tick()
+        self.received.tick()
     }
 
     /// What a program that loses its memory needs to find this session again.
@@ -376,7 +375,8 @@ impl<I: Input> Client<I> {
         let Some((newest, inputs)) = self.predictor.as_ref().and_then(Predictor::unacked) else { return };
         if self.sent.replace(newest) != Some(newest) {
             // Without a path it is not sent; the next one repeats it.
-            let _ = self.session.send_datagram(now, LANE_INPUT, encode_inputs(newest, &inputs).into());
+            let payload = self.received.encode_inputs(newest, &inputs);
+            let _ = self.session.send_datagram(now, LANE_INPUT, payload.into());
         }
     }
 
@@ -437,7 +437,7 @@ impl<I: Input> Client<I> {
     }
 
     fn forget(&mut self) {
-        self.decoder = SnapshotDecoder::new(self.game.schema().clone());
+        self.received.clear();
         self.playout.clear();
         self.predictor = None;
         self.ticked = None;
@@ -448,7 +448,7 @@ impl<I: Input> Client<I> {
         // A newer host may say what this client does not know.
         let Some(kind) = RoomMessage::decode(payload).ok().and_then(|message| message.kind) else { return };
         match kind {
-            room_message::Kind::Joined(joined) => self.handle_joined(joined),
+            room_message::Kind::Joined(joined) => self.handle_joined(now, joined),
             room_message::Kind::Roster(changed) => self.tell(ClientEvent::Roster(changed.roster)),
             room_message::Kind::Event(event) => {
                 let seat = self.predictor.as_ref().map(Predictor::seat);
@@ -472,17 +472,19 @@ impl<I: Input> Client<I> {
     }
 
     /// Says that snapshots may be written in these tables. Without that word they go on in the plain codes.
-    fn take_tables(&mut self, now: Micros, message: &proto::Tables) {
-        let set = u8::try_from(message.set).unwrap_or(0);
-        let tables = Tables::from_bytes(&message.data, self.decoder.schema()).ok();
-        let Some(tables) = tables.filter(|tables| tables.hash() == message.hash) else { return };
-        self.decoder.add_tables(set, Arc::new(tables));
-        let ready = player_message::Kind::TablesReady(proto::TablesReady { hash: message.hash });
-        // The lane is full when a game asks a lot: then the codes stay plain.
-        let _ = self.session.send(now, LANE_ROOM, PlayerMessage { kind: Some(ready) }.encode_to_vec().into());
+    fn take_tables(&mut self, now: Micros, tables: &proto::Tables) {
+        if self.received.add_tables(tables) {
+            let ready = player_message::Kind::TablesReady(proto::TablesReady { hash: tables.hash });
+            // The lane is full when a game asks a lot: then the codes stay plain.
+            let _ = self.session.send(now, LANE_ROOM, PlayerMessage { kind: Some(ready) }.encode_to_vec().into());
+        }
     }
 
-    fn handle_joined(&mut self, joined: proto::Joined) {
+    fn handle_joined(&mut self, now: Micros, joined: proto::Joined) {
+        let early = match self.received.begin(&joined.schema_json) {
+            Ok(early) => early,
+            Err(message) => return self.refuse(now, message),
+        };
         let seat = Seat(u8::try_from(joined.seat).unwrap_or(u8::MAX));
         let same = self.predictor.as_ref().is_some_and(|predictor| predictor.seat() == seat);
         if let (false, Some(clock)) = (same, self.session.tick_clock()) {
@@ -498,13 +500,24 @@ impl<I: Input> Client<I> {
             mode: joined.mode,
             roster: joined.roster,
         }));
+        early.iter().for_each(|snapshot| self.handle_snapshot(now, snapshot));
     }
 
-    fn handle_snapshot(&mut self, now: Micros, payload: &[u8]) {
+    /// The host's build of the game is one that this build cannot play with.
+    fn refuse(&mut self, now: Micros, message: String) {
+        self.session.close(now, Code::SchemaUnsupported, "the schemas do not fit");
+        self.tell(ClientEvent::Refused(Refusal::new(Code::SchemaUnsupported, message)));
+    }
+
+    fn handle_snapshot(&mut self, now: Micros, payload: &Bytes) {
         let Some(clock) = self.session.tick_clock() else { return };
-        let Ok(snapshot) = self.decoder.decode(payload) else {
-            self.stats.snapshots_invalid += 1;
-            return;
+        let snapshot = match self.received.decode(payload) {
+            Some(Ok(snapshot)) => snapshot,
+            Some(Err(_)) => {
+                self.stats.snapshots_invalid += 1;
+                return;
+            }
+            None => return,
         };
         let header = snapshot.header;
         self.stats.snapshots += 1;
@@ -520,8 +533,8 @@ impl<I: Input> Client<I> {
             self.playout.remove(*id);
         }
         for id in &snapshot.changed {
-            if let Some((tick, row)) = self.decoder.row(*id) {
-                self.playout.push(*id, tick, row.clone());
+            if let Some((tick, row)) = self.received.row(*id) {
+                self.playout.push(*id, tick, row.into_owned());
             }
         }
         self.playout.end_snapshot(header.tick);
@@ -542,9 +555,9 @@ impl<I: Input> Client<I> {
         let seat = [i32::from(predictor.seat().0)];
         let schema = self.game.schema();
         // Component 0 of every schema is the seat.
-        let own = self.decoder.entities().find(|(_, _, row)| row.component(schema, 0) == Some(&seat));
+        let own = self.received.entities().find(|(_, _, row)| row.component(schema, 0) == Some(&seat));
         let Some((id, row_tick, row)) = own else { return };
-        let own = Own { id, row, fresh: row_tick == tick };
+        let own = Own { id, row: &row, fresh: row_tick == tick };
         // A row that the game's world does not take leaves the prediction as it is.
         if let Ok(true) = predictor.reconcile(tick, applied, own) {
             self.stats.mispredictions += 1;

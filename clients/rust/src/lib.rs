@@ -14,6 +14,7 @@ mod playout;
 mod predict;
 #[cfg(feature = "quic")]
 pub mod quic;
+mod received;
 mod smooth;
 
 pub use amphi_shared_session::{Config as SessionConfig, Saved};

@@ -7,6 +7,7 @@ import { type Joined, type PlayerMessage, PlayerMessageSchema, RequestSchema, ty
 import type { Welcome } from "./gen/session_pb.ts";
 import { InputLead } from "./input-lead.ts";
 import { Link, type LinkEvent, type LinkState, nowMicros } from "./link.ts";
+import { fitted } from "./message.ts";
 import { Playout } from "./pace.ts";
 import type { Endpoint } from "./pipe.ts";
 import { type Locomotion, Predictor } from "./predict.ts";
@@ -76,6 +77,7 @@ export class MatchClient<Body, Input> {
   joined: Joined | undefined;
   tickHz = 60;
   private schema: Schema | undefined;
+  private write: (writer: BitWriter, input: Input) => void;
   private readonly snapshots = new SnapshotReader();
   private readonly playout = new Playout();
   private lead: InputLead | undefined;
@@ -89,6 +91,7 @@ export class MatchClient<Body, Input> {
 
   constructor(private readonly options: MatchOptions<Body, Input>) {
     this.predictor = new Predictor(options.game);
+    this.write = options.game.write;
     const { token, app, resume, game } = options;
     this.link = new Link(
       { token, app, game: game.name, build: "web", schemaHash: 0n, capabilities: [], pingEveryUs: 1_000_000, resume },
@@ -193,6 +196,7 @@ export class MatchClient<Body, Input> {
     this.joined = joined;
     if (before !== undefined && before.schemaJson === joined.schemaJson) return;
     this.schema = Schema.parse(joined.schemaJson);
+    this.write = fitted(this.schema.input, this.options.game.write);
     this.timeline = new Timeline(this.schema);
     this.options.onSchema(this.schema, this.timeline);
     for (const snapshot of this.snapshots.begin(this.schema)) this.apply(snapshot);
@@ -259,6 +263,6 @@ export class MatchClient<Body, Input> {
     this.inputs = newest.slice(first);
     const inputs = this.inputs.map(({ input }) => input);
     if (inputs.length === 0) return;
-    this.link.sendDatagram(LANE_INPUT, encodeInputs(this.inputTick, inputs, this.options.game.write, this.options.game.same));
+    this.link.sendDatagram(LANE_INPUT, encodeInputs(this.inputTick, inputs, this.write, this.options.game.same));
   }
 }

@@ -1,7 +1,7 @@
 // Numbers of messages (events, requests, answers) and of inputs, by their schema (`docs/wire.md`).
 
 import type { BitWriter } from "./bits.ts";
-import type { InputField, NumberSchema } from "./schema.ts";
+import type { InputField, InputSchema, NumberSchema } from "./schema.ts";
 
 const VARINT_BYTES_MAX = 5;
 const U32_END = 2 ** 32;
@@ -77,4 +77,17 @@ export function writeNumbers(numbers: readonly number[]): Uint8Array {
 /** Writes an input given in steps, each number clamped to its range. */
 export function writeInput(writer: BitWriter, fields: readonly InputField[], steps: readonly number[]): void {
   fields.forEach(({ min, max, bits }, i) => writer.bits(Math.max(min, Math.min(max, steps[i] ?? 0)) - min, bits));
+}
+
+/** Writes inputs as a host with this schema reads them: numbers that this build does not know are 0, or the nearest to it. */
+export function fitted<I>(schema: InputSchema | undefined, write: (writer: BitWriter, input: I) => void): (writer: BitWriter, input: I) => void {
+  return (writer, input) => {
+    const start = writer.lengthBits;
+    write(writer, input);
+    let written = writer.lengthBits - start;
+    for (const { bits, min, max } of schema?.fields ?? []) {
+      if (written === 0) writer.bits(Math.max(min, Math.min(max, 0)) - min, bits);
+      else written = Math.max(0, written - bits);
+    }
+  };
 }

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { BitWriter } from "../src/bits.ts";
-import { boundsOf, integerOf, readNumbers, stepOf, valueOf, writeInput, writeNumbers } from "../src/message.ts";
+import { boundsOf, fitted, integerOf, readNumbers, stepOf, valueOf, writeInput, writeNumbers } from "../src/message.ts";
 import { type NumberSchema, Schema } from "../src/schema.ts";
 import { fromHex, toHex } from "./vectors.ts";
 
@@ -41,6 +41,24 @@ function answerTo(what: string, words: string[]): string {
   writeInput(writer, schema.input!.fields, schema.input!.fields.map((field, i) => parsed(field, words[i]!)));
   return toHex(writer.finish());
 }
+
+describe("an input for a host that reads more", () => {
+  const field = (min: number, max: number, bits: number) => ({ name: "n", unit: "1", kind: "i8" as const, min, max, bits, late: "hold" as const });
+  const schema = { name: "Stick", fields: [field(-1, 1, 2), field(2, 5, 2), field(-8, 7, 4)] };
+
+  it.each([
+    [1, [[1, 2]], "10000001"],
+    [2, [[1, 2], [3, 2]], "10110001"],
+    [3, [[1, 2], [3, 2], [15, 4]], "10111111"],
+  ])("gets what %d of 3 numbers leave open", (_, numbers, bits) => {
+    const writer = new BitWriter();
+    // Whatever is before it does not count.
+    writer.bits(0, 8);
+    fitted(schema, (writer) => numbers.forEach(([value, width]) => writer.bits(value!, width!)))(writer, undefined);
+    const byte = writer.finish()[1]!;
+    expect([...byte.toString(2).padStart(8, "0")].reverse().join("")).toBe(bits);
+  });
+});
 
 describe("a schema", () => {
   it.each(lines)("is enough to read and write $line", ({ what, words, answer }) => {

@@ -114,17 +114,12 @@ impl Admission {
         (0..workers).min_by_key(load).unwrap_or(0)
     }
 
-    /// A client must mean the same game and the same rows; no name says that it plays any game, the hash 0 that it reads
-    /// whatever schema it is sent.
+    /// A client must mean the same game; no name says that it plays any. Whether the builds fit is for the client to say: it is
+    /// sent this one's schema, and knows what it can do without.
     fn check_build(&self, hello: &ClientHello) -> Result<(), Refusal> {
         if !hello.game.is_empty() && hello.game != self.game.name() {
             let (theirs, ours) = (&hello.game, self.game.name());
             let message = format!("the client plays `{theirs}`, this host runs `{ours}`");
-            return Err(Refusal::new(Code::SchemaUnsupported, message));
-        }
-        let hash = self.game.schema().hash();
-        if hello.schema_hash != 0 && hello.schema_hash != hash {
-            let message = format!("the client has schema {:016x}, this host {hash:016x}", hello.schema_hash);
             return Err(Refusal::new(Code::SchemaUnsupported, message));
         }
         Ok(())

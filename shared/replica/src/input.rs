@@ -154,6 +154,12 @@ impl<I: Input> Inputs<I> {
 /// Layout: `tick` 32 bits, `count - 1` 5 bits, the first input, then for each later one a bit "same as before" or
 /// the bit 0 and the input. The ticks are the last `count` up to `tick`.
 pub fn encode_inputs<I: Input>(newest: Tick, inputs: &[I]) -> Vec<u8> {
+    encode_inputs_with(newest, inputs, I::encode)
+}
+
+/// As [`encode_inputs`], with inputs written by a function: for a host that reads more or fewer numbers, see
+/// [`SchemaFit::write_input`](crate::SchemaFit::write_input).
+pub fn encode_inputs_with<I: Input>(newest: Tick, inputs: &[I], encode: impl Fn(&I, &mut BitWriter)) -> Vec<u8> {
     let inputs = &inputs[inputs.len().saturating_sub(INPUTS_PER_DATAGRAM_MAX)..];
     let mut writer = BitWriter::new();
     writer.bits(newest.0, 32);
@@ -164,7 +170,7 @@ pub fn encode_inputs<I: Input>(newest: Tick, inputs: &[I]) -> Vec<u8> {
             writer.bit(same);
         }
         if !same {
-            input.encode(&mut writer);
+            encode(input, &mut writer);
         }
     }
     writer.finish()

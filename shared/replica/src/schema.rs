@@ -1,6 +1,9 @@
 //! What a game's bytes mean: components, input, events, requests, their fields, and a hash that both ends compare.
 
 mod json;
+mod parse;
+
+pub use parse::SchemaError;
 
 use crate::message::read_row;
 use crate::{Field, InputField, Seat, SeenBy, StateHasher};

@@ -151,6 +151,12 @@ pub const BASELINE_TICKS_MAX: u32 = 128;
 pub const VIEW_KEYFRAME_MS: u64 = 2_000;
 /// Components registered by one game.
 pub const COMPONENTS_MAX: usize = 64;
+/// Bytes of a schema as JSON that a client reads.
+pub const SCHEMA_BYTES_MAX: usize = 1 << 20;
+/// Schemas of other builds that one run of a client reads. Beyond: it says that it must be started anew.
+pub const SCHEMAS_READ_MAX: usize = 64;
+/// Snapshots that a client keeps until it knows the schema: four seconds. Beyond: drop the oldest.
+pub const SNAPSHOTS_EARLY_MAX: usize = 256;
 /// Integer fields of one component.
 pub const FIELDS_MAX: usize = 32;
 /// Kinds of events, and kinds of requests, registered by one game.

@@ -103,10 +103,16 @@ fn every_wrong_token_has_its_code() {
     let good = door.hello(&door.token());
     assert_eq!(door.refusal(NOW, &ClientHello { token: String::new(), ..good.clone() }), Code::TokenMissing);
     assert_eq!(door.refusal(NOW, &ClientHello { token: "x.y.z".into(), ..good.clone() }), Code::TokenInvalid);
-    assert_eq!(door.refusal(NOW, &ClientHello { schema_hash: 1, ..good.clone() }), Code::SchemaUnsupported);
     assert_eq!(door.refusal(NOW, &ClientHello { game: "chess".into(), ..good.clone() }), Code::SchemaUnsupported);
     door.admission.match_ended(MATCH);
     assert_eq!(door.refusal(NOW, &good), Code::MatchEnded);
+}
+
+#[test]
+fn another_build_of_the_game_is_let_in() {
+    let mut door = Door::new();
+    let older = ClientHello { schema_hash: 1, ..door.hello(&door.token()) };
+    assert!(matches!(door.admission.route(NOW, &older), Ok(Route::Join { .. })));
 }
 
 #[test]

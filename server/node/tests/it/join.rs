@@ -104,12 +104,7 @@ async fn wrong_tokens_are_refused() {
     check(ConnectToken { match_id: MatchId::from_bits(5), ..good.clone() }, Code::TokenWrongMatch).await;
     check(ConnectToken { expires: world.clock.now() - Micros::from_secs(1), ..good.clone() }, Code::TokenExpired).await;
     check(ConnectToken { app: "shop".parse().unwrap(), ..good.clone() }, Code::TokenWrongApp).await;
-    let request = ConnectRequest {
-        token: world.mint(&good),
-        game: world.game.name().into(),
-        schema_hash: 1,
-        ..Default::default()
-    };
+    let request = ConnectRequest { token: world.mint(&good), game: "chess".into(), ..Default::default() };
     let mut client = Client::with(&world, Transport::Quic, request).await;
     assert_eq!(client.refused().await, Code::SchemaUnsupported);
 }
