@@ -33,6 +33,23 @@ fn help_is_complete_and_wrong_words_name_themselves() {
 }
 
 #[test]
+fn tables_are_made_of_matches_with_bots() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("arena.tables");
+    let train = |args: &[&str]| run(amphi().args(["tables", "train", "--out"]).arg(&out).args(args));
+    let (code, said, error) = train(&["--mode", "1v1", "--matches", "2", "--seconds", "3"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(said.contains("in the plain codes") && error.contains("match 1 of 1: 1v1, 3 s with bots"), "{said}{error}");
+    assert!(fs::read(&out).unwrap().starts_with(b"AMTB"));
+    let (code, _, error) = train(&["--mode", "chess"]);
+    assert!(code == Some(1) && error.contains("1v1, 2v2"), "{error}");
+    let (code, _, error) = train(&["--matches", "1"]);
+    assert!(code == Some(1) && error.contains("two matches"), "{error}");
+    let (code, _, error) = train(&["no-such-journal", "nor-this"]);
+    assert!(code == Some(1) && error.contains("no-such-journal"), "{error}");
+}
+
+#[test]
 fn a_new_project_is_four_files_and_never_written_over() {
     let folder = tempfile::tempdir().unwrap();
     let (code, said, error) = run(amphi().current_dir(folder.path()).args(["new", "my-tag"]));

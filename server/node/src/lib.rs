@@ -12,6 +12,7 @@ mod journal;
 mod metrics;
 mod pace;
 mod publisher;
+mod recording;
 mod reporter;
 mod retention;
 mod room_request;
@@ -20,3 +21,4 @@ mod tick_times;
 mod worker;
 
 pub use host::{GameHost, StartError};
+pub use recording::{Recording, RecordingError};

@@ -1,5 +1,5 @@
 use amphi_server_core::{Room, RoomConfig, RoomOutput};
-use amphi_shared_replica::{Begin, Mode, ReplicaApp as _, Replicate, Seats, Simulate};
+use amphi_shared_replica::{Begin, Mode, ReplicaApp as _, Replicate, Seats, Simulate, Trainer};
 use amphi_shared_wire::{AppId, MatchId, Micros, TickClock};
 use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::*;
@@ -54,48 +54,49 @@ fn journal(game: &Game, seed: u64) -> Vec<u8> {
     journal
 }
 
-fn options(out: PathBuf, journals: Vec<PathBuf>) -> Train {
-    Train { out, journals, matches: 2, seconds: 5, mode: None, tick_hz: 60 }
+fn learned(game: &Game, recordings: &[Recording]) -> Arc<Tables> {
+    let mut trainer = Trainer::new(Arc::clone(game.schema()));
+    for recording in recordings {
+        trainer.start_match();
+        recording.play(game, |mirror| trainer.note(mirror)).unwrap();
+    }
+    Arc::new(trainer.finish())
 }
 
 #[test]
-fn tables_come_from_journals_or_from_bots_and_fit_the_game() {
+fn journals_and_bots_give_the_same_tables_and_they_save_bytes() {
     let game = Game::new("falling", Falling);
-    let folder = tempfile::tempdir().unwrap();
-    let (rooms, out) = (folder.path().join("rooms"), folder.path().join("falling.tables"));
+    let rooms = tempfile::tempdir().unwrap();
     for seed in 1..=2 {
-        let room = rooms.join(seed.to_string());
+        let room = rooms.path().join(seed.to_string());
         fs::create_dir_all(&room).unwrap();
         fs::write(room.join("journal"), journal(&game, seed)).unwrap();
     }
-    let read = || Tables::from_bytes(&fs::read(&out).unwrap(), game.schema()).unwrap().hash();
-    train(&game, &options(out.clone(), vec![rooms.clone()])).unwrap();
-    let from_journals = read();
-    train(&game, &options(out.clone(), Vec::new())).unwrap();
-    assert_eq!(read(), from_journals, "the matches are the same ones");
-
-    let source = Source::Journal(rooms.join("1/journal"));
-    let tables = Arc::new(Tables::from_bytes(&fs::read(&out).unwrap(), game.schema()).unwrap());
-    let (plain, coded) = (bytes(&game, &source, None).unwrap(), bytes(&game, &source, Some(&tables)).unwrap());
-    assert!(coded < plain, "{coded} bytes in the tables, {plain} without");
+    let journals = Recording::journals(rooms.path()).unwrap();
+    assert_eq!(journals.len(), 2);
+    let bots = [1, 2].map(|seed| Recording::Bots(game.mode("fall").unwrap().at(60), seed));
+    let tables = learned(&game, &journals);
+    assert_eq!(tables.hash(), learned(&game, &bots).hash(), "the matches are the same ones");
+    let (plain, coded) = (bots[0].snapshot_bytes(&game, None), journals[0].snapshot_bytes(&game, Some(&tables)));
+    assert!(coded.unwrap() < plain.unwrap());
 }
 
 #[test]
-fn what_cannot_be_learned_from_is_named() {
+fn what_cannot_be_played_again_is_named() {
     let game = Game::new("falling", Falling);
     let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("falling.tables");
-    let lone = folder.path().join("journal");
-    fs::write(&lone, journal(&game, 1)).unwrap();
-    let fails = |journals: Vec<PathBuf>, mode: Option<&str>| {
-        let options = Train { mode: mode.map(str::to_owned), ..options(out.clone(), journals) };
-        format!("{:#}", train(&game, &options).unwrap_err())
+    let fails = |bytes: Option<&[u8]>| {
+        let path = folder.path().join("journal");
+        if let Some(bytes) = bytes {
+            fs::write(&path, bytes).unwrap();
+        }
+        Recording::Journal(path).play(&game, |_| ()).unwrap_err()
     };
-    assert!(fails(vec![lone.clone()], None).contains("two matches"));
-    assert!(fails(Vec::new(), Some("chess")).contains("fall"));
-    assert!(fails(vec![lone, folder.path().join("no-file")], None).contains("no-file"));
-    let broken = folder.path().join("broken");
-    fs::write(&broken, b"no journal").unwrap();
-    assert!(fails(vec![broken.clone(), broken], None).contains("this is no journal"));
-    assert!(!out.exists());
+    assert!(matches!(fails(None), RecordingError::Unreadable { .. }));
+    assert!(matches!(fails(Some(b"no journal")), RecordingError::Replay { .. }));
+    let changed = Game::new("falling", Falling).with_version("9");
+    assert!(matches!(
+        fails(Some(&journal(&changed, 1))),
+        RecordingError::Replay { source: ReplayError::Build { .. }, .. }
+    ));
 }
