@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use amphi_loadtest_decoders::{Ask, Piece, PipeEvent, join, modelled};
+use amphi_loadtest_decoders::{Ask, Piece, PipeEvent, join, modelled, schema};
 use amphi_shared_wire::proto::{
     Answer, GameEvent, Joined, MatchEnded, MatchResult, Payload, Position, Publish, RolledBack, RoomMessage,
     RosterChanged, Seat, ServicePublication, Subscribe, TopicRequest, Unsubscribe, payload, room_message,
@@ -136,6 +136,7 @@ fn room_messages() -> Vec<Vec<u8>> {
             entity: 1,
             mode: "test".to_owned(),
             roster: roster.clone(),
+            schema_json: schema().to_json().to_owned(),
             ..Joined::default()
         }),
         room_message::Kind::Roster(RosterChanged { roster }),

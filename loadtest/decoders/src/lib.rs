@@ -18,7 +18,7 @@ pub use amphi_shared_edge::fuzz_websocket as websocket;
 pub use frames::{datagrams, frames};
 pub use pieces::{Piece, join, split};
 pub use player::player;
-pub use replica::{inputs, modelled, snapshots, tables, views};
+pub use replica::{inputs, modelled, schema, snapshots, tables, views};
 pub use sessions::{PipeEvent, hello, sessions};
 pub use tokens::{claims, jwks, tokens};
 pub use topics::{Ask, topics};

@@ -109,7 +109,8 @@ pub fn inputs(bytes: &[u8]) {
     }
 }
 
-fn schema() -> Arc<Schema> {
+/// The schema of the game of `shared/vectors/snapshot`.
+pub fn schema() -> Arc<Schema> {
     static SCHEMA: OnceLock<Arc<Schema>> = OnceLock::new();
     Arc::clone(SCHEMA.get_or_init(|| Arc::clone(game().schema())))
 }

@@ -153,6 +153,8 @@ pub struct Recipient {
     tables: u8,
     /// The newest snapshot it has acknowledged.
     reference: Sent,
+    /// Tick of the newest snapshot that left.
+    newest_sent: u32,
     /// Encoded, not yet numbered.
     pub(super) fresh: Option<Sent>,
     under_way: VecDeque<Sent>,
@@ -176,6 +178,7 @@ impl Recipient {
         self.fresh = None;
         self.under_way.clear();
         self.reference = Sent::default();
+        self.newest_sent = 0;
         self.tables = 0;
         self.epoch = (self.epoch + 1) & 15;
     }
@@ -192,7 +195,8 @@ impl Recipient {
 
     /// Rows of a snapshot that the client is known to have, recent enough to be named, and its tick.
     pub(super) fn reference(&self, now: Tick) -> Option<(u32, &[SentRow])> {
-        let recent = self.reference.tick != 0 && now.0 - self.reference.tick <= BASELINE_TICKS_MAX;
+        let earlier = now.0.checked_sub(self.reference.tick).filter(|ticks| *ticks != 0 && self.reference.tick != 0);
+        let recent = earlier.is_some_and(|ticks| ticks <= BASELINE_TICKS_MAX);
         recent.then_some((self.reference.tick, &self.reference.rows))
     }
 
@@ -205,12 +209,24 @@ impl Recipient {
     pub fn sent(&mut self, seq: u16) {
         let Some(mut sent) = self.fresh.take() else { return };
         sent.seq = seq;
+        if core::mem::replace(&mut self.newest_sent, sent.tick) == sent.tick {
+            self.name_no_list_of(sent.tick);
+            sent.tables = 0;
+        }
         let oldest = sent.tick.saturating_sub(BASELINE_TICKS_MAX);
         self.under_way.push_back(sent);
         while self.under_way.front().is_some_and(|sent| sent.tick < oldest) {
             if let Some(sent) = self.under_way.pop_front() {
                 self.give_up(sent);
             }
+        }
+    }
+
+    /// Two snapshots of one tick say two lists of ids, and a tick would name either.
+    fn name_no_list_of(&mut self, tick: u32) {
+        self.under_way.iter_mut().filter(|sent| sent.tick == tick).for_each(|sent| sent.tables = 0);
+        if self.reference.tick == tick {
+            self.reference = Sent::default();
         }
     }
 

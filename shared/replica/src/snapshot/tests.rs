@@ -225,6 +225,10 @@ fn check(seed: u64, links: &[Link], ticks: u32, entities_max: usize) {
             }
             client.send(&sim, &mut encoder);
             client.receive(tick, &past);
+            // One that resumes is shown the same tick again.
+            if client.rng.chance(100) {
+                client.send(&sim, &mut encoder);
+            }
         }
     }
     for client in &clients {
