@@ -16,6 +16,15 @@ pub(crate) fn run(house: &House, quick: bool) -> anyhow::Result<()> {
         ("formatting of examples/own-game", &["fmt", "--check", "--manifest-path", "examples/own-game/Cargo.toml"]),
         ("formatting of loadtest/fuzz", &["fmt", "--check", "--manifest-path", "loadtest/fuzz/Cargo.toml"]),
         ("formatting of loadtest/peers", &["fmt", "--check", "--manifest-path", "loadtest/peers/Cargo.toml"]),
+        (
+            "lock file of examples/own-game",
+            &["tree", "--locked", "--depth=0", "--manifest-path=examples/own-game/Cargo.toml"],
+        ),
+        ("lock file of loadtest/fuzz", &["tree", "--locked", "--depth=0", "--manifest-path=loadtest/fuzz/Cargo.toml"]),
+        (
+            "lock file of loadtest/peers",
+            &["tree", "--locked", "--depth=0", "--manifest-path=loadtest/peers/Cargo.toml"],
+        ),
         ("licences, bans and sources", &["deny", "--offline", "--locked", "check", "licenses", "bans", "sources"]),
     ];
     if !quick {
