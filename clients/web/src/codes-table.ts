@@ -20,6 +20,7 @@ export const CODES = [
   [116, "Draining", "reconnect", "This node is going away; connect again for another one."],
   [117, "Overloaded", "retry", "This node is at a limit; try again after the stated time."],
   [118, "OriginForbidden", "stop", "Pages of this origin may not open sessions here."],
+  [119, "AckInvalid", "stop", "A datagram acknowledges one that was never sent."],
   [200, "TokenMissing", "stop", "This needs a token; sign in first."],
   [201, "TokenInvalid", "stop", "The token could not be verified."],
   [202, "TokenExpired", "stop", "The token has expired; get a new one."],

@@ -1,6 +1,7 @@
 //! What a match host measures.
 
 use amphi_server_core::RoomStats;
+use amphi_shared_wire::Code;
 use metrics::{Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 
 /// Metrics of a match host.
@@ -47,6 +48,7 @@ impl Metrics {
         describe_gauge!("game_journals_bytes", Unit::Bytes, "Journals in the data directory at the last sweep");
         describe_counter!("game_journal_errors_total", "Journals that could not be written");
         describe_counter!("game_rooms_lost_total", "Rooms that ended by a fault");
+        describe_counter!("game_sessions_closed_total", "Sessions of players that ended, by code");
         describe_counter!("game_refused_total", "Hellos refused, by code");
         describe_counter!("game_view_frames_total", "Frames of views published");
         describe_counter!("game_view_frames_dropped_total", "Frames of views dropped");
@@ -73,6 +75,11 @@ impl Metrics {
             requests_refused: counter!("game_requests_total", "outcome" => "refused"),
             tables_refused: counter!("game_tables_refused_total"),
         }
+    }
+
+    /// A player's session has ended.
+    pub(crate) fn add_closed(&self, code: Code) {
+        counter!("game_sessions_closed_total", "code" => code.name()).increment(1);
     }
 
     /// Adds what a room has counted since `before`.

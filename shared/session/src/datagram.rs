@@ -169,6 +169,11 @@ impl Datagrams {
             .then(|| &mut self.received.lanes[usize::from(lane - LANE_SNAPSHOT)])
     }
 
+    /// False when the header acknowledges what has no number yet.
+    pub(crate) fn may_acknowledge(&self, header: DatagramHeader) -> bool {
+        header.ack == 0 || !is_newer(header.ack, self.next_seq.wrapping_sub(1))
+    }
+
     /// Reads the acks in a received header.
     pub(crate) fn acknowledge(&mut self, now: Micros, header: DatagramHeader, kind: PipeKind) -> Acks {
         let mut acks = Acks::default();

@@ -58,4 +58,6 @@ pub struct DatagramStats {
     pub overflowed: u64,
     /// Datagrams that were given up and arrived after all.
     pub late: u64,
+    /// Acks of datagrams that were never sent. The first one ends the session.
+    pub acks_unsent: u64,
 }

@@ -97,6 +97,7 @@ codes! {
     Draining = 116, Reconnect, "This node is going away; connect again for another one.";
     Overloaded = 117, Retry, "This node is at a limit; try again after the stated time.";
     OriginForbidden = 118, Stop, "Pages of this origin may not open sessions here.";
+    AckInvalid = 119, Stop, "A datagram acknowledges one that was never sent.";
 
     TokenMissing = 200, Stop, "This needs a token; sign in first.";
     TokenInvalid = 201, Stop, "The token could not be verified.";

@@ -356,6 +356,7 @@ impl HostedRoom {
         for event in &events {
             if let Event::Closed { code, .. } = event {
                 closed = true;
+                links.metrics.add_closed(*code);
                 player.span.in_scope(|| tracing::info!(%code, "player left"));
             }
         }

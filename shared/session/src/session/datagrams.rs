@@ -1,7 +1,7 @@
 //! The session's datagrams.
 
 use amphi_shared_wire::limits::DATAGRAM_HEADER_BYTES;
-use amphi_shared_wire::{Datagram, LANE_CONTROL, Lane, LaneKind, Micros};
+use amphi_shared_wire::{Code, Datagram, LANE_CONTROL, Lane, LaneKind, Micros};
 use bytes::Bytes;
 
 use super::{Attached, Life, Session};
@@ -28,6 +28,11 @@ impl Session {
             stats.dropped += 1;
             return;
         };
+        let datagrams = self.datagrams();
+        if !datagrams.may_acknowledge(datagram.header) {
+            datagrams.stats.acks_unsent += 1;
+            return self.fail(Code::AckInvalid);
+        }
         self.take_acks(now, &datagram);
         if datagram.lane == LANE_CONTROL {
             return;

@@ -1,7 +1,7 @@
 //! Peers that break the protocol, and random peers.
 
-use amphi_shared_wire::Datagram;
 use amphi_shared_wire::proto::{self, link};
+use amphi_shared_wire::{Datagram, DatagramHeader, LANE_INPUT, LANE_SNAPSHOT};
 use proptest::prelude::*;
 
 use super::*;
@@ -36,6 +36,33 @@ fn every_violation_has_its_code() {
     assert_eq!(closed_after(0, ack(1, 0)), Some(Code::MessageInvalid));
     assert_eq!(closed_after(0, ack(2, 0)), None);
     assert_eq!(closed_after(0, Bytes::from_static(&[0])), None, "a link of a kind this build does not know");
+}
+
+/// What becomes of a session whose client acknowledges this datagram, when `sent` have left.
+fn closed_after_ack(sent: u16, ack: u16) -> (Option<Code>, u64) {
+    let mut pair = Pair::attached(PipeKind::Streams);
+    let now = pair.now;
+    for _ in 0..sent {
+        pair.server().send_datagram(now, LANE_SNAPSHOT, Bytes::new()).unwrap();
+    }
+    let header = DatagramHeader { seq: 1, ack, ack_bits: u32::MAX };
+    let bytes = Datagram { header, lane: LANE_INPUT, payload: Bytes::new() }.encode();
+    pair.server().handle_datagram(now, PipeId(0), bytes);
+    pair.drain();
+    let code = pair.server_events.iter().find_map(|event| match event {
+        Event::Closed { code, .. } => Some(*code),
+        _ => None,
+    });
+    (code, pair.server().datagram_stats().acks_unsent)
+}
+
+#[test]
+fn who_acknowledges_what_was_never_sent_is_closed() {
+    assert_eq!(closed_after_ack(0, 0), (None, 0));
+    assert_eq!(closed_after_ack(3, 3), (None, 0));
+    assert_eq!(closed_after_ack(0, 1), (Some(Code::AckInvalid), 1));
+    assert_eq!(closed_after_ack(3, 4), (Some(Code::AckInvalid), 1));
+    assert_eq!(closed_after_ack(3, 0x7000), (Some(Code::AckInvalid), 1));
 }
 
 #[test]
@@ -90,7 +117,7 @@ fn strike(session: &mut Session, now: &mut Micros, hostile: Hostile) {
         }
         Hostile::Datagram(bytes) => session.handle_datagram(*now, PipeId(0), bytes.into()),
         Hostile::Header(seq, ack, ack_bits, lane) => {
-            let header = amphi_shared_wire::DatagramHeader { seq, ack, ack_bits };
+            let header = DatagramHeader { seq, ack, ack_bits };
             let datagram = Datagram { header, lane, payload: Bytes::new() };
             session.handle_datagram(*now, PipeId(0), datagram.encode());
         }
