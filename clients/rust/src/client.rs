@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 
 use amphi_shared_replica::{
-    Game, GameError, Input, NetId, Replicate, Request, Row, Seat, decode_message, encode_message,
+    Game, GameError, Input, NetId, Replicate, Request, Row, Seat, Snapshot, decode_message, encode_message,
 };
 use amphi_shared_session::{
     Config, ConnectRequest, Event, InputLead, Output, PipeId, PipeInfo, Refusal, Saved, SendError, Session,
 };
 use amphi_shared_wire::proto::{self, PlayerMessage, RoomMessage, player_message, room_message};
-use amphi_shared_wire::{AppId, Code, LANE_INPUT, LANE_ROOM, LANE_SNAPSHOT, Lane, Micros, Tick, TickClock};
+use amphi_shared_wire::{AppId, Code, LANE_BULK, LANE_INPUT, LANE_ROOM, LANE_SNAPSHOT, Lane, Micros, Tick, TickClock};
 use bytes::Bytes;
 use prost::Message;
 use thiserror::Error;
@@ -157,6 +157,8 @@ pub struct ClientStats {
     pub snapshot_bytes: u64,
     /// Snapshots in trained tables.
     pub snapshots_trained: u64,
+    /// Parts of the world read, which came beside the snapshots.
+    pub parts: u64,
     /// Snapshots that could not be read.
     pub snapshots_invalid: u64,
     /// Predictions that the server corrected.
@@ -424,6 +426,7 @@ impl<I: Input> Client<I> {
             Event::Detached => self.tell(ClientEvent::Detached),
             Event::PathSilent => self.tell(ClientEvent::PathSilent),
             Event::Message { lane: LANE_ROOM, payload } => self.handle_room(now, payload),
+            Event::Message { lane: LANE_BULK, payload } => self.handle_part(now, payload),
             Event::Datagram { lane: LANE_SNAPSHOT, payload } => self.handle_snapshot(now, &payload),
             Event::Refused(refusal) => self.tell(ClientEvent::Refused(refusal)),
             Event::Closed { code, message } => self.tell(ClientEvent::Closed { code, message }),
@@ -532,13 +535,34 @@ impl<I: Input> Client<I> {
         for id in snapshot.gone.iter().chain(&snapshot.hidden) {
             self.playout.remove(*id);
         }
+        self.show_rows(&snapshot);
+        self.playout.end_snapshot(header.tick);
+        self.reconcile(header.tick, header.applied);
+    }
+
+    /// A part of the world that was too large for datagrams.
+    fn handle_part(&mut self, now: Micros, payload: Bytes) {
+        let Ok(part) = proto::WorldPart::decode(payload) else {
+            self.stats.snapshots_invalid += 1;
+            return;
+        };
+        let snapshot = self.received.decode_part(&part.snapshot);
+        let read = proto::PartRead { number: part.number, dropped: snapshot.is_none() };
+        if let Some(snapshot) = snapshot {
+            self.stats.parts += 1;
+            self.show_rows(&snapshot);
+        }
+        let message = PlayerMessage { kind: Some(player_message::Kind::PartRead(read)) };
+        // While the lane is full the part counts as unread, and no further one comes.
+        let _ = self.session.send(now, LANE_ROOM, message.encode_to_vec().into());
+    }
+
+    fn show_rows(&mut self, snapshot: &Snapshot) {
         for id in &snapshot.changed {
             if let Some((tick, row)) = self.received.row(*id) {
                 self.playout.push(*id, tick, row.into_owned());
             }
         }
-        self.playout.end_snapshot(header.tick);
-        self.reconcile(header.tick, header.applied);
     }
 
     fn control_lead(&mut self, now: Micros, clock: TickClock, (margin, late): (Option<i8>, u8)) {

@@ -62,6 +62,11 @@ impl Received {
         None
     }
 
+    /// Reads a part of the world. `None`: what it tells must be told again.
+    pub(crate) fn decode_part(&mut self, payload: &[u8]) -> Option<Snapshot> {
+        self.reader.as_mut()?.decoder.decode_part(payload).ok()
+    }
+
     /// Takes code tables; false when this build cannot read them.
     pub(crate) fn add_tables(&mut self, message: &proto::Tables) -> bool {
         let Some(reader) = &mut self.reader else { return false };

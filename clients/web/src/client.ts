@@ -3,7 +3,7 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { BitWriter } from "./bits.ts";
 import { LANE_BULK, LANE_CONTROL, LANE_INPUT, LANE_ROOM, LANE_SNAPSHOT } from "./frame.ts";
-import { type Joined, type PlayerMessage, PlayerMessageSchema, RequestSchema, type RoomMessage, RoomMessageSchema, type Tables, TablesReadySchema } from "./gen/room_pb.ts";
+import { type Joined, type PlayerMessage, PlayerMessageSchema, PartReadSchema, RequestSchema, type RoomMessage, RoomMessageSchema, type Tables, TablesReadySchema, WorldPartSchema } from "./gen/room_pb.ts";
 import type { Welcome } from "./gen/session_pb.ts";
 import { InputLead } from "./input-lead.ts";
 import { Link, type LinkEvent, type LinkState, nowMicros } from "./link.ts";
@@ -171,6 +171,7 @@ export class MatchClient<Body, Input> {
   private handle(event: LinkEvent): void {
     if (event.kind === "attached") this.attached(event.welcome);
     else if (event.kind === "message" && event.lane === LANE_ROOM) this.room(event.payload);
+    else if (event.kind === "message" && event.lane === LANE_BULK) this.part(event.payload);
     else if (event.kind === "datagram-received" && event.lane === LANE_SNAPSHOT) this.snapshot(event.payload);
     else if (event.kind === "closed" || event.kind === "refused") {
       clearInterval(this.timer);
@@ -215,6 +216,14 @@ export class MatchClient<Body, Input> {
   private snapshot(payload: Uint8Array): void {
     const snapshot = this.snapshots.take(payload);
     if (snapshot !== undefined) this.apply(snapshot);
+  }
+
+  /** A part of the world that was too large for datagrams. */
+  private part(payload: Uint8Array): void {
+    const { number, snapshot } = fromBinary(WorldPartSchema, payload);
+    const read = this.snapshots.takePart(snapshot);
+    if (read !== undefined) this.timeline?.push(read.tick, read.rows, []);
+    this.send({ case: "partRead", value: create(PartReadSchema, { number, dropped: read === undefined }) });
   }
 
   private apply(snapshot: Snapshot): void {

@@ -85,6 +85,17 @@ export class SnapshotDecoder {
     return guarded(() => this.read(new BitReader(payload)));
   }
 
+  /**
+   * Reads a part of the world, which is a snapshot beside the datagrams: it never starts anything over. `undefined` when
+   * what it tells must be told again.
+   */
+  decodePart(payload: Uint8Array): Snapshot | undefined {
+    return guarded(() => {
+      const { epoch } = readHeader(new BitReader(payload));
+      return this.epoch === undefined || this.epoch === epoch ? this.read(new BitReader(payload)) : undefined;
+    });
+  }
+
   /** Takes the tables of a set, 1 to 15, which belong to this decoder's schema. */
   addTables(set: number, tables: Tables): void {
     if (set >= 1 && set <= 15) this.tables.set(set, tables);

@@ -33,6 +33,11 @@ export class SnapshotReader {
     return this.decoder !== undefined;
   }
 
+  /** Reads a part of the world; `undefined` when what it tells must be told again. */
+  takePart(payload: Uint8Array): Snapshot | undefined {
+    return this.decoder?.decodePart(payload);
+  }
+
   /** Reads one; `undefined` when it is too old to count, or waits. Throws `ReplicaError`; then nothing of it counts. */
   take(payload: Uint8Array): Snapshot | undefined {
     if (this.decoder !== undefined) return this.decoder.decode(payload);

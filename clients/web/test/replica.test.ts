@@ -65,6 +65,18 @@ describe("snapshots", () => {
     }
   });
 
+  it("that come in parts beside the datagrams never start anything over", () => {
+    const { schema, steps } = vector<Script>("snapshot/restart.json");
+    const decoder = new SnapshotDecoder(new Schema(schema.components));
+    const again = steps.findIndex(({ epoch }) => epoch !== steps[0]!.epoch);
+    for (const { hex } of steps.slice(0, again)) expect(decoder.decodePart(fromHex(hex))).toBeDefined();
+    const before = ascending(decoder.entities());
+    expect(before).toEqual(steps[again - 1]!.entities);
+    expect(decoder.decodePart(fromHex(steps[again]!.hex))).toBeUndefined();
+    expect(ascending(decoder.entities())).toEqual(before);
+    expect(() => decoder.decodePart(new Uint8Array(3))).toThrow(ReplicaError);
+  });
+
   it("of a view build on the frame before", () => {
     const { schema, frames } = vector<{ schema: Script["schema"]; frames: { hex: string; keyframe: boolean; changed: number[]; entities: Entity[] }[] }>("snapshot/view.json");
     const decoder = new ViewDecoder(new Schema(schema.components));

@@ -10,7 +10,7 @@ use amphi_shared_replica::{
     Tables,
 };
 use amphi_shared_wire::limits::{
-    REQUEST_BYTES_MAX, REQUESTS_OPEN_MAX, REQUESTS_PER_TICK_MAX, ROOM_COMMANDS_MAX, SEATS_MAX,
+    JOIN_PART_BYTES_MAX, REQUEST_BYTES_MAX, REQUESTS_OPEN_MAX, REQUESTS_PER_TICK_MAX, ROOM_COMMANDS_MAX, SEATS_MAX,
 };
 use amphi_shared_wire::proto::{
     self, MatchResult, PlayerResult, RoomMessage, RoomReport, ViewMatch, player_message, room_message,
@@ -119,6 +119,10 @@ pub struct RoomStats {
     pub requests_refused: u64,
     /// Clients that said to have read tables which they were not given.
     pub tables_refused: u64,
+    /// Parts of the world sent on the bulk lane.
+    pub parts: u64,
+    /// Clients that said to have read a part which was never sent.
+    pub parts_refused: u64,
 }
 
 /// A person on a seat.
@@ -264,6 +268,7 @@ impl Room {
         let request = match message {
             Ok(Some(player_message::Kind::Request(request))) => request,
             Ok(Some(player_message::Kind::TablesReady(ready))) => return self.take_tables_ready(seat, ready.hash),
+            Ok(Some(player_message::Kind::PartRead(read))) => return self.take_part_read(seat, &read),
             // A newer client may say what this host does not know.
             Ok(None) => return,
             Err(_) => {
@@ -377,6 +382,26 @@ impl Room {
     pub fn snapshot_sent(&mut self, seat: u8, seq: u16) {
         if let Some(Some(player)) = self.players.get_mut(usize::from(seat)) {
             player.recipient.sent(seq);
+        }
+    }
+
+    /// What the client on a seat has nothing of yet and its snapshot had no room for, as a message of the bulk lane; `None`
+    /// when little is left over, or enough is under way. To be called after the snapshot of a tick has left; call
+    /// [`Self::part_sent`] when the part has.
+    pub fn encode_part(&mut self, seat: u8) -> Option<Bytes> {
+        let player = self.players.get_mut(usize::from(seat))?.as_mut().filter(|player| !player.greet)?;
+        let mirror = self.world.sim.mirror();
+        let recipient = &mut player.recipient;
+        let (number, rows) = self.encoder.encode_part(mirror, recipient, Some(Seat(seat)), JOIN_PART_BYTES_MAX)?;
+        let part = proto::WorldPart { number, snapshot: Bytes::copy_from_slice(rows) };
+        Some(part.encode_to_vec().into())
+    }
+
+    /// The part encoded last for this seat has left.
+    pub fn part_sent(&mut self, seat: u8) {
+        if let Some(Some(player)) = self.players.get_mut(usize::from(seat)) {
+            player.recipient.part_sent();
+            self.stats.parts += 1;
         }
     }
 
@@ -530,6 +555,13 @@ impl Room {
         let data = Bytes::copy_from_slice(tables.to_bytes());
         let message = proto::Tables { set: u32::from(TRAINED_SET), hash: tables.hash(), data };
         self.send(seat, room_message::Kind::Tables(message));
+    }
+
+    fn take_part_read(&mut self, seat: u8, read: &proto::PartRead) {
+        let Some(Some(player)) = self.players.get_mut(usize::from(seat)) else { return };
+        if !player.recipient.on_part(read.number, read.dropped) {
+            self.stats.parts_refused += 1;
+        }
     }
 
     /// From here on the client gets its rows in the tables, if it was given those.

@@ -26,6 +26,8 @@ pub(crate) struct Metrics {
     requests: Counter,
     requests_refused: Counter,
     tables_refused: Counter,
+    parts: Counter,
+    parts_refused: Counter,
 }
 
 impl Metrics {
@@ -44,6 +46,7 @@ impl Metrics {
         describe_counter!("game_events_dropped_total", "Events and answers that were too many or too large");
         describe_counter!("game_requests_total", "Requests of players, by what became of them");
         describe_counter!("game_tables_refused_total", "Code tables that clients said to have and were not given");
+        describe_counter!("game_parts_total", "Parts of the world for clients that joined, by what became of them");
         describe_counter!("game_journals_deleted_total", "Journals of ended matches that were beyond the limits");
         describe_gauge!("game_journals_bytes", Unit::Bytes, "Journals in the data directory at the last sweep");
         describe_counter!("game_journal_errors_total", "Journals that could not be written");
@@ -74,6 +77,8 @@ impl Metrics {
             requests: counter!("game_requests_total", "outcome" => "taken"),
             requests_refused: counter!("game_requests_total", "outcome" => "refused"),
             tables_refused: counter!("game_tables_refused_total"),
+            parts: counter!("game_parts_total", "outcome" => "sent"),
+            parts_refused: counter!("game_parts_total", "outcome" => "refused"),
         }
     }
 
@@ -93,6 +98,8 @@ impl Metrics {
         self.requests.increment(after.requests - before.requests);
         self.requests_refused.increment(after.requests_refused - before.requests_refused);
         self.tables_refused.increment(after.tables_refused - before.tables_refused);
+        self.parts.increment(after.parts - before.parts);
+        self.parts_refused.increment(after.parts_refused - before.parts_refused);
     }
 }
 

@@ -143,6 +143,12 @@ pub const ROOM_COMMANDS_MAX: usize = 4_096;
 pub const ROOMS_PER_HOST_MAX: usize = 64;
 /// Ticks between keyframes, to which baselines are aligned.
 pub const KEYFRAME_TICKS: u32 = 8;
+/// Bytes of one part of the world, of which a client that joins gets one per tick on the bulk lane.
+pub const JOIN_PART_BYTES_MAX: usize = 8 * 1024;
+/// Parts of the world that a client has not said to have read. Beyond: the next one waits.
+pub const JOIN_PARTS_UNREAD_MAX: usize = 8;
+/// Rows that a client has nothing of, left over behind a datagram. Fewer wait for the next datagrams; more go in parts.
+pub const JOIN_ROWS_MIN: usize = 64;
 /// Live baseline classes per entity; a client beyond them gets absolute rows.
 pub const BASELINE_CLASSES_MAX: usize = 4;
 /// Ticks of rows that are kept as baselines.
@@ -249,6 +255,7 @@ pub const LEASE_MS: u64 = 6_000;
 const _: () = {
     assert!(DATAGRAM_BYTES_BROWSER_MAX <= DATAGRAM_BYTES_NATIVE_MAX);
     assert!(BULK_CHUNK_BYTES_MAX <= FRAME_BYTES_MAX);
+    assert!(JOIN_PART_BYTES_MAX + 64 <= BULK_CHUNK_BYTES_MAX);
     assert!(HELLO_BYTES_MAX <= FRAME_BYTES_MAX && TOKEN_BYTES_MAX < HELLO_BYTES_MAX);
     assert!(FRAME_BYTES_MAX <= RESUME_BYTES_MAX && RESUME_BYTES_MAX <= SEND_QUEUE_BYTES_MAX);
     assert!(SERVICE_PUBLISH_BYTES_MAX <= INTERNAL_BODY_BYTES_MAX);

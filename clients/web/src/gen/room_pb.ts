@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file room.proto.
  */
 export const file_room: GenFile = /*@__PURE__*/
-  fileDesc("Cgpyb29tLnByb3RvEghhbXBoaS52MSJsCg1QbGF5ZXJNZXNzYWdlEiQKB3JlcXVlc3QYASABKAsyES5hbXBoaS52MS5SZXF1ZXN0SAASLQoMdGFibGVzX3JlYWR5GAIgASgLMhUuYW1waGkudjEuVGFibGVzUmVhZHlIAEIGCgRraW5kIhsKC1RhYmxlc1JlYWR5EgwKBGhhc2gYASABKAYiMQoHUmVxdWVzdBIKCgJpZBgBIAEoDRIMCgRraW5kGAIgASgNEgwKBGJvZHkYAyABKAwirAIKC1Jvb21NZXNzYWdlEiIKBmpvaW5lZBgBIAEoCzIQLmFtcGhpLnYxLkpvaW5lZEgAEisKC21hdGNoX2VuZGVkGAIgASgLMhQuYW1waGkudjEuTWF0Y2hFbmRlZEgAEiQKBWV2ZW50GAMgASgLMhMuYW1waGkudjEuR2FtZUV2ZW50SAASKQoGcm9zdGVyGAQgASgLMhcuYW1waGkudjEuUm9zdGVyQ2hhbmdlZEgAEisKC3JvbGxlZF9iYWNrGAUgASgLMhQuYW1waGkudjEuUm9sbGVkQmFja0gAEiIKBmFuc3dlchgGIAEoCzIQLmFtcGhpLnYxLkFuc3dlckgAEiIKBnRhYmxlcxgHIAEoCzIQLmFtcGhpLnYxLlRhYmxlc0gAQgYKBGtpbmQiMQoGVGFibGVzEgsKA3NldBgBIAEoDRIMCgRoYXNoGAIgASgGEgwKBGRhdGEYAyABKAwiNQoGQW5zd2VyEg8KB3JlcXVlc3QYASABKA0SDAoEY29kZRgCIAEoDRIMCgRib2R5GAMgASgMIokBCgZKb2luZWQSEAoIbWF0Y2hfaWQYASABKAkSDAoEc2VhdBgCIAEoDRIOCgZlbnRpdHkYAyABKA0SDAoEdGljaxgEIAEoDRITCgtzY2hlbWFfanNvbhgFIAEoCRIeCgZyb3N0ZXIYBiADKAsyDi5hbXBoaS52MS5TZWF0EgwKBG1vZGUYByABKAkiXgoEU2VhdBIMCgRzZWF0GAEgASgNEgwKBHRlYW0YAiABKA0SDAoEbmFtZRgDIAEoCRIMCgR1c2VyGAQgASgJEgsKA2JvdBgFIAEoCBIRCgljb25uZWN0ZWQYBiABKAgiLwoNUm9zdGVyQ2hhbmdlZBIeCgZyb3N0ZXIYASADKAsyDi5hbXBoaS52MS5TZWF0IjUKCUdhbWVFdmVudBIMCgR0aWNrGAEgASgNEgwKBGtpbmQYAiABKA0SDAoEYm9keRgDIAEoDCIzCgpNYXRjaEVuZGVkEiUKBnJlc3VsdBgBIAEoCzIVLmFtcGhpLnYxLk1hdGNoUmVzdWx0IiwKClJvbGxlZEJhY2sSDwoHdG9fdGljaxgBIAEoDRINCgVlcG9jaBgCIAEoDSLAAQoLTWF0Y2hSZXN1bHQSEAoIbWF0Y2hfaWQYASABKAkSDwoHdmVyc2lvbhgCIAEoDRILCgNhcHAYAyABKAkSDAoEbW9kZRgEIAEoCRITCgt0ZWFtX3Njb3JlcxgFIAMoDRInCgdwbGF5ZXJzGAYgAygLMhYuYW1waGkudjEuUGxheWVyUmVzdWx0EhIKCnN0YXJ0ZWRfdXMYByABKAQSEAoIZW5kZWRfdXMYCCABKAQSDwoHb3V0Y29tZRgJIAEoCSJ8CgxQbGF5ZXJSZXN1bHQSDAoEc2VhdBgBIAEoDRIMCgR0ZWFtGAIgASgNEgwKBHVzZXIYAyABKAkSDAoEbmFtZRgEIAEoCRILCgNib3QYBSABKAgSDQoFc2NvcmUYBiABKBESGAoQcHJlc2VudF9wZXJtaWxsZRgHIAEoDSLQAQoJVmlld0ZyYW1lEgwKBHRpY2sYASABKA0SEAoIcHJldmlvdXMYAiABKA0SEAoIa2V5ZnJhbWUYAyABKAgSDAoEcm93cxgEIAEoDBIjCgZldmVudHMYBSADKAsyEy5hbXBoaS52MS5HYW1lRXZlbnQSIgoFbWF0Y2gYBiABKAsyEy5hbXBoaS52MS5WaWV3TWF0Y2gSEwoLc2NoZW1hX2pzb24YByABKAkSJQoGcmVzdWx0GAggASgLMhUuYW1waGkudjEuTWF0Y2hSZXN1bHQimQEKCVZpZXdNYXRjaBIQCghtYXRjaF9pZBgBIAEoCRIMCgRtb2RlGAIgASgJEh4KBnJvc3RlchgDIAMoCzIOLmFtcGhpLnYxLlNlYXQSEwoLdGVhbV9zY29yZXMYBCADKA0SEAoIdGljazBfdXMYBSABKAQSDwoHdGlja19oehgGIAEoDRIUCgxlbmRzX2F0X3RpY2sYByABKA1iBnByb3RvMw");
+  fileDesc("Cgpyb29tLnByb3RvEghhbXBoaS52MSKVAQoNUGxheWVyTWVzc2FnZRIkCgdyZXF1ZXN0GAEgASgLMhEuYW1waGkudjEuUmVxdWVzdEgAEi0KDHRhYmxlc19yZWFkeRgCIAEoCzIVLmFtcGhpLnYxLlRhYmxlc1JlYWR5SAASJwoJcGFydF9yZWFkGAMgASgLMhIuYW1waGkudjEuUGFydFJlYWRIAEIGCgRraW5kIisKCFBhcnRSZWFkEg4KBm51bWJlchgBIAEoDRIPCgdkcm9wcGVkGAIgASgIIhsKC1RhYmxlc1JlYWR5EgwKBGhhc2gYASABKAYiMQoHUmVxdWVzdBIKCgJpZBgBIAEoDRIMCgRraW5kGAIgASgNEgwKBGJvZHkYAyABKAwirAIKC1Jvb21NZXNzYWdlEiIKBmpvaW5lZBgBIAEoCzIQLmFtcGhpLnYxLkpvaW5lZEgAEisKC21hdGNoX2VuZGVkGAIgASgLMhQuYW1waGkudjEuTWF0Y2hFbmRlZEgAEiQKBWV2ZW50GAMgASgLMhMuYW1waGkudjEuR2FtZUV2ZW50SAASKQoGcm9zdGVyGAQgASgLMhcuYW1waGkudjEuUm9zdGVyQ2hhbmdlZEgAEisKC3JvbGxlZF9iYWNrGAUgASgLMhQuYW1waGkudjEuUm9sbGVkQmFja0gAEiIKBmFuc3dlchgGIAEoCzIQLmFtcGhpLnYxLkFuc3dlckgAEiIKBnRhYmxlcxgHIAEoCzIQLmFtcGhpLnYxLlRhYmxlc0gAQgYKBGtpbmQiMQoGVGFibGVzEgsKA3NldBgBIAEoDRIMCgRoYXNoGAIgASgGEgwKBGRhdGEYAyABKAwiLQoJV29ybGRQYXJ0Eg4KBm51bWJlchgBIAEoDRIQCghzbmFwc2hvdBgCIAEoDCI1CgZBbnN3ZXISDwoHcmVxdWVzdBgBIAEoDRIMCgRjb2RlGAIgASgNEgwKBGJvZHkYAyABKAwiiQEKBkpvaW5lZBIQCghtYXRjaF9pZBgBIAEoCRIMCgRzZWF0GAIgASgNEg4KBmVudGl0eRgDIAEoDRIMCgR0aWNrGAQgASgNEhMKC3NjaGVtYV9qc29uGAUgASgJEh4KBnJvc3RlchgGIAMoCzIOLmFtcGhpLnYxLlNlYXQSDAoEbW9kZRgHIAEoCSJeCgRTZWF0EgwKBHNlYXQYASABKA0SDAoEdGVhbRgCIAEoDRIMCgRuYW1lGAMgASgJEgwKBHVzZXIYBCABKAkSCwoDYm90GAUgASgIEhEKCWNvbm5lY3RlZBgGIAEoCCIvCg1Sb3N0ZXJDaGFuZ2VkEh4KBnJvc3RlchgBIAMoCzIOLmFtcGhpLnYxLlNlYXQiNQoJR2FtZUV2ZW50EgwKBHRpY2sYASABKA0SDAoEa2luZBgCIAEoDRIMCgRib2R5GAMgASgMIjMKCk1hdGNoRW5kZWQSJQoGcmVzdWx0GAEgASgLMhUuYW1waGkudjEuTWF0Y2hSZXN1bHQiLAoKUm9sbGVkQmFjaxIPCgd0b190aWNrGAEgASgNEg0KBWVwb2NoGAIgASgNIsABCgtNYXRjaFJlc3VsdBIQCghtYXRjaF9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgNEgsKA2FwcBgDIAEoCRIMCgRtb2RlGAQgASgJEhMKC3RlYW1fc2NvcmVzGAUgAygNEicKB3BsYXllcnMYBiADKAsyFi5hbXBoaS52MS5QbGF5ZXJSZXN1bHQSEgoKc3RhcnRlZF91cxgHIAEoBBIQCghlbmRlZF91cxgIIAEoBBIPCgdvdXRjb21lGAkgASgJInwKDFBsYXllclJlc3VsdBIMCgRzZWF0GAEgASgNEgwKBHRlYW0YAiABKA0SDAoEdXNlchgDIAEoCRIMCgRuYW1lGAQgASgJEgsKA2JvdBgFIAEoCBINCgVzY29yZRgGIAEoERIYChBwcmVzZW50X3Blcm1pbGxlGAcgASgNItABCglWaWV3RnJhbWUSDAoEdGljaxgBIAEoDRIQCghwcmV2aW91cxgCIAEoDRIQCghrZXlmcmFtZRgDIAEoCBIMCgRyb3dzGAQgASgMEiMKBmV2ZW50cxgFIAMoCzITLmFtcGhpLnYxLkdhbWVFdmVudBIiCgVtYXRjaBgGIAEoCzITLmFtcGhpLnYxLlZpZXdNYXRjaBITCgtzY2hlbWFfanNvbhgHIAEoCRIlCgZyZXN1bHQYCCABKAsyFS5hbXBoaS52MS5NYXRjaFJlc3VsdCKZAQoJVmlld01hdGNoEhAKCG1hdGNoX2lkGAEgASgJEgwKBG1vZGUYAiABKAkSHgoGcm9zdGVyGAMgAygLMg4uYW1waGkudjEuU2VhdBITCgt0ZWFtX3Njb3JlcxgEIAMoDRIQCgh0aWNrMF91cxgFIAEoBBIPCgd0aWNrX2h6GAYgASgNEhQKDGVuZHNfYXRfdGljaxgHIAEoDWIGcHJvdG8z");
 
 /**
  * Client to server.
@@ -35,6 +35,12 @@ export type PlayerMessage = Message<"amphi.v1.PlayerMessage"> & {
      */
     value: TablesReady;
     case: "tablesReady";
+  } | {
+    /**
+     * @generated from field: amphi.v1.PartRead part_read = 3;
+     */
+    value: PartRead;
+    case: "partRead";
   } | { case: undefined; value?: undefined };
 };
 
@@ -44,6 +50,32 @@ export type PlayerMessage = Message<"amphi.v1.PlayerMessage"> & {
  */
 export const PlayerMessageSchema: GenMessage<PlayerMessage> = /*@__PURE__*/
   messageDesc(file_room, 0);
+
+/**
+ * What became of a WorldPart.
+ *
+ * @generated from message amphi.v1.PartRead
+ */
+export type PartRead = Message<"amphi.v1.PartRead"> & {
+  /**
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+
+  /**
+   * It came too late to count: what it told is to be told again.
+   *
+   * @generated from field: bool dropped = 2;
+   */
+  dropped: boolean;
+};
+
+/**
+ * Describes the message amphi.v1.PartRead.
+ * Use `create(PartReadSchema)` to create a new message.
+ */
+export const PartReadSchema: GenMessage<PartRead> = /*@__PURE__*/
+  messageDesc(file_room, 1);
 
 /**
  * The client has read the tables with this hash: from now on its snapshots may be written in them.
@@ -62,7 +94,7 @@ export type TablesReady = Message<"amphi.v1.TablesReady"> & {
  * Use `create(TablesReadySchema)` to create a new message.
  */
 export const TablesReadySchema: GenMessage<TablesReady> = /*@__PURE__*/
-  messageDesc(file_room, 1);
+  messageDesc(file_room, 2);
 
 /**
  * What a player asks of the game, beside inputs.
@@ -97,7 +129,7 @@ export type Request = Message<"amphi.v1.Request"> & {
  * Use `create(RequestSchema)` to create a new message.
  */
 export const RequestSchema: GenMessage<Request> = /*@__PURE__*/
-  messageDesc(file_room, 2);
+  messageDesc(file_room, 3);
 
 /**
  * Server to client.
@@ -158,7 +190,7 @@ export type RoomMessage = Message<"amphi.v1.RoomMessage"> & {
  * Use `create(RoomMessageSchema)` to create a new message.
  */
 export const RoomMessageSchema: GenMessage<RoomMessage> = /*@__PURE__*/
-  messageDesc(file_room, 3);
+  messageDesc(file_room, 4);
 
 /**
  * Trained code tables of the schema, after Joined. A client that can read them answers with TablesReady.
@@ -191,7 +223,35 @@ export type Tables = Message<"amphi.v1.Tables"> & {
  * Use `create(TablesSchema)` to create a new message.
  */
 export const TablesSchema: GenMessage<Tables> = /*@__PURE__*/
-  messageDesc(file_room, 4);
+  messageDesc(file_room, 5);
+
+/**
+ * On the bulk lane (8): what a client that joins has nothing of yet, beside its datagrams. Answered with PartRead.
+ *
+ * @generated from message amphi.v1.WorldPart
+ */
+export type WorldPart = Message<"amphi.v1.WorldPart"> & {
+  /**
+   * Counts the parts of a seat.
+   *
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+
+  /**
+   * A snapshot, of which only the rows count.
+   *
+   * @generated from field: bytes snapshot = 2;
+   */
+  snapshot: Uint8Array;
+};
+
+/**
+ * Describes the message amphi.v1.WorldPart.
+ * Use `create(WorldPartSchema)` to create a new message.
+ */
+export const WorldPartSchema: GenMessage<WorldPart> = /*@__PURE__*/
+  messageDesc(file_room, 6);
 
 /**
  * The answer to a request.
@@ -222,7 +282,7 @@ export type Answer = Message<"amphi.v1.Answer"> & {
  * Use `create(AnswerSchema)` to create a new message.
  */
 export const AnswerSchema: GenMessage<Answer> = /*@__PURE__*/
-  messageDesc(file_room, 5);
+  messageDesc(file_room, 7);
 
 /**
  * First message on the room lane, and again when the client came back without memory or a lane was lost.
@@ -277,7 +337,7 @@ export type Joined = Message<"amphi.v1.Joined"> & {
  * Use `create(JoinedSchema)` to create a new message.
  */
 export const JoinedSchema: GenMessage<Joined> = /*@__PURE__*/
-  messageDesc(file_room, 6);
+  messageDesc(file_room, 8);
 
 /**
  * @generated from message amphi.v1.Seat
@@ -319,7 +379,7 @@ export type Seat = Message<"amphi.v1.Seat"> & {
  * Use `create(SeatSchema)` to create a new message.
  */
 export const SeatSchema: GenMessage<Seat> = /*@__PURE__*/
-  messageDesc(file_room, 7);
+  messageDesc(file_room, 9);
 
 /**
  * @generated from message amphi.v1.RosterChanged
@@ -336,7 +396,7 @@ export type RosterChanged = Message<"amphi.v1.RosterChanged"> & {
  * Use `create(RosterChangedSchema)` to create a new message.
  */
 export const RosterChangedSchema: GenMessage<RosterChanged> = /*@__PURE__*/
-  messageDesc(file_room, 8);
+  messageDesc(file_room, 10);
 
 /**
  * A game's own event, at a tick.
@@ -369,7 +429,7 @@ export type GameEvent = Message<"amphi.v1.GameEvent"> & {
  * Use `create(GameEventSchema)` to create a new message.
  */
 export const GameEventSchema: GenMessage<GameEvent> = /*@__PURE__*/
-  messageDesc(file_room, 9);
+  messageDesc(file_room, 11);
 
 /**
  * @generated from message amphi.v1.MatchEnded
@@ -386,7 +446,7 @@ export type MatchEnded = Message<"amphi.v1.MatchEnded"> & {
  * Use `create(MatchEndedSchema)` to create a new message.
  */
 export const MatchEndedSchema: GenMessage<MatchEnded> = /*@__PURE__*/
-  messageDesc(file_room, 10);
+  messageDesc(file_room, 12);
 
 /**
  * The room continues from an earlier tick after its host was lost.
@@ -410,7 +470,7 @@ export type RolledBack = Message<"amphi.v1.RolledBack"> & {
  * Use `create(RolledBackSchema)` to create a new message.
  */
 export const RolledBackSchema: GenMessage<RolledBack> = /*@__PURE__*/
-  messageDesc(file_room, 11);
+  messageDesc(file_room, 13);
 
 /**
  * Counts once per (match_id, version).
@@ -471,7 +531,7 @@ export type MatchResult = Message<"amphi.v1.MatchResult"> & {
  * Use `create(MatchResultSchema)` to create a new message.
  */
 export const MatchResultSchema: GenMessage<MatchResult> = /*@__PURE__*/
-  messageDesc(file_room, 12);
+  messageDesc(file_room, 14);
 
 /**
  * @generated from message amphi.v1.PlayerResult
@@ -520,7 +580,7 @@ export type PlayerResult = Message<"amphi.v1.PlayerResult"> & {
  * Use `create(PlayerResultSchema)` to create a new message.
  */
 export const PlayerResultSchema: GenMessage<PlayerResult> = /*@__PURE__*/
-  messageDesc(file_room, 13);
+  messageDesc(file_room, 15);
 
 /**
  * One frame of a view: the payload of a publication on match:{id}:view:{n}.
@@ -586,7 +646,7 @@ export type ViewFrame = Message<"amphi.v1.ViewFrame"> & {
  * Use `create(ViewFrameSchema)` to create a new message.
  */
 export const ViewFrameSchema: GenMessage<ViewFrame> = /*@__PURE__*/
-  messageDesc(file_room, 14);
+  messageDesc(file_room, 16);
 
 /**
  * @generated from message amphi.v1.ViewMatch
@@ -635,5 +695,5 @@ export type ViewMatch = Message<"amphi.v1.ViewMatch"> & {
  * Use `create(ViewMatchSchema)` to create a new message.
  */
 export const ViewMatchSchema: GenMessage<ViewMatch> = /*@__PURE__*/
-  messageDesc(file_room, 15);
+  messageDesc(file_room, 17);
 

@@ -7,7 +7,8 @@ use amphi_shared_replica::{Game, NetId, Row, ViewDecoder};
 use amphi_shared_session::{ClientHello, Config, Event, Output, PipeInfo, Refusal, ServerParams, Session};
 use amphi_shared_wire::proto::ViewFrame;
 use amphi_shared_wire::{
-    AppId, Code, LANE_INPUT, LANE_ROOM, LANE_SNAPSHOT, MatchId, Micros, Seed, SessionId, Tick, TickClock, UserId,
+    AppId, Code, LANE_BULK, LANE_INPUT, LANE_ROOM, LANE_SNAPSHOT, MatchId, Micros, Seed, SessionId, Tick, TickClock,
+    UserId,
 };
 use prost::Message;
 
@@ -107,6 +108,10 @@ impl Host {
         let sent = snapshot.and_then(|bytes| seated.session.send_datagram(now, LANE_SNAPSHOT, bytes));
         if let Some(seq) = sent {
             self.room.snapshot_sent(seated.seat, seq);
+        }
+        let part = self.room.encode_part(seated.seat);
+        if part.is_some_and(|part| seated.session.send(now, LANE_BULK, part).is_ok()) {
+            self.room.part_sent(seated.seat);
         }
     }
 

@@ -419,6 +419,10 @@ fn send_snapshot((room, player): (&mut Room, &mut Player), now: Micros, links: &
         links.metrics.snapshots.increment(1);
         links.metrics.snapshot_bytes.increment(bytes);
     }
+    let part = room.encode_part(seat);
+    if part.is_some_and(|part| player.send_part(now, part)) {
+        room.part_sent(seat);
+    }
 }
 
 /// What a session says to its room. `now` is the room's: a room that skipped moments is behind by them.

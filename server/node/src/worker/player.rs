@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use amphi_shared_edge::session::{Incoming, PipeEvent, PipeEventKind, PipeHandle, PipeId};
 use amphi_shared_session::{Config, Event, Output, PipeInfo, Refusal, SendError, ServerParams, Session};
-use amphi_shared_wire::{Code, Lane, Micros, TickClock, UserId};
+use amphi_shared_wire::{Code, LANE_BULK, Lane, Micros, TickClock, UserId};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tracing::Span;
@@ -78,6 +78,11 @@ impl Player {
         if self.session.poll_timeout().is_some_and(|(due, _)| due <= now) {
             self.session.handle_timeout(now);
         }
+    }
+
+    /// Sends a part of the world; false when the lane is full for now.
+    pub(super) fn send_part(&mut self, now: Micros, payload: Bytes) -> bool {
+        self.session.send(now, LANE_BULK, payload).is_ok()
     }
 
     /// A message on a reliable lane. A client that acknowledges too little loses its connection and what waits on the

@@ -7,8 +7,8 @@ use amphi_shared_edge::clock::Clock;
 use amphi_shared_edge::session::{PipeEvent, PipeEventKind};
 use amphi_shared_replica::{Snapshot, SnapshotDecoder, decode_message, encode_inputs, encode_message};
 use amphi_shared_session::{Config, ConnectRequest, Event, Output, PipeId, Session};
-use amphi_shared_wire::proto::{self, Joined, RoomMessage, room_message};
-use amphi_shared_wire::{Code, LANE_INPUT, LANE_ROOM, LANE_SNAPSHOT, Tick};
+use amphi_shared_wire::proto::{self, Joined, RoomMessage, player_message, room_message};
+use amphi_shared_wire::{Code, LANE_BULK, LANE_INPUT, LANE_ROOM, LANE_SNAPSHOT, Tick};
 use prost::Message;
 use tokio::sync::mpsc;
 
@@ -163,6 +163,32 @@ impl Client {
     }
 
     /// The code of the refusal.
+    /// Reads snapshots and parts until it knows so many entities. How many parts there were.
+    pub(crate) async fn whole_world(&mut self, entities: usize) -> usize {
+        let mut parts = 0;
+        while self.decoder.entities().count() < entities {
+            let part = self
+                .until(|event| match event {
+                    Event::Datagram { lane: LANE_SNAPSHOT, payload } => Some((payload, false)),
+                    Event::Message { lane: LANE_BULK, payload } => Some((payload, true)),
+                    other => {
+                        assert!(!matches!(other, Event::Closed { .. } | Event::Refused(_)), "{other:?}");
+                        None
+                    }
+                })
+                .await;
+            let (payload, true) = part else {
+                self.decoder.decode(&part.0).unwrap();
+                continue;
+            };
+            let proto::WorldPart { number, snapshot } = proto::WorldPart::decode(payload).unwrap();
+            let dropped = self.decoder.decode_part(&snapshot).is_err();
+            self.say(player_message::Kind::PartRead(proto::PartRead { number, dropped })).await;
+            parts += 1;
+        }
+        parts
+    }
+
     pub(crate) async fn refused(&mut self) -> Code {
         self.until(|event| match event {
             Event::Refused(refusal) => Some(refusal.code),
@@ -193,7 +219,11 @@ impl Client {
     /// Asks the game something; the message goes out with the next connection when there is none.
     pub(crate) async fn ask(&mut self, id: u32, count: Count) {
         let request = proto::Request { id, kind: 1, body: encode_message(&count).into() };
-        let message = proto::PlayerMessage { kind: Some(proto::player_message::Kind::Request(request)) };
+        self.say(player_message::Kind::Request(request)).await;
+    }
+
+    async fn say(&mut self, kind: player_message::Kind) {
+        let message = proto::PlayerMessage { kind: Some(kind) };
         self.session.send(self.clock.now(), LANE_ROOM, message.encode_to_vec().into()).unwrap();
         self.flush().await;
     }

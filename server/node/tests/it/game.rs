@@ -1,8 +1,8 @@
 //! A small game: each seat pushes its own spot along a line.
 
 use amphi_shared_replica::{
-    Begin, Game, GameEvents, Input, Inputs, Mode, ReplicaApp, Replicate, Request, Requests, Seat, Seats, Simulate,
-    authority,
+    Begin, Game, GameEvents, Input, Inputs, MatchMode, Mode, ReplicaApp, Replicate, Request, Requests, Seat, Seats,
+    Simulate, authority,
 };
 use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::*;
@@ -45,6 +45,7 @@ impl Plugin for Pushing {
             .state_resource::<Sum>()
             .modes(&[
                 Mode { name: "2v2", teams: 2, team_size: 2, duration_s: 600 },
+                Mode { name: "crowd", teams: 2, team_size: 1, duration_s: 600 },
                 Mode { name: "blink", teams: 2, team_size: 1, duration_s: 1 },
             ])
             .add_systems(Begin, spawn.run_if(authority))
@@ -53,7 +54,13 @@ impl Plugin for Pushing {
     }
 }
 
-fn spawn(mut commands: Commands<'_, '_>, seats: Res<'_, Seats>) {
+/// Spots without a seat in mode `crowd`.
+pub(crate) const CROWD: usize = 5_000;
+
+fn spawn(mut commands: Commands<'_, '_>, seats: Res<'_, Seats>, mode: Res<'_, MatchMode>) {
+    if mode.name == "crowd" {
+        (0..CROWD).for_each(|n| drop(commands.spawn(Spot { x: 1_000 * n as i32 })));
+    }
     for (seat, _) in seats.iter() {
         commands.spawn((seat, Spot::default()));
     }

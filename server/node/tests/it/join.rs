@@ -10,7 +10,7 @@ use amphi_shared_wire::{AppId, Code, MatchId, Micros, Tick, TokenId, UserId};
 use prost::Message;
 
 use crate::client::Client;
-use crate::game::{Count, Counted, Push};
+use crate::game::{CROWD, Count, Counted, Push};
 use crate::pipe::Transport;
 use crate::world::World;
 
@@ -46,6 +46,33 @@ async fn a_player_joins_over_quic() {
 #[tokio::test]
 async fn a_player_joins_over_web_socket() {
     check_join(Transport::Ws).await;
+}
+
+/// Who joins a big world gets most of it on the bulk lane.
+async fn check_crowd(transport: Transport) {
+    let mut world = World::start();
+    let match_id = world.open_mode("crowd").await;
+    let token = world.token(match_id, 7);
+    let (mut client, joined) = Client::join(&world, transport, token).await;
+    let parts = client.whole_world(CROWD + joined.roster.len()).await;
+    assert!(parts > 0);
+    let place = |id| client.decoder.row(id).map(|(_, row)| row.values.clone());
+    let places: Vec<_> = client.decoder.entities().filter_map(|(id, ..)| place(id)).collect();
+    assert!((0..CROWD as i32).all(|n| places.contains(&vec![1_000 * n])));
+    // Play goes on.
+    while client.snapshot().await.header.applied.is_none() {
+        client.push(client.decoder.tick().plus(8), &[Push(1); 16]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_crowd_is_told_over_quic() {
+    check_crowd(Transport::Quic).await;
+}
+
+#[tokio::test]
+async fn a_crowd_is_told_over_web_socket() {
+    check_crowd(Transport::Ws).await;
 }
 
 #[tokio::test]

@@ -106,8 +106,12 @@ impl World {
 
     /// A match of mode `2v2` that runs.
     pub(crate) async fn open(&mut self) -> MatchId {
+        self.open_mode("2v2").await
+    }
+
+    pub(crate) async fn open_mode(&mut self, mode: &str) -> MatchId {
         let match_id = MatchId::generate(self.clock.now(), &mut self.rng);
-        self.create(match_id, "2v2").await.unwrap();
+        self.create(match_id, mode).await.unwrap();
         match_id
     }
 

@@ -133,6 +133,16 @@ impl SnapshotDecoder {
         Ok(self.keep(parsed, restarted))
     }
 
+    /// Reads a part of the world, which is a snapshot beside the datagrams: it never starts anything over. After an error
+    /// nothing of it counts; `Stale` says that what it tells must be told again.
+    pub fn decode_part(&mut self, payload: &[u8]) -> Result<Snapshot, SnapshotError> {
+        let header = SnapshotHeader::read(&mut BitReader::new(payload))?;
+        if self.epoch.is_some_and(|epoch| epoch != header.epoch) {
+            return Err(SnapshotError::Stale);
+        }
+        self.decode(payload)
+    }
+
     /// The newest row of an entity, and its tick.
     pub fn row(&self, id: NetId) -> Option<(Tick, &Row)> {
         self.entities.get(&id.0)?.current()

@@ -126,6 +126,37 @@ impl SnapshotEncoder {
         Some(&self.out)
     }
 
+    /// What the client has nothing of yet and the snapshot of this tick had no room for: the most urgent of it, in table
+    /// set 0, and its number. `None` when little is left over, or enough is under way. To be called after the snapshot;
+    /// call [`Recipient::part_sent`] when it leaves.
+    pub fn encode_part(
+        &mut self,
+        mirror: &Mirror,
+        recipient: &mut Recipient,
+        seat: Option<Seat>,
+        budget_bytes: usize,
+    ) -> Option<(u32, &[u8])> {
+        let observer = recipient.wants_part(mirror.tick())?;
+        let header = SnapshotHeader { tick: mirror.tick(), epoch: recipient.epoch(), ..SnapshotHeader::default() };
+        let mut writer = BitWriter::reuse(core::mem::take(&mut self.out));
+        header.write(&mut writer);
+        // Nobody has left.
+        writer.bit(false);
+        let bits = (budget_bytes * 8).saturating_sub(writer.len_bits() + 1);
+        let room = Room { anew: true, ..Room::new(recipient, bits, false) };
+        self.choose_most_urgent(mirror, recipient, (seat, observer), room);
+        self.candidates.sort_unstable_by_key(|candidate| candidate.id);
+        self.write_rows(&mut writer, mirror);
+        let mut part = recipient.record(mirror.tick());
+        for candidate in &self.candidates {
+            recipient.note_sent(&mut part, candidate.slot);
+        }
+        recipient.forget_sent(self.candidates.len());
+        self.copies += self.candidates.len() as u64;
+        self.out = writer.finish();
+        Some((recipient.note_part(part), &self.out))
+    }
+
     /// Rows in table set 0: each with its id and the age of its baseline.
     fn write_rows(&mut self, writer: &mut BitWriter, mirror: &Mirror) {
         let now = mirror.tick().0;
@@ -242,9 +273,18 @@ impl SnapshotEncoder {
         };
         self.urgent.clear();
         for (place, waiting) in recipient.waiting.iter().enumerate() {
+            if room.anew && !recipient.is_anew(waiting) {
+                continue;
+            }
             let slot = waiting.part.slot;
             let priority = urgency.of(slot, recipient.known[slot as usize].waits_since);
             self.urgent.push((u32::MAX - priority, waiting.id, place as u32));
+        }
+        // More than that many cannot fit, so the rest needs no order.
+        let most = room.bits / room.id_bits.max(1) + MISFITS_MAX + 1;
+        if self.urgent.len() > most {
+            self.urgent.select_nth_unstable(most);
+            self.urgent.truncate(most);
         }
         self.urgent.sort_unstable();
         self.sections.clear();
@@ -272,6 +312,8 @@ struct Room {
     bits: usize,
     id_bits: usize,
     modelled: bool,
+    /// Only for rows of which the client has nothing.
+    anew: bool,
 }
 
 impl Room {
@@ -279,7 +321,7 @@ impl Room {
         // No gap between two ids is greater than the greatest id.
         let greatest = recipient.waiting.iter().map(|waiting| waiting.id).max().unwrap_or(0);
         let bits = if modelled { bits.saturating_sub(REFERENCE_BITS) } else { bits };
-        Self { bits, id_bits: Ids::cost_max(greatest), modelled }
+        Self { bits, id_bits: Ids::cost_max(greatest), modelled, anew: false }
     }
 
     /// Takes the room of a row, if there is as much.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use amphi_shared_wire::Tick;
-use amphi_shared_wire::limits::{BASELINE_TICKS_MAX, KEYFRAME_TICKS};
+use amphi_shared_wire::limits::{BASELINE_TICKS_MAX, JOIN_PARTS_UNREAD_MAX, JOIN_ROWS_MIN, KEYFRAME_TICKS};
 
 use super::bodies::Part;
 use super::history::is_keyframe;
@@ -158,6 +158,14 @@ pub struct Recipient {
     /// Encoded, not yet numbered.
     pub(super) fresh: Option<Sent>,
     under_way: VecDeque<Sent>,
+    /// When it was last looked what to tell, and by which observer.
+    looked: (u32, usize),
+    /// Number of the last part of the world.
+    part: u32,
+    /// A part that is encoded and has not left.
+    fresh_part: Option<Sent>,
+    /// Parts that the client has not said to have read, by number.
+    parts: VecDeque<(u32, Sent)>,
     spare: Vec<Sent>,
 }
 
@@ -177,6 +185,9 @@ impl Recipient {
         self.ticket = Ticket::default();
         self.fresh = None;
         self.under_way.clear();
+        self.looked = (0, 0);
+        self.fresh_part = None;
+        self.parts.clear();
         self.reference = Sent::default();
         self.newest_sent = 0;
         self.tables = 0;
@@ -232,7 +243,12 @@ impl Recipient {
 
     /// The client has the snapshot with this number.
     pub fn on_acked(&mut self, seq: u16) {
-        let Some(sent) = self.take(seq) else { return };
+        if let Some(sent) = self.take(seq) {
+            self.note_acked(sent);
+        }
+    }
+
+    fn note_acked(&mut self, sent: Sent) {
         for row in &sent.rows {
             let known = &mut self.known[row.slot as usize];
             if known.id == row.id {
@@ -256,6 +272,55 @@ impl Recipient {
         if let Some(sent) = self.take(seq) {
             self.give_up(sent);
         }
+    }
+
+    /// The part encoded last has left.
+    pub fn part_sent(&mut self) {
+        if let Some(part) = self.fresh_part.take() {
+            self.parts.push_back((self.part, part));
+        }
+    }
+
+    /// The client has read the part with this number, or dropped it. False when there was none of that number.
+    pub fn on_part(&mut self, number: u32, dropped: bool) -> bool {
+        let Some(at) = self.parts.iter().position(|(of, _)| *of == number) else {
+            // From before it started over.
+            return number <= self.part;
+        };
+        match self.parts.remove(at) {
+            Some((_, part)) if dropped => self.give_up(part),
+            Some((_, part)) => self.note_acked(part),
+            None => {}
+        }
+        true
+    }
+
+    /// The observer of the snapshot of this tick, when there may be a part beside it.
+    pub(super) fn wants_part(&mut self, now: Tick) -> Option<usize> {
+        if let Some(part) = self.fresh_part.take() {
+            self.give_up(part);
+        }
+        let (tick, observer) = self.looked;
+        let room = self.parts.len() < JOIN_PARTS_UNREAD_MAX && self.waiting.len() >= JOIN_ROWS_MIN;
+        (tick == now.0 && room && self.rows_anew() >= JOIN_ROWS_MIN).then_some(observer)
+    }
+
+    /// Rows waiting of which the client has nothing, and nothing is under way; counted up to the bound.
+    fn rows_anew(&self) -> usize {
+        self.waiting.iter().filter(|waiting| self.is_anew(waiting)).take(JOIN_ROWS_MIN).count()
+    }
+
+    /// The client has nothing of it, and nothing is under way.
+    pub(super) fn is_anew(&self, waiting: &Waiting) -> bool {
+        let known = &self.known[waiting.part.slot as usize];
+        known.acked == 0 && known.sent == 0
+    }
+
+    /// A part is encoded. Its number.
+    pub(super) fn note_part(&mut self, part: Sent) -> u32 {
+        self.part = self.part.wrapping_add(1).max(1);
+        self.fresh_part = Some(part);
+        self.part
     }
 
     /// The snapshot encoded last never left.
@@ -293,6 +358,7 @@ impl Recipient {
             }
             None => (0..mirror.slots() as u32).for_each(|slot| self.look_at(mirror, scope, view, slot)),
         }
+        self.looked = (mirror.tick().0, observer);
         let mut lost = core::mem::take(&mut self.lost);
         lost.drain(..).for_each(|slot| self.look_at(mirror, scope, view, slot));
         self.lost = lost;

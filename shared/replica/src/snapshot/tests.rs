@@ -252,6 +252,51 @@ proptest! {
     }
 
     #[test]
+    fn a_big_world_comes_in_parts(seed: u64, delay_max in 0_u32..40, starts_over: bool) {
+        let mut sim = empty_world();
+        let mut turmoil = Turmoil::new(seed, 40);
+        for n in 0..1_500 {
+            sim.world_mut().spawn((Place { x: n, y: -n, z: 1 << (n % 30) }, Health(7)));
+        }
+        let mut encoder = SnapshotEncoder::with_tables(tables());
+        let mut client = Client::with_tables(&sim, Link { budget: 300, ..GOOD }, seed, Some(&tables()));
+        let (mut past, mut parts, mut carried) = (BTreeMap::new(), Vec::new(), 0);
+        for tick in 1..=400 {
+            if tick <= 200 {
+                turmoil.stir(sim.world_mut());
+            }
+            sim.step().unwrap();
+            past.insert(tick, rows_of(sim.mirror()));
+            encoder.start_tick(sim.mirror());
+            if starts_over && tick == 20 {
+                client.recipient.reset();
+            }
+            client.send(&sim, &mut encoder);
+            // Now and then there is no room on the lane.
+            if let Some((number, part)) = encoder.encode_part(sim.mirror(), &mut client.recipient, None, 1_000)
+                && !client.rng.chance(50)
+            {
+                assert!(part.len() <= 1_000);
+                parts.push((tick + client.rng.below(u64::from(delay_max) + 1) as u32, number, part.to_vec()));
+                client.recipient.part_sent();
+            }
+            client.receive(tick, &past);
+            for (_, number, part) in parts.extract_if(.., |(due, ..)| *due <= tick) {
+                let read = client.decoder.decode_part(&part);
+                assert!(client.recipient.on_part(number, read.is_err()));
+                for id in read.iter().flat_map(|snapshot| &snapshot.changed) {
+                    carried += 1;
+                    let (of, row) = client.decoder.row(*id).unwrap();
+                    assert_eq!(row, &past[&of.0][id]);
+                }
+            }
+        }
+        assert_eq!(rows_in(&client.decoder), rows_of(sim.mirror()));
+        assert!(carried > 500, "{carried} rows came in parts");
+        assert!(!client.recipient.on_part(1_000_000, false), "a part that was never sent");
+    }
+
+    #[test]
     fn hostile_snapshots_never_panic(
         seed: u64,
         trained: bool,
