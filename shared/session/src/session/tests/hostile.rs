@@ -49,10 +49,8 @@ fn closed_after_ack(sent: u16, ack: u16) -> (Option<Code>, u64) {
     let bytes = Datagram { header, lane: LANE_INPUT, payload: Bytes::new() }.encode();
     pair.server().handle_datagram(now, PipeId(0), bytes);
     pair.drain();
-    let code = pair.server_events.iter().find_map(|event| match event {
-        Event::Closed { code, .. } => Some(*code),
-        _ => None,
-    });
+    let closed = |event: &Event| if let Event::Closed { code, .. } = event { Some(*code) } else { None };
+    let code = pair.server_events.iter().find_map(closed);
     (code, pair.server().datagram_stats().acks_unsent)
 }
 
