@@ -85,7 +85,7 @@ pub fn views(bytes: &[u8]) {
     let mut decoder = ViewDecoder::new(schema());
     for piece in split(bytes) {
         // A frame that cannot be read ends the view until the next keyframe.
-        let _ = decoder.decode(piece.bytes, piece.kind & 1 == 1);
+        let _ = decoder.decode(Tick(0), piece.bytes, piece.kind & 1 == 1);
         for (_, row) in decoder.entities() {
             assert_eq!(row.values.len(), schema().width(row.mask));
         }

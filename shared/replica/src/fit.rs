@@ -6,7 +6,7 @@
 use amphi_shared_wire::BitWriter;
 use thiserror::Error;
 
-use crate::{Field, Input, InputField, InputSchema, Row, Schema};
+use crate::{ComponentSchema, Field, Input, InputField, InputSchema, Row, Schema};
 
 /// Two builds that cannot play with each other, and the first place where they differ.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -38,6 +38,14 @@ impl SchemaFit {
             let number = theirs.component(component.name);
             let fields = number.map_or(&[][..], |number| theirs.components()[number].fields);
             same_beginning(component.name, component.fields, fields)?;
+            if let Some(number) = number {
+                let word = |reckoned: &ComponentSchema| if reckoned.reckon.is_some() { "reckoned" } else { "told" };
+                let there = &theirs.components()[number];
+                same(&format!("how `{}` comes", component.name), word(component), word(there))?;
+                if component.reckon != there.reckon {
+                    same(&format!("how `{}` goes on", component.name), "one way", "another")?;
+                }
+            }
             components.push(number.map(|number| (number, fields.len().min(component.fields.len()))));
         }
         for (own, theirs) in own.events().iter().zip(theirs.events()) {
@@ -59,7 +67,7 @@ impl SchemaFit {
         if self.same {
             return row.clone();
         }
-        let mut out = Row::default();
+        let mut out = Row { since: row.since, ..Row::default() };
         for (number, fit) in self.components.iter().enumerate() {
             let there = fit.and_then(|(other, both)| Some((row.component(theirs, other)?, both)));
             let Some((values, both)) = there else { continue };

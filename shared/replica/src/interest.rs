@@ -165,7 +165,8 @@ impl Space {
     }
 }
 
-fn parse_unit(text: &str) -> Option<f64> {
+/// The number that a unit stands for, positive.
+pub(crate) fn parse_unit(text: &str) -> Option<f64> {
     let value = match text.split_once('/') {
         Some((above, below)) => above.trim().parse::<f64>().ok()? / below.trim().parse::<f64>().ok()?,
         None => text.trim().parse().ok()?,

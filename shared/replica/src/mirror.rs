@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use amphi_shared_wire::Tick;
+use amphi_shared_wire::limits::{FIELDS_MAX, RECKONED_TICKS_MAX};
 use bevy_ecs::component::Component;
 use bevy_ecs::lifecycle::HookContext;
 use bevy_ecs::prelude::{Entity, Resource};
@@ -10,7 +11,7 @@ use bevy_ecs::world::DeferredWorld;
 
 use crate::interest::Space;
 use crate::selection::Selection;
-use crate::{NetId, Row, Schema, Seat, SeenBy, VisibleTo};
+use crate::{ComponentSchema, NetId, Row, Schema, Seat, SeenBy, VisibleTo};
 
 /// Where an entity's rows lie in the mirror.
 #[derive(Clone, Component, Copy, Debug)]
@@ -39,6 +40,7 @@ pub struct Mirror {
     schema: Arc<Schema>,
     interest: Option<Space>,
     tick: Tick,
+    tick_hz: u32,
     columns: Vec<Column>,
     // By slot.
     ids: Vec<u32>,
@@ -61,13 +63,28 @@ pub struct Mirror {
 #[derive(Clone, Debug)]
 struct Column {
     width: usize,
+    /// As clients were told.
     rows: Vec<i32>,
+    /// As it is; only of what clients reckon, else `rows` are.
+    now: Vec<i32>,
+    is_reckoned: bool,
 }
 
 impl Column {
     fn row(&self, slot: u32) -> &[i32] {
         let start = slot as usize * self.width;
         &self.rows[start..start + self.width]
+    }
+
+    fn now(&self, slot: u32) -> &[i32] {
+        let start = slot as usize * self.width;
+        if self.is_reckoned { &self.now[start..start + self.width] } else { self.row(slot) }
+    }
+
+    /// Tells a slot as it is.
+    fn tell(&mut self, slot: u32) {
+        let start = slot as usize * self.width;
+        self.rows[start..start + self.width].copy_from_slice(&self.now[start..start + self.width]);
     }
 }
 
@@ -102,12 +119,21 @@ pub(crate) struct ColumnWriter<'a> {
 impl ColumnWriter<'_> {
     /// The component of an entity was touched: its integers may be others.
     pub(crate) fn put(&mut self, slot: u32, write: impl FnOnce(&mut [i32])) {
-        let mut row = [0; amphi_shared_wire::limits::FIELDS_MAX];
+        let mut row = [0; FIELDS_MAX];
         let row = &mut row[..self.column.width];
         write(row);
         let start = slot as usize * self.column.width;
-        let old = &mut self.column.rows[start..start + self.column.width];
         let mask = &mut self.masks[slot as usize];
+        if self.column.is_reckoned {
+            // Whether it is told is found out when all is known.
+            self.column.now[start..start + self.column.width].copy_from_slice(row);
+            if *mask & self.bit == 0 {
+                *mask |= self.bit;
+                self.marks.notice(slot, self.bit);
+            }
+            return;
+        }
+        let old = &mut self.column.rows[start..start + self.column.width];
         if old != row || *mask & self.bit == 0 {
             old.copy_from_slice(row);
             *mask |= self.bit;
@@ -142,13 +168,19 @@ impl SelectionWriter<'_> {
 }
 
 impl Mirror {
-    pub(crate) fn new(schema: Arc<Schema>, interest: Option<Space>) -> Self {
-        let columns = schema.components().iter().map(|c| Column { width: c.fields.len(), rows: Vec::new() }).collect();
+    pub(crate) fn new(schema: Arc<Schema>, interest: Option<Space>, tick_hz: u32) -> Self {
+        let column = |c: &ComponentSchema| Column {
+            width: c.fields.len(),
+            rows: Vec::new(),
+            now: Vec::new(),
+            is_reckoned: c.reckon.is_some(),
+        };
         Self {
+            columns: schema.components().iter().map(column).collect(),
             schema,
             interest,
             tick: Tick(0),
-            columns,
+            tick_hz,
             ids: Vec::new(),
             entities: Vec::new(),
             masks: Vec::new(),
@@ -171,6 +203,11 @@ impl Mirror {
     /// The tick whose state this is.
     pub fn tick(&self) -> Tick {
         self.tick
+    }
+
+    /// Ticks per second.
+    pub fn tick_hz(&self) -> u32 {
+        self.tick_hz
     }
 
     /// Slots of all entities, by ascending [`NetId`].
@@ -212,6 +249,17 @@ impl Mirror {
     /// The integers of one component of a slot.
     pub fn component_row(&self, slot: u32, component: usize) -> &[i32] {
         self.columns[component].row(slot)
+    }
+
+    /// The integers of one component of a slot as they are, also where clients reckon them and were told something else.
+    pub(crate) fn component_now(&self, slot: u32, component: usize) -> &[i32] {
+        self.columns[component].now(slot)
+    }
+
+    /// The tick of what is reckoned in a slot's row; 0 when nothing of these components is.
+    pub(crate) fn since(&self, slot: u32, mask: u64) -> Tick {
+        // Whoever sees a reckoned component is told of it with every change of the entity.
+        if mask & self.schema.reckoned() == 0 { Tick(0) } else { self.changed(slot) }
     }
 
     /// Entities that went away in this tick: their slots and ids.
@@ -290,14 +338,14 @@ impl Mirror {
     pub fn row(&self, slot: u32) -> Row {
         let mut values = Vec::new();
         self.copy_row(slot, &mut values);
-        Row { mask: self.mask(slot), values }
+        Row { mask: self.mask(slot), values, since: self.since(slot, self.mask(slot)) }
     }
 
     /// The part of a slot's row that a seat may see; without a seat, what everyone may see. `None` when that is nothing.
     pub fn row_for(&self, slot: u32, seat: Option<Seat>) -> Option<Row> {
         let (_, mask) = self.visible(slot, seat);
         let parts = self.schema.in_mask(mask).flat_map(|(i, _)| self.columns[i].row(slot));
-        (mask != 0).then(|| Row { mask, values: parts.copied().collect() })
+        (mask != 0).then(|| Row { mask, values: parts.copied().collect(), since: self.since(slot, mask) })
     }
 
     /// Copies masks, change ticks and columns, by slot.
@@ -370,8 +418,36 @@ impl Mirror {
         for (i, column) in self.columns.iter_mut().enumerate() {
             each(i, &mut ColumnWriter { column, bit: 1 << i, masks: &mut self.masks, marks });
         }
-        select(&mut SelectionWriter { selections: &mut self.selections, marks });
+        self.tell_reckoned();
+        select(&mut SelectionWriter { selections: &mut self.selections, marks: &mut self.marks });
         self.note_changes();
+    }
+
+    /// Tells anew what clients reckon wrongly, and with anything else of an entity also what they reckon of it.
+    fn tell_reckoned(&mut self) {
+        let reckoned = self.schema.reckoned();
+        if reckoned == 0 {
+            return;
+        }
+        let Self { schema, columns, order, masks, marks, changed, tick, tick_hz, .. } = self;
+        let mut row = [0; FIELDS_MAX];
+        for slot in order.iter().copied().filter(|slot| masks[*slot as usize] & reckoned != 0) {
+            let mask = masks[slot as usize] & reckoned;
+            let since = changed[SeenBy::Owner as usize][slot as usize];
+            let ticks = tick.0 - since;
+            let holds = |(i, component): (usize, &ComponentSchema)| {
+                let Some(reckoning) = &component.reckon else { return true };
+                let row = &mut row[..component.fields.len()];
+                row.copy_from_slice(columns[i].row(slot));
+                reckoning.go_on(row, ticks, *tick_hz);
+                reckoning.holds(component.fields, row, columns[i].now(slot))
+            };
+            let told = marks.components[slot as usize] != 0 || ticks >= RECKONED_TICKS_MAX;
+            if told || !schema.in_mask(mask).all(holds) {
+                schema.in_mask(mask).for_each(|(i, _)| columns[i].tell(slot));
+                marks.notice(slot, mask);
+            }
+        }
     }
 
     fn note_changes(&mut self) {
@@ -431,6 +507,9 @@ impl Mirror {
         self.changed[first..].iter_mut().for_each(|ticks| ticks.push(0));
         for column in &mut self.columns {
             column.rows.extend(std::iter::repeat_n(0, column.width));
+            if column.is_reckoned {
+                column.now.extend(std::iter::repeat_n(0, column.width));
+            }
         }
         slot
     }

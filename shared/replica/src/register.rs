@@ -15,8 +15,8 @@ use crate::port::{self, MakePort, StatePort};
 use crate::request::RequestPort;
 use crate::selection::SelectionPort;
 use crate::{
-    ComponentSchema, EventSchema, Input, InputPort, InputSchema, Interest, Mode, Replicate, Request, RequestSchema,
-    Schema, Seat,
+    ComponentSchema, EventSchema, Input, InputPort, InputSchema, Interest, Mode, Reckon, Reckoning, Replicate, Request,
+    RequestSchema, Schema, Seat,
 };
 
 /// The schedule that runs once, at tick 0: the map, and behind [`authority`](crate::authority) the players and
@@ -83,6 +83,16 @@ pub trait ReplicaApp {
     /// near everything. Without a call of this, everything is in everyone's interest.
     fn interest<C: Component + Replicate>(&mut self, interest: Interest) -> &mut Self {
         Registry::of(self.registry(), |r, world| r.interest(world.register_component::<C>(), C::NAME, interest));
+        self
+    }
+
+    /// Clients reckon how `C` goes on, and are told of it again when that is not right any more: what flies or rolls
+    /// undisturbed costs nothing. For components that nobody predicts, and by which no interest goes.
+    fn reckon<C: Component + Replicate>(&mut self, reckon: &Reckon) -> &mut Self {
+        Registry::of(self.registry(), |r, world| {
+            r.replicate::<C>(world, false, true);
+            r.reckon(world.register_component::<C>(), reckon);
+        });
         self
     }
 
@@ -207,10 +217,29 @@ impl Registry {
             interpolate,
             seen_by: C::SEEN_BY,
             fields: C::fields(),
+            reckon: None,
         });
         self.ids.push(id);
         self.replicated.push(port::replicated::<C>);
         self.known.push(id);
+    }
+
+    fn reckon(&mut self, id: ComponentId, reckon: &Reckon) {
+        let Some(at) = self.ids.iter().position(|known| *known == id) else { return };
+        match Reckoning::new(reckon, &self.components[at]) {
+            Ok(reckoning) => self.components[at].reckon = Some(reckoning),
+            Err(error) => self.errors.push(error),
+        }
+    }
+
+    /// Reckoned components that something else needs as they are.
+    fn check_reckoned(&self, space: Option<usize>) -> Result<(), String> {
+        let mut reckoned = self.components.iter().enumerate().filter(|(_, c)| c.reckon.is_some());
+        match reckoned.find(|(at, c)| c.predict || space == Some(*at)) {
+            Some((_, c)) if c.predict => Err(format!("`{}`: what is predicted cannot be reckoned", c.name)),
+            Some((_, c)) => Err(format!("`{}`: interest cannot go by what is reckoned", c.name)),
+            None => Ok(()),
+        }
     }
 
     fn interest(&mut self, id: ComponentId, name: &str, interest: Interest) {
@@ -221,9 +250,10 @@ impl Registry {
 
     /// The interest in steps, if the game has one.
     pub(crate) fn space(&self) -> Result<Option<Space>, String> {
-        let Some((id, interest)) = &self.space else { return Ok(None) };
+        let Some((id, interest)) = &self.space else { return self.check_reckoned(None).map(|()| None) };
         let number = self.ids.iter().position(|known| known == id);
         let number = number.ok_or("interest goes by a component that is sent")?;
+        self.check_reckoned(Some(number))?;
         Space::new(interest, number, &self.components[number]).map(Some)
     }
 

@@ -1,6 +1,9 @@
 //! The state of one entity as integers.
 
+use amphi_shared_wire::Tick;
+
 use crate::Schema;
+use crate::reckon::reckoned_ticks;
 
 /// The state of one entity: its components, and their integers in the order of the schema.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -9,6 +12,8 @@ pub struct Row {
     pub mask: u64,
     /// The integers of those components, one after the other.
     pub values: Vec<i32>,
+    /// The tick of those that clients reckon, from which on they go by themselves. 0 in a row without such.
+    pub since: Tick,
 }
 
 impl Row {
@@ -23,5 +28,22 @@ impl Row {
             start = end;
         }
         None
+    }
+
+    /// Lets what is reckoned go on until `tick`, which the row is of then.
+    pub fn go_on(&mut self, schema: &Schema, tick: Tick, tick_hz: u32) {
+        if self.mask & schema.reckoned() == 0 {
+            return;
+        }
+        let ticks = reckoned_ticks(self.since.0, tick.0);
+        let mut start = 0;
+        for (_, component) in schema.in_mask(self.mask) {
+            let end = start + component.fields.len();
+            if let (Some(reckoning), Some(row)) = (&component.reckon, self.values.get_mut(start..end)) {
+                reckoning.go_on(row, ticks, tick_hz);
+            }
+            start = end;
+        }
+        self.since = tick;
     }
 }

@@ -6,7 +6,7 @@ mod parse;
 pub use parse::SchemaError;
 
 use crate::message::read_row;
-use crate::{Field, InputField, Seat, SeenBy, StateHasher};
+use crate::{Field, InputField, Reckoning, Seat, SeenBy, StateHasher};
 
 /// A sent component.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct ComponentSchema {
     pub seen_by: SeenBy,
     /// The integers of its rows, in order.
     pub fields: &'static [Field],
+    /// How it goes on by itself, when clients reckon that.
+    pub reckon: Option<Reckoning>,
 }
 
 /// The input of a game, when its layout is derived.
@@ -67,6 +69,8 @@ pub struct Schema {
     requests: Vec<RequestSchema>,
     /// Components that everyone, a team mate, the owner sees.
     seen: [u64; SeenBy::COUNT],
+    /// Components that clients reckon.
+    reckoned: u64,
     json: String,
     hash: u64,
 }
@@ -90,7 +94,9 @@ impl Schema {
             let seen = components.iter().enumerate().filter(|(_, c)| c.seen_by <= relation);
             seen.fold(0, |mask, (i, _)| mask | 1_u64.checked_shl(i as u32).unwrap_or(0))
         });
-        Self { components, input, events, requests, seen, json, hash }
+        let reckoned = components.iter().enumerate().filter(|(_, c)| c.reckon.is_some());
+        let reckoned = reckoned.fold(0, |mask, (i, _)| mask | 1_u64.checked_shl(i as u32).unwrap_or(0));
+        Self { components, input, events, requests, seen, reckoned, json, hash }
     }
 
     /// The input, when its layout is derived.
@@ -139,6 +145,11 @@ impl Schema {
     /// The components that this relation to an entity sees, as a bit set.
     pub fn seen_by(&self, relation: SeenBy) -> u64 {
         self.seen[relation as usize]
+    }
+
+    /// The components that clients reckon, as a bit set.
+    pub(crate) fn reckoned(&self) -> u64 {
+        self.reckoned
     }
 
     /// No component is kept from anyone.

@@ -67,7 +67,7 @@ impl Sim {
         known.extend([world.register_component::<NetId>(), world.register_component::<Mirrored>()]);
         let fresh = fresh_query(world, &registry);
         let space = registry.space().map_err(GameError::Registration)?;
-        let mirror = Mirror::new(Arc::clone(schema), space);
+        let mirror = Mirror::new(Arc::clone(schema), space, match_mode.tick_hz);
         let selection = SelectionPort::new(world);
         let mut sim = Self { app, registry, ports, selection, mirror, fresh, known, archetypes_checked: 0, next_id: 1 };
         sim.app.world_mut().run_schedule(Begin);
@@ -223,7 +223,7 @@ impl Sim {
             hasher.word(u64::from(self.mirror.id(*slot).0));
             hasher.word(self.mirror.mask(*slot));
             for (i, _) in self.mirror.schema().in_mask(self.mirror.mask(*slot)) {
-                hasher.row(self.mirror.component_row(*slot, i));
+                hasher.row(self.mirror.component_now(*slot, i));
             }
             let selection = self.mirror.selection(*slot);
             if *selection != Selection::default() {

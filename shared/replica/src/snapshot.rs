@@ -12,6 +12,7 @@ mod recipient;
 mod scope;
 mod view;
 
+pub(crate) use body::expected;
 pub use decoder::{Snapshot, SnapshotDecoder, SnapshotError};
 pub use encoder::{SnapshotEncoder, TRAINED_SET};
 pub use header::SnapshotHeader;

@@ -153,6 +153,8 @@ pub const JOIN_ROWS_MIN: usize = 64;
 pub const BASELINE_CLASSES_MAX: usize = 4;
 /// Ticks of rows that are kept as baselines.
 pub const BASELINE_TICKS_MAX: u32 = 128;
+/// Ticks for which a row is reckoned. Beyond: it is told again.
+pub const RECKONED_TICKS_MAX: u32 = 4_096;
 /// A view publishes a keyframe this often, ms.
 pub const VIEW_KEYFRAME_MS: u64 = 2_000;
 /// Components registered by one game.

@@ -91,7 +91,7 @@ fn an_older_build_sees_a_newer_host() {
         let read = received.decode(&snapshot).unwrap().unwrap();
         assert_eq!(read.header.tables, if tick > 4 { TRAINED_SET } else { 0 });
         let seen: Vec<Row> = received.entities().map(|(_, _, row)| row.into_owned()).collect();
-        assert_eq!(seen, [Row { mask: 0b10, values: vec![i32::from(tick) * 3] }]);
+        assert_eq!(seen, [Row { mask: 0b10, values: vec![i32::from(tick) * 3], ..Row::default() }]);
         assert_eq!(
             received.row(NetId(1)).map(|(at, row)| (at, row.values.clone())),
             Some((received.tick(), vec![i32::from(tick) * 3]))

@@ -168,7 +168,7 @@ impl Host {
 
     fn watch(&mut self, keyframe: bool, payload: &[u8]) -> Result<(), String> {
         let frame = ViewFrame::decode(payload).map_err(|error| format!("a view frame: {error}"))?;
-        self.view.decode(&frame.rows, keyframe).map_err(|error| format!("a view frame: {error}"))?;
+        self.view.decode(Tick(frame.tick), &frame.rows, keyframe).map_err(|error| format!("a view frame: {error}"))?;
         if self.truths.len() == TRUTHS {
             self.truths.pop_front();
         }

@@ -629,7 +629,7 @@ proptest! {
                 }
             }
             for (keyframe, frame) in said.frames.drain(..) {
-                view.decode(&frame.rows, keyframe).unwrap();
+                view.decode(Tick(frame.tick), &frame.rows, keyframe).unwrap();
                 let mirror = room.world.sim.mirror();
                 let real: Vec<(u32, Row)> = mirror.order().iter().map(|s| (mirror.id(*s).0, mirror.row(*s))).collect();
                 let seen: Vec<(u32, Row)> = view.entities().map(|(id, row)| (id.0, row.clone())).collect();
@@ -704,7 +704,9 @@ fn two_teams_keep_their_secrets() {
             assert!(seen.eq(may), "seat {seat} in tick {tick}");
         }
         said.drain(&mut room);
-        said.frames.drain(..).for_each(|(keyframe, frame)| drop(view.decode(&frame.rows, keyframe).unwrap()));
+        said.frames
+            .drain(..)
+            .for_each(|(keyframe, frame)| drop(view.decode(Tick(frame.tick), &frame.rows, keyframe).unwrap()));
     }
     let schema = game.schema();
     let shown = |rows: &mut dyn Iterator<Item = &Row>| {

@@ -1,6 +1,6 @@
 //! The rows a component is predicted from.
 
-use amphi_shared_wire::limits::FIELDS_MAX;
+use amphi_shared_wire::limits::{FIELDS_MAX, KEYFRAME_TICKS};
 
 use super::estimate::{Clues, log8};
 
@@ -22,7 +22,12 @@ pub(crate) struct Past<'a> {
     pub(crate) step: u32,
 }
 
-impl Past<'_> {
+impl<'a> Past<'a> {
+    /// The past of what is reckoned: it has gone on to `expected`, and more is not known.
+    pub(crate) fn reckoned(expected: &'a [i32], age: u32) -> Self {
+        Self { rows: [expected; DEPTH_MAX], depth: 1, age, step: KEYFRAME_TICKS }
+    }
+
     /// First difference of a field.
     pub(super) fn first(&self, field: usize) -> i32 {
         if self.depth < 2 {

@@ -27,8 +27,14 @@ const PLACE: [Field; 8] = [
 ];
 
 fn schema() -> Schema {
-    let component =
-        |name, fields| ComponentSchema { name, predict: false, interpolate: true, seen_by: SeenBy::All, fields };
+    let component = |name, fields| ComponentSchema {
+        name,
+        predict: false,
+        interpolate: true,
+        seen_by: SeenBy::All,
+        fields,
+        reckon: None,
+    };
     Schema::new(vec![component("Place", &PLACE), component("Mark", &[])])
 }
 

@@ -12,7 +12,7 @@ use super::past::{DEPTH_MAX, Motion, Past};
 use super::prefix::{ESCAPE, LITERALS, PrefixCode, SYMBOLS};
 use super::tables::{Bucket, COEFFICIENT_MAX, ComponentModel, ROTATIONS, SHAPES, STEPS, Shape, Tables, VELOCITY_MAX};
 use crate::code_table::zigzag;
-use crate::snapshot::{History, Rows};
+use crate::snapshot::{History, Rows, expected};
 use crate::{Mirror, Schema};
 
 /// Round trips that are played while samples are taken, ticks.
@@ -97,13 +97,20 @@ fn take(samples: &mut [Samples], mirror: &Mirror, slot: u32, past: [&Rows; DEPTH
     if mask == 0 || !past.iter().all(|rows| rows.holds(slot, id, u64::MAX, mask)) {
         return;
     }
+    let mut buffer = [0; FIELDS_MAX];
     for (component, _) in mirror.schema().in_mask(mask) {
         let row = mirror.component_row(slot, component);
         let samples = &mut samples[component];
-        if row != past[0].component_row(slot, component) && samples.ages.len() < SAMPLES_MAX {
+        let schema = (component, &mirror.schema().components()[component]);
+        let expected = expected(mirror, slot, schema, past[0], &mut buffer);
+        if row != expected && samples.ages.len() < SAMPLES_MAX {
             samples.ages.push(mirror.tick().0 - past[0].tick());
             samples.rows.extend_from_slice(row);
-            past.iter().for_each(|rows| samples.rows.extend_from_slice(rows.component_row(slot, component)));
+            if schema.1.reckon.is_some() {
+                (0..DEPTH_MAX).for_each(|_| samples.rows.extend_from_slice(expected));
+            } else {
+                past.iter().for_each(|rows| samples.rows.extend_from_slice(rows.component_row(slot, component)));
+            }
         }
     }
 }

@@ -172,15 +172,15 @@ fn what_is_no_schema_is_refused() {
 fn the_older_build_reads_the_beginning_and_the_newer_one_zeros() {
     let (old, new) = schemas();
     // Seat, Shield, Place, Health: with all but Seat.
-    let row = Row { mask: 0b1110, values: vec![7, 100, 200, 300, 50] };
+    let row = Row { mask: 0b1110, values: vec![7, 100, 200, 300, 50], ..Row::default() };
     let fit = SchemaFit::new(&old, &new).unwrap();
     let seen = fit.row(&old, &new, &row);
-    assert_eq!(seen, Row { mask: 0b110, values: vec![100, 200, 50] });
+    assert_eq!(seen, Row { mask: 0b110, values: vec![100, 200, 50], ..Row::default() });
 
     let fit = SchemaFit::new(&new, &old).unwrap();
-    let row = Row { mask: 0b111, values: vec![3, 100, 200, 50] };
+    let row = Row { mask: 0b111, values: vec![3, 100, 200, 50], ..Row::default() };
     let seen = fit.row(&new, &old, &row);
-    assert_eq!(seen, Row { mask: 0b1101, values: vec![3, 100, 200, 0, 50] });
+    assert_eq!(seen, Row { mask: 0b1101, values: vec![3, 100, 200, 0, 50], ..Row::default() });
 
     let same = SchemaFit::new(&old, &old).unwrap();
     assert_eq!(same.row(&old, &old, &row), row);

@@ -8,8 +8,14 @@ const fn field(name: &'static str, unit: &'static str) -> Field {
 const FIELDS: [Field; 4] = [field("x", "1/4"), field("y", "1/4"), field("z", "1/4"), field("spin", "1")];
 
 fn space(interest: &Interest) -> Result<Space, String> {
-    let schema =
-        ComponentSchema { name: "Pose", predict: false, interpolate: false, seen_by: SeenBy::All, fields: &FIELDS };
+    let schema = ComponentSchema {
+        name: "Pose",
+        predict: false,
+        interpolate: false,
+        seen_by: SeenBy::All,
+        fields: &FIELDS,
+        reckon: None,
+    };
     Space::new(interest, 1, &schema)
 }
 

@@ -1,7 +1,7 @@
 //! The schema as JSON. Names and units are checked when they are registered: no character in them needs an escape.
 
 use super::{ComponentSchema, EventSchema, InputSchema, RequestSchema};
-use crate::{Field, InputField, SeenBy};
+use crate::{Field, InputField, Reckoning, SeenBy};
 
 /// The whole document.
 pub(super) fn of(
@@ -22,18 +22,32 @@ pub(super) fn of(
 }
 
 fn component(component: &ComponentSchema) -> String {
-    let ComponentSchema { name, predict, interpolate, seen_by, fields } = component;
+    let ComponentSchema { name, predict, interpolate, seen_by, fields, reckon } = component;
     let seen_by = match seen_by {
         SeenBy::All => String::new(),
         SeenBy::Team | SeenBy::Owner => format!("\"seen_by\":\"{}\",", seen_by.as_str()),
     };
+    let reckon = reckon.as_ref().map_or_else(String::new, |reckon| course(reckon, fields));
     let fields = list(fields, |field| {
         let Field { name, unit, kind, lerp, tolerance } = field;
         let (kind, lerp) = (kind.as_str(), lerp.as_str());
         let tolerance = if *tolerance > 0 { format!(",\"tolerance\":{tolerance}") } else { String::new() };
         format!("{{\"name\":\"{name}\",\"unit\":\"{unit}\",\"kind\":\"{kind}\",\"lerp\":\"{lerp}\"{tolerance}}}")
     });
-    format!("{{\"name\":\"{name}\",\"predict\":{predict},\"interpolate\":{interpolate},{seen_by}\"fields\":{fields}}}")
+    format!(
+        "{{\"name\":\"{name}\",\"predict\":{predict},\"interpolate\":{interpolate},{seen_by}\"fields\":{fields}{reckon}}}"
+    )
+}
+
+/// Names of moved fields and what they move by; of rotations the first field, and the three of their spins.
+fn course(reckon: &Reckoning, fields: &[Field]) -> String {
+    let name = |field: usize| fields[field].name;
+    let moves: Vec<_> = reckon.moves().map(|(field, by)| format!("[\"{}\",\"{}\"]", name(field), name(by))).collect();
+    let turn = |(field, [x, y, z]): (usize, [usize; 3])| {
+        format!("[\"{}\",\"{}\",\"{}\",\"{}\"]", name(field), name(x), name(y), name(z))
+    };
+    let turns: Vec<_> = reckon.turns().map(turn).collect();
+    format!(",\"reckon\":{{\"moves\":[{}],\"turns\":[{}]}}", moves.join(","), turns.join(","))
 }
 
 fn input_field(field: &InputField) -> String {

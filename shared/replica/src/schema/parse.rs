@@ -8,7 +8,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::{ComponentSchema, EventSchema, InputSchema, RequestSchema, Schema};
-use crate::{Field, FieldKind, InputField, Late, Lerp, SeenBy, StateHasher};
+use crate::{Field, FieldKind, InputField, Late, Lerp, Reckon, Reckoning, SeenBy, StateHasher};
 
 /// Why a text is no schema.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -44,7 +44,8 @@ impl Schema {
         }
         let document: Document = serde_json::from_str(json).map_err(|error| SchemaError::Invalid(error.to_string()))?;
         document.check().map_err(SchemaError::Invalid)?;
-        let schema = Arc::new(Self { json: json.to_owned(), hash, ..document.schema() });
+        let schema = document.schema().map_err(SchemaError::Invalid)?;
+        let schema = Arc::new(Self { json: json.to_owned(), hash, ..schema });
         read.insert(hash, Arc::clone(&schema));
         Ok(schema)
     }
@@ -67,6 +68,14 @@ struct Component {
     interpolate: bool,
     seen_by: Option<Word<SeenBy>>,
     fields: Vec<Number>,
+    reckon: Option<Course>,
+}
+
+/// How a component goes on by itself: names of fields.
+#[derive(Deserialize)]
+struct Course {
+    moves: Vec<[String; 2]>,
+    turns: Vec<[String; 4]>,
 }
 
 #[derive(Deserialize)]
@@ -186,13 +195,18 @@ impl Document {
         }
     }
 
-    fn schema(self) -> Schema {
-        let component = |c: Component| ComponentSchema {
-            name: c.name.leak(),
-            predict: c.predict,
-            interpolate: c.interpolate,
-            seen_by: c.seen_by.map_or(SeenBy::All, |word| word.0),
-            fields: numbers(c.fields),
+    fn schema(self) -> Result<Schema, String> {
+        let component = |c: Component| {
+            let mut component = ComponentSchema {
+                name: c.name.leak(),
+                predict: c.predict,
+                interpolate: c.interpolate,
+                seen_by: c.seen_by.map_or(SeenBy::All, |word| word.0),
+                fields: numbers(c.fields),
+                reckon: None,
+            };
+            component.reckon = c.reckon.map(|course| Reckoning::new(&course.reckon(), &component)).transpose()?;
+            Ok::<_, String>(component)
         };
         let event =
             |e: Event| EventSchema { name: e.name.leak(), predict: e.predict, by: e.by, fields: numbers(e.fields) };
@@ -206,9 +220,9 @@ impl Document {
             name: input.name.leak(),
             fields: input.fields.into_iter().map(Control::field).collect::<Vec<_>>().leak(),
         });
-        let components = self.components.into_iter().map(component).collect();
+        let components = self.components.into_iter().map(component).collect::<Result<_, _>>()?;
         let events = self.events.into_iter().map(event).collect();
-        Schema::of_game(components, input, events, self.requests.into_iter().map(request).collect())
+        Ok(Schema::of_game(components, input, events, self.requests.into_iter().map(request).collect()))
     }
 }
 
@@ -216,6 +230,16 @@ impl Control {
     fn field(self) -> InputField {
         let Self { name, unit, kind, min, max, late } = self;
         InputField { name: name.leak(), unit: unit.leak(), kind: kind.0, min, max, late: late.0 }
+    }
+}
+
+impl Course {
+    fn reckon(self) -> Reckon {
+        let leak = |name: String| -> &'static str { name.leak() };
+        let moves = self.moves.into_iter().map(|pair| pair.map(leak));
+        let reckon = moves.fold(Reckon::new(), |reckon, [field, velocity]| reckon.moving(field, velocity));
+        let turns = self.turns.into_iter().map(|four| four.map(leak));
+        turns.fold(reckon, |reckon, [first, x, y, z]| reckon.turning(first, [x, y, z]))
     }
 }
 

@@ -8,7 +8,7 @@ use amphi_shared_wire::{BitReader, OutOfBits, Tick};
 use thiserror::Error;
 
 use super::SnapshotHeader;
-use super::body::{AGE_BITS, DEPTH_BITS, read_absolute, read_modelled, read_residual};
+use super::body::{AGE_BITS, DEPTH_BITS, Pace, read_absolute, read_modelled, read_residual};
 use super::ids::{Ids, Leave, read_by_reference};
 use crate::code_table::GAP;
 use crate::coding::DEPTH_MAX;
@@ -17,6 +17,8 @@ use crate::{NetId, Row, Schema, Tables};
 /// Rows are kept as baselines this many ticks before the newest snapshot.
 const KEPT_TICKS: u32 = 2 * BASELINE_TICKS_MAX;
 
+/// Ticks per second, unless a decoder is told others.
+pub(super) const TICK_HZ: u32 = 60;
 /// Table sets beside set 0 that a snapshot can name.
 const TABLE_SETS_MAX: usize = 15;
 
@@ -65,6 +67,7 @@ pub struct Snapshot {
 #[derive(Clone, Debug)]
 pub struct SnapshotDecoder {
     schema: Arc<Schema>,
+    tick_hz: u32,
     epoch: Option<u8>,
     newest: u32,
     entities: BTreeMap<u32, Known>,
@@ -83,7 +86,7 @@ struct Known {
     left_at: Option<u32>,
 }
 
-static NO_ROW: Row = Row { mask: 0, values: Vec::new() };
+static NO_ROW: Row = Row { mask: 0, values: Vec::new(), since: Tick(0) };
 
 struct Parsed {
     header: SnapshotHeader,
@@ -97,6 +100,7 @@ impl SnapshotDecoder {
         let tables = core::array::from_fn(|_| None);
         Self {
             schema,
+            tick_hz: TICK_HZ,
             epoch: None,
             newest: 0,
             entities: BTreeMap::new(),
@@ -104,6 +108,17 @@ impl SnapshotDecoder {
             lists: VecDeque::new(),
             tables,
         }
+    }
+
+    /// Reads the snapshots of a match with another tick rate than 60 per second. Only what is reckoned goes by it.
+    #[must_use]
+    pub fn with_tick_hz(self, tick_hz: u32) -> Self {
+        Self { tick_hz, ..self }
+    }
+
+    /// Ticks per second.
+    pub fn tick_hz(&self) -> u32 {
+        self.tick_hz
     }
 
     /// Takes the tables of a set, 1 to 15, which belong to this decoder's schema. Other numbers are ignored.
@@ -190,12 +205,12 @@ impl SnapshotDecoder {
 
     fn read_body(&self, reader: &mut BitReader<'_>, tick: Tick, id: u32) -> Result<Row, SnapshotError> {
         if reader.bit()? {
-            return read_absolute(reader, &self.schema);
+            return read_absolute(reader, &self.pace(tick));
         }
         let back = tick.0 % KEYFRAME_TICKS + KEYFRAME_TICKS * reader.bits(AGE_BITS)?;
         let keyframe = tick.0.checked_sub(back).ok_or(SnapshotError::Baseline)?;
         let base = self.entities.get(&id).and_then(|known| known.at(keyframe)).ok_or(SnapshotError::Baseline)?;
-        read_residual(reader, &self.schema, base)
+        read_residual(reader, &self.pace(tick), base)
     }
 
     /// The rows of a trained table set: sections of one kind of body, each with its ids first.
@@ -222,7 +237,7 @@ impl SnapshotDecoder {
             read_by_reference(reader, before, &mut ids)?;
             for id in &ids {
                 let row = match depth {
-                    0 => read_absolute(reader, &self.schema)?,
+                    0 => read_absolute(reader, &self.pace(tick))?,
                     _ => self.read_modelled(reader, tables, tick, (*id, age, depth))?,
                 };
                 rows.push((*id, row));
@@ -246,12 +261,16 @@ impl SnapshotDecoder {
             let keyframe = tick.0.checked_sub(back + KEYFRAME_TICKS * older);
             *row = keyframe.and_then(|tick| known.at(tick)).ok_or(SnapshotError::Baseline)?;
         }
-        read_modelled(reader, &self.schema, tables, &past[..depth], back)
+        read_modelled(reader, &self.pace(tick), tables, &past[..depth], back)
+    }
+
+    fn pace(&self, tick: Tick) -> Pace<'_> {
+        Pace { schema: &self.schema, tick, tick_hz: self.tick_hz }
     }
 
     /// A decoder that knows the tables and nothing else.
     fn forgetful(&self) -> Self {
-        Self { tables: self.tables.clone(), ..Self::new(Arc::clone(&self.schema)) }
+        Self { tables: self.tables.clone(), tick_hz: self.tick_hz, ..Self::new(Arc::clone(&self.schema)) }
     }
 
     fn keep(&mut self, parsed: Parsed, restarted: bool) -> Snapshot {

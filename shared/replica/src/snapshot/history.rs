@@ -60,6 +60,11 @@ impl Rows {
         own.copied().unwrap_or_else(|| self.changed[SeenBy::Owner as usize][slot as usize])
     }
 
+    /// The tick of what is reckoned in a slot's row.
+    pub(crate) fn since(&self, slot: u32) -> u32 {
+        self.changed[SeenBy::Owner as usize][slot as usize]
+    }
+
     pub(crate) fn component_row(&self, slot: u32, component: usize) -> &[i32] {
         let (start, width) = (slot as usize * self.widths[component], self.widths[component]);
         &self.columns[component][start..start + width]

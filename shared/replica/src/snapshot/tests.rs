@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{Game, Mirror, Mode, NetId, ReplicaApp, Replicate, Row, Seat, Sim, SimMode, Tables, Trainer};
 
+mod reckoned;
 mod selection;
 mod vectors;
 
@@ -332,8 +333,8 @@ proptest! {
             prop_assert_eq!(rows_in(&decoder), before);
         }
         let mut view = ViewDecoder::new(sim.schema().clone());
-        let _ = view.decode(&bytes, true);
-        let _ = view.decode(&bytes, false);
+        let _ = view.decode(Tick(9), &bytes, true);
+        let _ = view.decode(Tick(9), &bytes, false);
     }
 
     #[test]
@@ -351,10 +352,10 @@ proptest! {
             }
             let keyframe = tick == every || tick == 24 * every;
             let rows = encoder.encode(sim.mirror(), keyframe);
-            early.decode(&rows, keyframe).unwrap();
+            early.decode(sim.tick(), &rows, keyframe).unwrap();
             prop_assert!(early.entities().map(|(id, row)| (id, row.clone())).eq(rows_of(sim.mirror())));
             if tick >= 24 * every {
-                late.decode(&rows, keyframe).unwrap();
+                late.decode(sim.tick(), &rows, keyframe).unwrap();
                 prop_assert!(early.entities().eq(late.entities()));
             }
         }

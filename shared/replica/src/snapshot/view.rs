@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use amphi_shared_wire::limits::ENTITIES_MAX;
-use amphi_shared_wire::{BitReader, BitWriter};
+use amphi_shared_wire::{BitReader, BitWriter, Tick};
 
 use super::SnapshotError;
-use super::body::{read_absolute, read_residual, write_absolute, write_residual};
+use super::body::{Pace, read_absolute, read_residual, write_absolute, write_residual};
+use super::decoder::TICK_HZ;
 use super::history::Rows;
 use super::ids::{Ids, Leave};
 use crate::{Mirror, NetId, Row, Schema};
@@ -72,21 +73,30 @@ impl ViewEncoder {
 #[derive(Clone, Debug)]
 pub struct ViewDecoder {
     schema: Arc<Schema>,
+    tick_hz: u32,
     rows: BTreeMap<u32, Row>,
 }
 
 impl ViewDecoder {
     /// A decoder that waits for a keyframe.
     pub fn new(schema: Arc<Schema>) -> Self {
-        Self { schema, rows: BTreeMap::new() }
+        Self { schema, tick_hz: TICK_HZ, rows: BTreeMap::new() }
     }
 
-    /// Reads `ViewFrame.rows`; the frame must build on the one read before, or be a keyframe. Says which rows changed.
+    /// Reads the view of a match with another tick rate than 60 per second. Only what is reckoned goes by it.
+    #[must_use]
+    pub fn with_tick_hz(self, tick_hz: u32) -> Self {
+        Self { tick_hz, ..self }
+    }
+
+    /// Reads `ViewFrame.rows` of a tick; the frame must build on the one read before, or be a keyframe. Says which rows changed.
     /// After an error only a keyframe helps.
-    pub fn decode(&mut self, rows: &[u8], keyframe: bool) -> Result<Vec<NetId>, SnapshotError> {
+    pub fn decode(&mut self, tick: Tick, rows: &[u8], keyframe: bool) -> Result<Vec<NetId>, SnapshotError> {
         if keyframe {
             self.rows.clear();
         }
+        let schema = Arc::clone(&self.schema);
+        let pace = Pace { schema: &schema, tick, tick_hz: self.tick_hz };
         let mut reader = BitReader::new(rows);
         let mut ids = Ids::default();
         while let Some((id, _)) = ids.read_left(&mut reader)? {
@@ -96,10 +106,10 @@ impl ViewDecoder {
         let mut ids = Ids::default();
         while let Some(id) = ids.read(&mut reader)? {
             let row = if reader.bit()? {
-                read_absolute(&mut reader, &self.schema)?
+                read_absolute(&mut reader, &pace)?
             } else {
                 let base = self.rows.get(&id).ok_or(SnapshotError::Baseline)?;
-                read_residual(&mut reader, &self.schema, base)?
+                read_residual(&mut reader, &pace, base)?
             };
             self.rows.insert(id, row);
             changed.push(NetId(id));

@@ -335,7 +335,7 @@ fn owners_and_team_mates_see_more() {
     let id = NetId(1);
     let seen = watchers.each_ref().map(|w| ["Health", "Plan", "Ammo"].map(|name| w.component(id, name).is_some()));
     assert_eq!(seen, [[true, true, true], [true, true, false], [true, false, false]]);
-    spectator.decode(&view.encode(sim.mirror(), true), true).unwrap();
+    spectator.decode(sim.tick(), &view.encode(sim.mirror(), true), true).unwrap();
     assert_eq!(spectator.entities().next().unwrap().1.mask, 0b101, "seat and health");
 
     // What only some see costs the others no bit.

@@ -287,7 +287,7 @@ fn views() {
         }
         let keyframe = tick % 60 == 3;
         let rows = encoder.encode(sim.mirror(), keyframe);
-        let changed = ids(&decoder.decode(&rows, keyframe).unwrap());
+        let changed = ids(&decoder.decode(sim.tick(), &rows, keyframe).unwrap());
         let (rows, after) = (hex(&rows), entities(decoder.entities()));
         frames
             .push(format!("{{\"hex\":\"{rows}\",\"keyframe\":{keyframe},\"changed\":{changed},\"entities\":{after}}}"));
