@@ -331,7 +331,7 @@ impl<I: Input> Client<I> {
         self.received.entities().filter_map(|(id, _, _)| sample(id)).collect()
     }
 
-    /// A component of every entity that has it, by id, as received last.
+    /// A component of every entity that has it, by id, as received last. What is reckoned has not gone on since.
     pub fn received<C: Replicate>(&self) -> Vec<(NetId, C)> {
         self.received.entities().filter_map(|(id, _, row)| Some((id, self.read(&row)?))).collect()
     }
@@ -484,7 +484,8 @@ impl<I: Input> Client<I> {
     }
 
     fn handle_joined(&mut self, now: Micros, joined: proto::Joined) {
-        let early = match self.received.begin(&joined.schema_json) {
+        let tick_hz = self.session.tick_clock().map_or(60, |clock| clock.tick_hz);
+        let early = match self.received.begin(&joined.schema_json, tick_hz) {
             Ok(early) => early,
             Err(message) => return self.refuse(now, message),
         };

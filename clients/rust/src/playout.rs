@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use amphi_shared_replica::{NetId, Replicate, Row, Schema};
+use amphi_shared_replica::{NetId, Reckoning, Replicate, Row, Schema};
 use amphi_shared_wire::{Micros, Tick, TickClock};
 
 /// Samples per entity.
@@ -21,6 +21,19 @@ pub(crate) struct Playout {
     newest: Tick,
     lateness_us: VecDeque<u64>,
     delay_us: f64,
+}
+
+/// What is reckoned since a tick, at a server time.
+fn reckoned<C: Replicate>(reckoning: &Reckoning, values: &[i32], since: Tick, (time, clock): (Micros, TickClock)) -> C {
+    let tick = clock.at(time);
+    let ticks = tick.0.saturating_sub(since.0);
+    let at = |ticks: u32| {
+        let mut row = values.to_vec();
+        reckoning.go_on(&mut row, ticks, clock.tick_hz);
+        C::read(&row)
+    };
+    let part = time.since(clock.start_of(tick)).0 as f32 / clock.period().0.max(1) as f32;
+    C::lerp(&at(ticks), &at(ticks + 1), part.clamp(0.0, 1.0))
 }
 
 impl Playout {
@@ -80,6 +93,12 @@ impl Playout {
         let samples = self.samples.get(&id.0)?;
         let (time, clock) = at;
         let newer = samples.iter().position(|(tick, _)| clock.start_of(*tick) > time);
+        if let Some(reckoning) = &schema.components()[component].reckon {
+            // Right until the tick of the newer sample.
+            let (_, row) = samples.get(newer.unwrap_or(samples.len()).saturating_sub(1))?;
+            let values = row.component(schema, component)?;
+            return Some(reckoned(reckoning, values, row.since, at));
+        }
         let read = |i: usize| samples.get(i)?.1.component(schema, component).map(C::read);
         match newer {
             None => read(samples.len().checked_sub(1)?),

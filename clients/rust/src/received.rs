@@ -38,7 +38,7 @@ impl Received {
 
     /// The host says its schema: snapshots can be read from here on, unless it is the one that is known already. Gives the
     /// snapshots that came before. An error says in words what does not fit.
-    pub(crate) fn begin(&mut self, schema_json: &str) -> Result<VecDeque<Bytes>, String> {
+    pub(crate) fn begin(&mut self, schema_json: &str, tick_hz: u32) -> Result<VecDeque<Bytes>, String> {
         if self.reader.as_ref().is_some_and(|reader| reader.decoder.schema().to_json() == schema_json) {
             return Ok(VecDeque::new());
         }
@@ -46,7 +46,7 @@ impl Received {
         let theirs = if same { Ok(Arc::clone(&self.own)) } else { Schema::read(schema_json) };
         let theirs = theirs.map_err(|error| error.to_string())?;
         let fit = SchemaFit::new(&self.own, &theirs).map_err(|misfit| misfit.to_string())?;
-        self.reader = Some(Reader { decoder: SnapshotDecoder::new(theirs), fit, same });
+        self.reader = Some(Reader { decoder: SnapshotDecoder::new(theirs).with_tick_hz(tick_hz), fit, same });
         Ok(std::mem::take(&mut self.early))
     }
 

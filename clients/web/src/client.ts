@@ -198,9 +198,9 @@ export class MatchClient<Body, Input> {
     if (before !== undefined && before.schemaJson === joined.schemaJson) return;
     this.schema = Schema.parse(joined.schemaJson);
     this.write = fitted(this.schema.input, this.options.game.write);
-    this.timeline = new Timeline(this.schema);
+    this.timeline = new Timeline(this.schema, this.tickHz);
     this.options.onSchema(this.schema, this.timeline);
-    for (const snapshot of this.snapshots.begin(this.schema)) this.apply(snapshot);
+    for (const snapshot of this.snapshots.begin(this.schema, this.tickHz)) this.apply(snapshot);
   }
 
   /** Says that snapshots may be written in these tables. Without that word they go on in the plain codes. */

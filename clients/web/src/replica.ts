@@ -2,6 +2,7 @@
 
 import { BitReader, BitWriter, OutOfBits } from "./bits.ts";
 import { DEPTH_MAX, readComponent } from "./coding.ts";
+import { reckoned } from "./reckon.ts";
 import type { Row, Schema } from "./schema.ts";
 import type { Tables } from "./tables.ts";
 
@@ -78,7 +79,7 @@ export class SnapshotDecoder {
   /** Ids of the rows of snapshots in trained tables, by tick. */
   private lists = new Map<number, number[]>();
 
-  constructor(private readonly schema: Schema) {}
+  constructor(private readonly schema: Schema, private readonly tickHz = 60) {}
 
   /** Reads one snapshot; `undefined` when it is too old to count. Throws `ReplicaError`; then nothing of it counts. */
   decode(payload: Uint8Array): Snapshot | undefined {
@@ -113,7 +114,7 @@ export class SnapshotDecoder {
     const baselines = restarted ? new Map<number, Known>() : this.known;
     const left = readLeft(reader);
     const base = (id: number, age: number, older = 0) => baselineOf(baselines.get(id), header.tick, age + older);
-    const rows = tables === 0 ? readIds(reader, (id) => readBody(reader, this.schema, () => base(id, reader.bits(4)))) : this.readSections(reader, tables, header.tick, restarted, base);
+    const rows = tables === 0 ? readIds(reader, (id) => readBody(reader, this.pace(header.tick), () => base(id, reader.bits(4)))) : this.readSections(reader, tables, header.tick, restarted, base);
     if (restarted) {
       this.lists.clear();
       this.known = baselines;
@@ -146,10 +147,14 @@ export class SnapshotDecoder {
       const ids = readIdsByReference(reader, reader.bit() ? reference : []);
       for (const id of ids) {
         const past = () => Array.from({ length: depth }, (_, older) => base(id, age, older));
-        rows.push([id, depth === 0 ? readAbsolute(reader, this.schema) : readModelled(reader, this.schema, tables, past(), (tick % KEYFRAME_TICKS) + KEYFRAME_TICKS * age)]);
+        rows.push([id, depth === 0 ? readAbsolute(reader, this.pace(tick)) : readModelled(reader, this.pace(tick), tables, past(), (tick % KEYFRAME_TICKS) + KEYFRAME_TICKS * age)]);
       }
     }
     return rows.sort(([a], [b]) => a - b);
+  }
+
+  private pace(tick: number): Pace {
+    return { schema: this.schema, tick, tickHz: this.tickHz };
   }
 
   /** Marks an entity as left, also before its first row: that one may still be on its way. True when it was there. */
@@ -234,16 +239,17 @@ export class ViewDecoder {
   tick = -1;
   private rows = new Map<number, Row>();
 
-  constructor(private readonly schema: Schema) {}
+  constructor(private readonly schema: Schema, private readonly tickHz = 60) {}
 
   /** Reads the rows of one frame; `undefined` when the frame before it is missing. Throws `ReplicaError`. */
   decode(tick: number, previous: number, keyframe: boolean, payload: Uint8Array): Pick<Snapshot, "gone" | "hidden" | "rows"> | undefined {
     if (!keyframe && (this.tick < 0 || previous !== this.tick)) return undefined;
     const reader = new BitReader(payload);
     const before = this.rows;
+    const pace = { schema: this.schema, tick, tickHz: this.tickHz };
     const decoded = guarded(() => ({
       left: readLeft(reader),
-      rows: readIds(reader, (id) => readBody(reader, this.schema, () => known(keyframe ? undefined : before.get(id), id))),
+      rows: readIds(reader, (id) => readBody(reader, pace, () => known(keyframe ? undefined : before.get(id), id))),
     }));
     // A keyframe does not tell what became of the others.
     const missing = () => [...before.keys()].filter((id) => !decoded.rows.some(([kept]) => kept === id)).map((id) => ({ id, hidden: false }));
@@ -313,32 +319,64 @@ function readIdsByReference(reader: BitReader, before: readonly number[]): numbe
   return [...ids].sort((a, b) => a - b);
 }
 
-function readBody(reader: BitReader, schema: Schema, baseline: () => Row): Row {
-  if (reader.bit()) return readAbsolute(reader, schema);
-  return baseline().map((values) => {
+/** What a body means beside its bits. */
+interface Pace {
+  schema: Schema;
+  tick: number;
+  tickHz: number;
+}
+
+/** Since when what is reckoned goes by itself, behind the components. */
+function readSince(reader: BitReader, { schema, tick }: Pace, has: (component: number) => boolean): Row {
+  if (!schema.courses.some((course, i) => course !== undefined && has(i))) return [];
+  const since = tick - readCode(reader, GAP);
+  if (since < 0) throw new ReplicaError("it goes on since before the match");
+  return [[since]];
+}
+
+/** A row that others build on, as it is when the new one begins to go by itself. */
+function readGone(reader: BitReader, pace: Pace, base: Row): { base: Row; since: Row } {
+  const since = readSince(reader, pace, (i) => base[i] !== undefined);
+  const gone = since.length === 0 ? base : reckoned(pace.schema, base, since[0]![0]!, pace.tickHz);
+  return { base: gone.slice(0, pace.schema.components.length), since };
+}
+
+function readBody(reader: BitReader, pace: Pace, baseline: () => Row): Row {
+  if (reader.bit()) return readAbsolute(reader, pace);
+  const { base, since } = readGone(reader, pace, baseline());
+  const row = base.map((values) => {
     if (values === undefined || !reader.bit()) return values;
     return values.map((value) => (value + unfold(readCode(reader, RESIDUAL))) | 0);
   });
+  return [...row, ...since];
 }
 
-function readAbsolute(reader: BitReader, schema: Schema): Row {
-  const mask = schema.components.map(() => reader.bit());
-  return schema.components.map(({ fields }, i) => (mask[i] ? fields.map(() => unfold(readCode(reader, ABSOLUTE))) : undefined));
+function readAbsolute(reader: BitReader, pace: Pace): Row {
+  const { components } = pace.schema;
+  const mask = components.map(() => reader.bit());
+  const since = readSince(reader, pace, (i) => mask[i]!);
+  const row = components.map(({ fields }, i) => (mask[i] ? fields.map(() => unfold(readCode(reader, ABSOLUTE))) : undefined));
+  return [...row, ...since];
 }
 
 /** A row against those in one to three baselines, `age` ticks after the newest. */
-function readModelled(reader: BitReader, schema: Schema, tables: Tables, past: readonly Row[], age: number): Row {
-  const [newest, before] = past;
+function readModelled(reader: BitReader, pace: Pace, tables: Tables, past: readonly Row[], age: number): Row {
+  const { schema } = pace;
+  const [newest, before] = past.map((row) => row.slice(0, schema.components.length));
   const differs = (a: readonly number[], b: readonly number[] | undefined) => b === undefined || a.some((value, i) => value !== b[i]);
-  if (past.some((row) => row.some((values, i) => (values === undefined) !== (newest![i] === undefined)))) {
+  if (past.some((row) => newest!.some((values, i) => (values === undefined) !== (row[i] === undefined)))) {
     throw new ReplicaError("the rows it builds on differ in their components");
   }
   const moving = newest!.map((values, i) => before !== undefined && values !== undefined && differs(values, before[i]));
+  const { base, since } = readGone(reader, pace, past[0]!);
   const coded = readCoded(reader, schema, newest!, moving);
-  return newest!.map((values, i) => {
+  const row = base.map((values, i) => {
     if (values === undefined || !coded[i]) return values;
-    return readComponent(tables, reader, i, { rows: past.slice(0, DEPTH_MAX).map((row) => row[i]!), age, step: KEYFRAME_TICKS });
+    // What is reckoned has gone on to this, and more is not known.
+    const rows = schema.courses[i] === undefined ? past.slice(0, DEPTH_MAX).map((row) => row[i]!) : [values];
+    return readComponent(tables, reader, i, { rows, age, step: KEYFRAME_TICKS });
   });
+  return [...row, ...since];
 }
 
 /** Which components are coded; most often those that were moving. */

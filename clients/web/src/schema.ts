@@ -1,5 +1,7 @@
 // What the rows of a game mean: the schema a room sends in `Joined` and a view carries in its keyframes.
 
+import { Course } from "./reckon.ts";
+
 export type LerpKind = "linear" | "step" | "angle" | "quaternion" | "smallest_three";
 
 /** A number of a message: of an event, a request or an answer. */
@@ -22,6 +24,8 @@ export interface ComponentSchema {
   /** Who is told of it; without it everyone. */
   seen_by?: "team" | "owner";
   fields: FieldSchema[];
+  /** How it goes on by itself: pairs of a field and the one it moves by; first fields of rotations and the three of their spins. */
+  reckon?: { moves: [string, string][]; turns: [string, string, string, string][] };
 }
 
 /** A number of the input: `value - min` in `bits` bits. */
@@ -70,10 +74,14 @@ export class Schema {
   readonly input: InputSchema | undefined;
   readonly events: readonly EventSchema[];
   readonly requests: readonly RequestSchema[];
+  /** How components go on by themselves, by number; empty when none does. */
+  readonly courses: readonly (Course | undefined)[];
   private readonly numbers: Map<string, number>;
 
   constructor(readonly components: readonly ComponentSchema[], { input, events, requests }: Messages = {}) {
     this.numbers = new Map(components.map(({ name }, number) => [name, number]));
+    const courses = components.map((component) => Course.of(component));
+    this.courses = courses.some((course) => course !== undefined) ? courses : [];
     this.input = input;
     this.events = events ?? [];
     this.requests = requests ?? [];
@@ -90,7 +98,10 @@ export class Schema {
   }
 }
 
-/** The integers of one entity, by component number; `undefined` where it has no such component. */
+/**
+ * The integers of one entity, by component number; `undefined` where it has no such component. Behind the last component
+ * stands the tick that what is reckoned is of, if something is.
+ */
 export type Row = readonly (readonly number[] | undefined)[];
 
 /** The row at the fraction `t` of the way from `a` to `b`: numbers that need not be whole. */
@@ -103,7 +114,8 @@ export function blend(schema: Schema, a: Row, b: Row, t: number): Row {
   });
 }
 
-function blendComponent({ fields }: ComponentSchema, a: readonly number[], b: readonly number[], t: number): number[] {
+/** A component at the fraction `t` of the way from `a` to `b`. */
+export function blendComponent({ fields }: ComponentSchema, a: readonly number[], b: readonly number[], t: number): number[] {
   const out = fields.map(({ lerp, kind }, i) => {
     const [from, to] = [a[i]!, b[i]!];
     if (lerp === "linear") return from + (to - from) * t;

@@ -16,8 +16,8 @@ export class SnapshotReader {
   private waiting: Uint8Array[] = [];
 
   /** Starts with a schema; gives what has waited for the first one. */
-  begin(schema: Schema): Snapshot[] {
-    const decoder = new SnapshotDecoder(schema);
+  begin(schema: Schema, tickHz: number): Snapshot[] {
+    const decoder = new SnapshotDecoder(schema, tickHz);
     this.decoder = decoder;
     return this.waiting.splice(0).flatMap((payload) => decoder.decode(payload) ?? []);
   }

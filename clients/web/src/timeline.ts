@@ -1,6 +1,7 @@
 // Rows of entities over the last ticks, and what they were in between: how remote things move smoothly.
 
-import { blend, type Row, type Schema } from "./schema.ts";
+import { reckoned, sinceOf } from "./reckon.ts";
+import { blend, blendComponent, type Row, type Schema } from "./schema.ts";
 
 /** Ticks of history per entity. */
 const SAMPLES_MAX = 48;
@@ -18,7 +19,7 @@ export class Timeline {
   newest = -1;
   private entities = new Map<number, Sample[]>();
 
-  constructor(readonly schema: Schema) {}
+  constructor(readonly schema: Schema, private readonly tickHz = 60) {}
 
   /**
    * Takes the rows that changed in `tick`, and the entities that left. A tick may come late: of an entity at rest it can
@@ -72,7 +73,17 @@ export class Timeline {
     while (i >= 0 && samples[i]!.tick > tick) i -= 1;
     if (i < 0) return samples[0]!.row;
     const [from, to] = [samples[i]!, samples[i + 1]];
-    if (to === undefined) return from.row;
-    return blend(this.schema, from.row, to.row, (tick - from.tick) / (to.tick - from.tick));
+    const row = to === undefined ? from.row : blend(this.schema, from.row, to.row, (tick - from.tick) / (to.tick - from.tick));
+    return sinceOf(this.schema, from.row) === undefined ? row : this.goneOn(row, from.row, tick);
+  }
+
+  /** What is reckoned goes on from the older row: that is right until the tick of the newer one. */
+  private goneOn(row: Row, from: Row, tick: number): Row {
+    const whole = Math.floor(tick);
+    const [a, b] = [reckoned(this.schema, from, whole, this.tickHz), reckoned(this.schema, from, whole + 1, this.tickHz)];
+    return row.map((values, i) => {
+      if (this.schema.courses[i] === undefined || a[i] === undefined) return values;
+      return blendComponent(this.schema.components[i]!, a[i], b[i]!, tick - whole);
+    });
   }
 }

@@ -2,12 +2,13 @@ import { describe, expect, it } from "vitest";
 import { BitReader } from "../src/bits.ts";
 import { ABSOLUTE, encodeInputs, GAP, readCode, ReplicaError, RESIDUAL, SnapshotDecoder, ViewDecoder } from "../src/replica.ts";
 import { type ComponentSchema, type Row, Schema } from "../src/schema.ts";
+import { sinceOf } from "../src/reckon.ts";
 import { SnapshotReader } from "../src/snapshots.ts";
 import { Tables } from "../src/tables.ts";
 import { Timeline } from "../src/timeline.ts";
 import { fromHex, toHex, vector } from "./vectors.ts";
 
-type Entity = [id: number, mask: number, values: number[]];
+type Entity = [id: number, mask: number, values: number[], since?: number];
 interface Script {
   /** Set 1, in hexadecimal. */
   tables?: string;
@@ -15,12 +16,14 @@ interface Script {
   steps: { hex: string; tick: number; epoch: number; applied: number | null; margin: number | null; late: number; restarted: boolean; gone: number[]; hidden: number[]; changed: number[]; entities: Entity[]; error?: string }[];
 }
 
-function flat([id, row]: [number, Row]): Entity {
-  const mask = row.reduce((sum, values, i) => sum + (values === undefined ? 0 : 2 ** i), 0);
-  return [id, mask, row.flatMap((values) => values ?? [])];
+function flat(schema: Schema, [id, row]: [number, Row]): Entity {
+  const components = row.slice(0, schema.components.length);
+  const mask = components.reduce((sum, values, i) => sum + (values === undefined ? 0 : 2 ** i), 0);
+  const since = sinceOf(schema, row);
+  return [id, mask, components.flatMap((values) => values ?? []), ...(since === undefined ? [] : [since])] as Entity;
 }
 
-const ascending = (entities: Iterable<[number, Row]>) => [...entities].map(flat).sort((a, b) => a[0] - b[0]);
+const ascending = (schema: Schema, entities: Iterable<[number, Row]>) => [...entities].map((entity) => flat(schema, entity)).sort((a, b) => a[0] - b[0]);
 
 describe("snapshots", () => {
   it("use the codes of table set 0", () => {
@@ -32,7 +35,7 @@ describe("snapshots", () => {
     }
   });
 
-  it.each(["steady", "lossy", "narrow", "restart", "early-gone", "hidden", "trained"])("are read as the server wrote them: %s", (name) => {
+  it.each(["steady", "lossy", "narrow", "restart", "early-gone", "hidden", "trained", "reckoned"])("are read as the server wrote them: %s", (name) => {
     const { schema, tables, steps } = vector<Script>(`snapshot/${name}.json`);
     const parsed = new Schema(schema.components);
     const decoder = new SnapshotDecoder(parsed);
@@ -40,7 +43,7 @@ describe("snapshots", () => {
     steps.forEach((step, i) => {
       const snapshot = decoder.decode(fromHex(step.hex))!;
       const { rows, applied, margin, ...rest } = snapshot;
-      const seen = { ...rest, applied: applied ?? null, margin: margin ?? null, changed: rows.map(([id]) => id), entities: ascending(decoder.entities()) };
+      const seen = { ...rest, applied: applied ?? null, margin: margin ?? null, changed: rows.map(([id]) => id), entities: ascending(parsed, decoder.entities()) };
       const { hex: _, ...wanted } = step;
       expect(seen, `${name} step ${i}`).toEqual(wanted);
     });
@@ -53,7 +56,7 @@ describe("snapshots", () => {
     const wanted = steps.map(({ hex }) => decoder.decode(fromHex(hex))!);
     for (const { hex } of steps.slice(0, early)) expect(reader.take(fromHex(hex))).toBeUndefined();
     const late = steps.slice(early);
-    expect([...reader.begin(parsed), ...late.map(({ hex }) => reader.take(fromHex(hex)))]).toEqual(wanted);
+    expect([...reader.begin(parsed, 60), ...late.map(({ hex }) => reader.take(fromHex(hex)))]).toEqual(wanted);
   });
 
   it("that cannot be read are refused, and nothing of them counts", () => {
@@ -67,25 +70,27 @@ describe("snapshots", () => {
 
   it("that come in parts beside the datagrams never start anything over", () => {
     const { schema, steps } = vector<Script>("snapshot/restart.json");
-    const decoder = new SnapshotDecoder(new Schema(schema.components));
+    const parsed = new Schema(schema.components);
+    const decoder = new SnapshotDecoder(parsed);
     const again = steps.findIndex(({ epoch }) => epoch !== steps[0]!.epoch);
     for (const { hex } of steps.slice(0, again)) expect(decoder.decodePart(fromHex(hex))).toBeDefined();
-    const before = ascending(decoder.entities());
+    const before = ascending(parsed, decoder.entities());
     expect(before).toEqual(steps[again - 1]!.entities);
     expect(decoder.decodePart(fromHex(steps[again]!.hex))).toBeUndefined();
-    expect(ascending(decoder.entities())).toEqual(before);
+    expect(ascending(parsed, decoder.entities())).toEqual(before);
     expect(() => decoder.decodePart(new Uint8Array(3))).toThrow(ReplicaError);
   });
 
   it("of a view build on the frame before", () => {
     const { schema, frames } = vector<{ schema: Script["schema"]; frames: { hex: string; keyframe: boolean; changed: number[]; entities: Entity[] }[] }>("snapshot/view.json");
-    const decoder = new ViewDecoder(new Schema(schema.components));
+    const parsed = new Schema(schema.components);
+    const decoder = new ViewDecoder(parsed);
     const world = new Map<number, Row>();
     frames.forEach(({ hex, keyframe, entities }, tick) => {
       const frame = decoder.decode(tick, tick - 1, keyframe, fromHex(hex))!;
       for (const id of [...frame.gone, ...frame.hidden]) world.delete(id);
       for (const [id, row] of frame.rows) world.set(id, row);
-      expect(ascending(world), `frame ${tick}`).toEqual(entities);
+      expect(ascending(parsed, world), `frame ${tick}`).toEqual(entities);
     });
     expect(decoder.decode(900, 899, false, fromHex(frames[1]!.hex))).toBeUndefined();
   });

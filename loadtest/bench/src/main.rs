@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program: its report is its output")]
 
+mod asteroids;
 mod chain;
 mod codec;
 mod datagrams;
@@ -74,6 +75,8 @@ enum Command {
 enum Name {
     /// How often a steady tick of replication asks for memory.
     Allocations,
+    /// Bytes for bodies that fly freely, and how wrongly a client shows them.
+    Asteroids,
     /// Bytes and time of a snapshot, over a match of bots.
     Codec,
     /// What a datagram costs, at the rate of a match, beside quinn.
@@ -103,6 +106,7 @@ impl Name {
     fn bench(self, scale: Scale) -> anyhow::Result<Bench> {
         match self {
             Self::Allocations => Ok(replication::allocations(scale)),
+            Self::Asteroids => Ok(asteroids::bench(scale)),
             Self::Codec => codec::bench(scale),
             Self::Datagrams => Ok(datagrams::bench(scale)),
             Self::Fanout => Ok(fanout::bench(scale)),

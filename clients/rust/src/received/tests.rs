@@ -75,10 +75,10 @@ fn an_older_build_sees_a_newer_host() {
             continue;
         }
         if tick == 4 {
-            let early = received.begin(game.schema().to_json()).unwrap();
+            let early = received.begin(game.schema().to_json(), 60).unwrap();
             assert_eq!(early.len(), 3);
             early.iter().for_each(|snapshot| drop(received.decode(snapshot).unwrap().unwrap()));
-            assert!(received.begin(game.schema().to_json()).unwrap().is_empty());
+            assert!(received.begin(game.schema().to_json(), 60).unwrap().is_empty());
             let message = proto::Tables {
                 set: u32::from(TRAINED_SET),
                 hash: tables.hash(),
@@ -104,8 +104,8 @@ fn another_game_is_refused_in_words() {
     let own = Game::new("game", new::Build);
     let mut received = Received::new(Arc::clone(own.schema()));
     let other = own.schema().to_json().replace("\"turn\"", "\"spin\"");
-    let words = received.begin(&other).unwrap_err();
+    let words = received.begin(&other, 60).unwrap_err();
     assert!(words.contains("this build has turn, the host spin"), "{words}");
-    assert!(received.begin("{}").unwrap_err().contains("cannot be read"));
-    assert!(received.begin(own.schema().to_json()).is_ok());
+    assert!(received.begin("{}", 60).unwrap_err().contains("cannot be read"));
+    assert!(received.begin(own.schema().to_json(), 60).is_ok());
 }

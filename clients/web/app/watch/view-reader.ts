@@ -78,8 +78,9 @@ export class ViewReader<Model extends Viewed> {
     if (frame.schemaJson !== "" && frame.schemaJson !== this.schemaJson) {
       this.schemaJson = frame.schemaJson;
       const schema = Schema.parse(frame.schemaJson);
-      this.decoder = new ViewDecoder(schema);
-      this.timeline = new Timeline(schema);
+      const tickHz = frame.match?.tickHz || this.tickHz;
+      this.decoder = new ViewDecoder(schema, tickHz);
+      this.timeline = new Timeline(schema, tickHz);
       this.model.setSchema(schema, this.timeline);
     }
     if (frame.match === undefined) return;

@@ -9,7 +9,10 @@ use proptest::prelude::*;
 
 use super::{Client, GOOD, Link};
 use crate::snapshot::{SnapshotEncoder, ViewDecoder, ViewEncoder};
-use crate::{Game, Interest, Mode, NetId, Reckon, ReplicaApp, Replicate, Row, Sim, SimMode, Tables, Trainer};
+use crate::{
+    ComponentSchema, Field, FieldKind, Game, Interest, Lerp, Mode, NetId, Reckon, Reckoning, ReplicaApp, Replicate,
+    Row, SeenBy, Sim, SimMode, Tables, Trainer,
+};
 
 const TICK_HZ: u32 = 30;
 const TOLERANCE: u32 = 4;
@@ -187,8 +190,135 @@ fn what_is_predicted_or_near_is_not_reckoned() {
         let game = Game::new("flight", Changed(change));
         game.build(SimMode::Authority, game.mode("test").unwrap().at(TICK_HZ), Seed(1)).err().unwrap().to_string()
     };
-    let predicted = error(|app| drop(app.predict::<Body>()));
+    let predicted = error(|app| {
+        app.predict::<Body>();
+    });
     assert!(predicted.ends_with("`Body`: what is predicted cannot be reckoned"), "{predicted}");
-    let near = error(|app| drop(app.interest::<Body>(Interest::new(&["x", "y"], 9.0))));
+    let near = error(|app| {
+        app.interest::<Body>(Interest::new(&["x", "y"], 9.0));
+    });
     assert!(near.ends_with("`Body`: interest cannot go by what is reckoned"), "{near}");
+}
+
+/// A body with a place and a rotation in both forms, as integers.
+#[derive(Clone, Component, Copy, Debug, Default)]
+struct Tumble([i32; 13]);
+
+impl Replicate for Tumble {
+    const NAME: &'static str = "Tumble";
+
+    fn fields() -> &'static [Field] {
+        const fn field(name: &'static str, unit: &'static str, lerp: Lerp, tolerance: u32) -> Field {
+            Field { name, unit, kind: FieldKind::I32, lerp, tolerance }
+        }
+        const FIELDS: [Field; 13] = [
+            field("x", "1/512", Lerp::Linear, 4),
+            field("speed", "1/1024", Lerp::Linear, 0),
+            field("whole.0", "1/4096", Lerp::Quaternion, 4),
+            field("whole.1", "1/4096", Lerp::Quaternion, 4),
+            field("whole.2", "1/4096", Lerp::Quaternion, 4),
+            field("whole.3", "1/4096", Lerp::Quaternion, 4),
+            field("small.0", "1/2047", Lerp::SmallestThree, 4),
+            field("small.1", "1/2047", Lerp::SmallestThree, 4),
+            field("small.2", "1/2047", Lerp::SmallestThree, 4),
+            field("small.3", "1/2047", Lerp::SmallestThree, 4),
+            field("spin.0", "1/1024", Lerp::Linear, 0),
+            field("spin.1", "1/1024", Lerp::Linear, 0),
+            field("spin.2", "1/1024", Lerp::Linear, 0),
+        ];
+        &FIELDS
+    }
+
+    fn write(&self, row: &mut [i32]) {
+        row.copy_from_slice(&self.0);
+    }
+
+    fn read(row: &[i32]) -> Self {
+        let mut tumble = Self::default();
+        tumble.0.iter_mut().zip(row).for_each(|(to, from)| *to = *from);
+        tumble
+    }
+
+    fn lerp(a: &Self, _: &Self, _: f32) -> Self {
+        *a
+    }
+}
+
+#[derive(Clone)]
+struct Tumbles;
+
+fn course() -> Reckon {
+    let spin = ["spin.0", "spin.1", "spin.2"];
+    Reckon::new().moving("x", "speed").turning("whole.0", spin).turning("small.0", spin)
+}
+
+impl Plugin for Tumbles {
+    fn build(&self, app: &mut App) {
+        app.reckon::<Tumble>(&course()).replicate::<Heat>().modes(&[Mode {
+            name: "test",
+            teams: 1,
+            team_size: 1,
+            duration_s: 10,
+        }]);
+    }
+}
+
+/// Bodies that are turned on tick by tick, whose rounding leaves the tolerance some time, and that are kicked.
+pub(super) struct Tumbling {
+    rng: Rng,
+    bodies: usize,
+}
+
+impl Tumbling {
+    pub(super) fn new(bodies: usize) -> Self {
+        Self { rng: Seed(bodies as u64).rng(), bodies }
+    }
+
+    pub(super) fn world(&mut self) -> Sim {
+        let game = Game::new("tumbles", Tumbles);
+        let mut sim = game.build(SimMode::Authority, game.mode("test").unwrap().at(60), Seed(1)).unwrap();
+        for n in 0..self.bodies {
+            let mut tumble = Tumble([n as i32 * 100, 0, 0, 0, 0, 4_096, 3, 1_023, 1_023, 1_023, 0, 0, 0]);
+            self.kick(&mut tumble);
+            sim.world_mut().spawn((tumble, Heat(0)));
+        }
+        sim
+    }
+
+    fn kick(&mut self, tumble: &mut Tumble) {
+        tumble.0[1] = self.rng.below(8_192) as i32 - 4_096;
+        (10..13).for_each(|axis| tumble.0[axis] = self.rng.below(2_048) as i32 - 1_024);
+    }
+
+    pub(super) fn stir(&mut self, world: &mut World) {
+        let mut bodies = world.query::<(Entity, &Tumble)>();
+        let mut bodies: Vec<(Entity, Tumble)> = bodies.iter(world).map(|(entity, tumble)| (entity, *tumble)).collect();
+        bodies.sort_by_key(|(entity, _)| *entity);
+        let (predict, interpolate, reckon) = (false, true, None);
+        let (name, fields, seen_by) = (Tumble::NAME, Tumble::fields(), SeenBy::All);
+        let schema = ComponentSchema { name, predict, interpolate, seen_by, fields, reckon };
+        let reckoning = Reckoning::new(&course(), &schema).unwrap();
+        for (entity, mut tumble) in bodies {
+            reckoning.go_on(&mut tumble.0, 1, 60);
+            if self.rng.chance(20) {
+                self.kick(&mut tumble);
+            }
+            let mut entity = world.entity_mut(entity);
+            *entity.get_mut::<Tumble>().unwrap() = tumble;
+            if self.rng.chance(8) {
+                entity.get_mut::<Heat>().unwrap().0 += 1;
+            }
+        }
+    }
+
+    pub(super) fn tables(&mut self) -> Tables {
+        let mut sim = self.world();
+        let mut trainer = Trainer::new(sim.schema().clone());
+        for _ in 0..300 {
+            self.stir(sim.world_mut());
+            sim.step().unwrap();
+            trainer.note(sim.mirror());
+        }
+        trainer.finish()
+    }
 }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use amphi_shared_wire::BitWriter;
 
+use super::reckoned::Tumbling;
 use super::*;
 use crate::code_table::{ABSOLUTE, CodeTable, GAP, RESIDUAL};
 use crate::{VisibleTo, encode_inputs};
@@ -39,7 +40,10 @@ fn or_null<T: ToString>(value: Option<T>) -> String {
 }
 
 fn entities<'a>(rows: impl Iterator<Item = (NetId, &'a Row)>) -> String {
-    list(rows, |(id, row)| format!("[{},{},{}]", id.0, row.mask, list(&row.values, ToString::to_string)))
+    list(rows, |(id, row)| {
+        let since = if row.since.0 == 0 { String::new() } else { format!(",{}", row.since.0) };
+        format!("[{},{},{}{since}]", id.0, row.mask, list(&row.values, ToString::to_string))
+    })
 }
 
 fn ids(ids: &[NetId]) -> String {
@@ -115,8 +119,19 @@ fn record_with(
     ticks: u32,
     reset_at: u32,
 ) -> Recorder {
-    let mut sim = empty_world();
     let mut turmoil = Turmoil::new(seed, 6);
+    record_world(empty_world(), |world| turmoil.stir(world), (tables, ready_at), seed, link, ticks, reset_at)
+}
+
+fn record_world(
+    mut sim: Sim,
+    mut stir: impl FnMut(&mut World),
+    (tables, ready_at): (Option<Arc<Tables>>, u32),
+    seed: u64,
+    link: Link,
+    ticks: u32,
+    reset_at: u32,
+) -> Recorder {
     let mut rng = Seed(seed).rng();
     let (mut encoder, mut recipient) = (SnapshotEncoder::new(), Recipient::new());
     let mut decoder = SnapshotDecoder::new(sim.schema().clone());
@@ -128,7 +143,7 @@ fn record_with(
     let mut recorder = Recorder { schema, tables, steps: Vec::new() };
     let mut under_way: Vec<(u32, u16, Vec<u8>)> = Vec::new();
     for tick in 1..=ticks {
-        turmoil.stir(sim.world_mut());
+        stir(sim.world_mut());
         sim.step().unwrap();
         encoder.start_tick(sim.mirror());
         if tick == reset_at {
@@ -177,6 +192,16 @@ fn trained() {
     let recorder = record_with((Some(tables()), 20), 5, link, 140, 0);
     recorder
         .write("trained.json", "From tick 20 on in table set 1, with these tables; some are lost, late, out of order.");
+}
+
+#[test]
+fn reckoned() {
+    let link = Link { loss: 150, ack_loss: 0, delay_max: 6, budget: 400 };
+    let about = "Bodies that go on by themselves, at 60 ticks per second; from tick 40 on in table set 1.";
+    let mut tumbling = Tumbling::new(6);
+    let sim = tumbling.world();
+    let tables = Some(Arc::new(tumbling.tables()));
+    record_world(sim, |world| tumbling.stir(world), (tables, 40), 7, link, 150, 0).write("reckoned.json", about);
 }
 
 #[test]
