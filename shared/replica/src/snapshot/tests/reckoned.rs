@@ -8,7 +8,7 @@ use bevy_ecs::prelude::*;
 use proptest::prelude::*;
 
 use super::{Client, GOOD, Link};
-use crate::snapshot::{SnapshotEncoder, ViewDecoder, ViewEncoder};
+use crate::snapshot::{SnapshotEncoder, SnapshotHeader, ViewDecoder, ViewEncoder};
 use crate::{
     ComponentSchema, Field, FieldKind, Game, Interest, Lerp, Mode, NetId, Reckon, Reckoning, ReplicaApp, Replicate,
     Row, SeenBy, Sim, SimMode, Tables, Trainer,
@@ -154,6 +154,32 @@ proptest! {
             prop_assert_eq!(client.decoder.entities().count(), 30);
             client.decoder.entities().for_each(|(id, _, row)| world.check_shown(id, row));
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn hostile_snapshots_of_what_is_reckoned_never_panic(bytes: Vec<u8>, flips: Vec<(u8, u8)>) {
+        let mut tumbling = Tumbling::new(4);
+        let (mut sim, tables) = (tumbling.world(), std::sync::Arc::new(tumbling.tables()));
+        let mut encoder = SnapshotEncoder::with_tables(std::sync::Arc::clone(&tables));
+        let mut client = Client::with_tables(&sim, GOOD, 1, Some(&tables));
+        for tick in 1..=30 {
+            tumbling.stir(sim.world_mut());
+            sim.step().unwrap();
+            encoder.start_tick(sim.mirror());
+            let header = SnapshotHeader::default();
+            let mut payload = encoder.encode(sim.mirror(), &mut client.recipient, header, None, 900).unwrap().to_vec();
+            client.recipient.sent(tick);
+            client.decoder.decode(&payload).unwrap();
+            client.recipient.on_acked(tick);
+            for (at, flip) in &flips {
+                let at = usize::from(*at) % payload.len();
+                payload[at] ^= flip;
+                let _ = client.decoder.clone().decode(&payload);
+            }
+        }
+        let _ = client.decoder.decode(&bytes);
     }
 }
 
