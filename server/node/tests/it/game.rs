@@ -59,7 +59,7 @@ pub(crate) const CROWD: usize = 5_000;
 
 fn spawn(mut commands: Commands<'_, '_>, seats: Res<'_, Seats>, mode: Res<'_, MatchMode>) {
     if mode.name == "crowd" {
-        (0..CROWD).for_each(|n| drop(commands.spawn(Spot { x: 1_000 * n as i32 })));
+        commands.spawn_batch((0..CROWD).map(|n| Spot { x: 1_000 * n as i32 }));
     }
     for (seat, _) in seats.iter() {
         commands.spawn((seat, Spot::default()));

@@ -72,6 +72,7 @@ fn a_quarter_turn_about_an_axis_is_one() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "what the series are compared with")]
 fn the_series_are_sine_and_cosine() {
     for n in 0..20_000 {
         let angle = f64::from(n) * 0.013;
