@@ -4,12 +4,13 @@ use std::any::{TypeId, type_name};
 
 use amphi_shared_wire::limits::{COMPONENTS_MAX, FIELDS_MAX, MESSAGE_KINDS_MAX};
 use bevy_app::{App, SubApp};
-use bevy_ecs::component::ComponentId;
+use bevy_ecs::component::{ComponentId, Mutable};
 use bevy_ecs::prelude::{Component, Resource, World};
 use bevy_ecs::schedule::ScheduleLabel;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::history::{self, MakeColumn, MakeShelf};
 use crate::interest::Space;
 use crate::port::{self, MakePort, StatePort};
 use crate::request::RequestPort;
@@ -38,32 +39,35 @@ pub trait ReplicaApp {
     fn registry(&mut self) -> &mut World;
 
     /// `C` is quantised, mirrored, sent, saved and hashed.
-    fn replicate<C: Component + Replicate>(&mut self) -> &mut Self {
+    fn replicate<C: Component<Mutability = Mutable> + Clone + Replicate>(&mut self) -> &mut Self {
         Registry::of(self.registry(), |r, world| r.replicate::<C>(world, false, false));
         self
     }
 
     /// `C` is replicated, and predicted by the client that owns the entity.
-    fn predict<C: Component + Replicate>(&mut self) -> &mut Self {
+    fn predict<C: Component<Mutability = Mutable> + Clone + Replicate>(&mut self) -> &mut Self {
         Registry::of(self.registry(), |r, world| r.replicate::<C>(world, true, false));
         self
     }
 
     /// `C` is replicated, and clients interpolate it for entities they do not predict.
-    fn interpolate<C: Component + Replicate>(&mut self) -> &mut Self {
+    fn interpolate<C: Component<Mutability = Mutable> + Clone + Replicate>(&mut self) -> &mut Self {
         Registry::of(self.registry(), |r, world| r.replicate::<C>(world, false, true));
         self
     }
 
     /// `C` is saved and hashed, not sent.
-    fn state<C: Component + Clone + Serialize + DeserializeOwned>(&mut self) -> &mut Self {
+    fn state<C: Component<Mutability = Mutable> + Clone + Serialize + DeserializeOwned>(&mut self) -> &mut Self {
         Registry::of(self.registry(), |r, world| r.state::<C>(world));
         self
     }
 
     /// `R` is saved and hashed, not sent.
-    fn state_resource<R: Resource + Clone + Serialize + DeserializeOwned>(&mut self) -> &mut Self {
-        Registry::of(self.registry(), |r, _| r.resources.push(port::hash_resource::<R>));
+    fn state_resource<R: Resource<Mutability = Mutable> + Clone + Serialize + DeserializeOwned>(&mut self) -> &mut Self {
+        Registry::of(self.registry(), |r, _| {
+            r.resources.push(port::hash_resource::<R>);
+            r.shelves.push(history::shelf::<R>);
+        });
         self
     }
 
@@ -162,6 +166,10 @@ pub(crate) struct Registry {
     pub(crate) replicated: Vec<MakePort>,
     pub(crate) states: Vec<(ComponentId, StatePort)>,
     pub(crate) resources: Vec<fn(&World, &mut crate::StateHasher)>,
+    /// What a history keeps: `components`, `states`, `resources`.
+    pub(crate) columns: Vec<MakeColumn>,
+    pub(crate) state_columns: Vec<MakeColumn>,
+    pub(crate) shelves: Vec<MakeShelf>,
     /// Every registered component of any kind.
     pub(crate) known: Vec<ComponentId>,
     pub(crate) input: Option<InputPort>,
@@ -198,7 +206,7 @@ impl Registry {
         world.insert_resource(registry);
     }
 
-    fn replicate<C: Component + Replicate>(&mut self, world: &mut World, predict: bool, interpolate: bool) {
+    fn replicate<C: Component<Mutability = Mutable> + Clone + Replicate>(&mut self, world: &mut World, predict: bool, interpolate: bool) {
         let id = world.register_component::<C>();
         if let Some(i) = self.ids.iter().position(|known| *known == id) {
             // Registered before: `predict` and `interpolate` add up.
@@ -221,6 +229,7 @@ impl Registry {
         });
         self.ids.push(id);
         self.replicated.push(port::replicated::<C>);
+        self.columns.push(history::sent_column::<C>);
         self.known.push(id);
     }
 
@@ -257,9 +266,10 @@ impl Registry {
         Space::new(interest, number, &self.components[number]).map(Some)
     }
 
-    fn state<C: Component + Serialize>(&mut self, world: &mut World) {
+    fn state<C: Component<Mutability = Mutable> + Clone + Serialize>(&mut self, world: &mut World) {
         let id = world.register_component::<C>();
         self.states.push((id, port::hash_component::<C>));
+        self.state_columns.push(history::state_column::<C>);
         self.known.push(id);
     }
 

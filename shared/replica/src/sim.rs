@@ -10,6 +10,7 @@ use bevy_ecs::component::ComponentId;
 use bevy_ecs::prelude::{Entity, QueryBuilder, QueryState, Schedule, Without, World};
 use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings, ScheduleLabel, SingleThreadedExecutor};
 
+use crate::history::spawn_mirrored;
 use crate::mirror::{Freed, Mirror, Mirrored};
 use crate::port::ReplicatedPort;
 use crate::register::Registry;
@@ -179,12 +180,7 @@ impl Sim {
         let known = self.mirror.slot_of(id).and_then(|slot| self.mirror.entity(slot));
         let entity = match known {
             Some(entity) => entity,
-            None => {
-                let entity = world.spawn(id).id();
-                let slot = self.mirror.insert(id, entity);
-                world.entity_mut(entity).insert(Mirrored { slot });
-                entity
-            }
+            None => spawn_mirrored(world, id, |entity| self.mirror.insert(id, entity)),
         };
         let Ok(mut entity) = world.get_entity_mut(entity) else { return Err(GameError::EntityUnknown(id.0)) };
         for (i, port) in self.ports.iter().enumerate() {
@@ -238,6 +234,31 @@ impl Sim {
             hash(world, &mut hasher);
         }
         hasher.finish()
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(crate) fn next_id(&self) -> u32 {
+        self.next_id
+    }
+
+    /// Visits entities that carry anything sent or saved and have no id.
+    pub(crate) fn each_unnamed(&mut self, visit: impl FnMut(Entity)) {
+        self.fresh.iter(self.app.world()).for_each(visit);
+    }
+
+    pub(crate) fn spawn_named(&mut self, id: NetId) -> Entity {
+        spawn_mirrored(self.app.world_mut(), id, |entity| self.mirror.insert(id, entity))
+    }
+
+    /// The world was made what it was after `tick`.
+    pub(crate) fn restored(&mut self, tick: Tick, next_id: u32) {
+        self.set_tick(tick);
+        self.next_id = next_id;
+        self.refresh();
+        self.app.world_mut().clear_trackers();
     }
 
     fn after_step(&mut self) -> Result<(), GameError> {

@@ -125,6 +125,8 @@ pub const QUIC_PING_EVERY_MS: u64 = 27_000;
 pub const SEATS_MAX: usize = 64;
 /// Entities of one room.
 pub const ENTITIES_MAX: usize = 100_000;
+/// Ticks of a world that a history keeps. Beyond: drop oldest; a prediction that old is not compared.
+pub const HISTORY_TICKS_MAX: usize = 128;
 /// Ticks of inputs in one datagram.
 pub const INPUTS_PER_DATAGRAM_MAX: usize = 32;
 /// Ticks that inputs may lie ahead of the room. Beyond: the input is dropped and counted.

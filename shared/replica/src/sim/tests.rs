@@ -198,7 +198,7 @@ fn ambiguous_systems_are_refused() {
 
 #[test]
 fn registration_mistakes_are_refused() {
-    #[derive(Component, Replicate)]
+    #[derive(Clone, Component, Replicate)]
     #[replica(name = "Spot")]
     struct Twin(u8);
     let error = build(
