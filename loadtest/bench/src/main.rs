@@ -22,6 +22,7 @@ mod peers;
 mod relay;
 mod replication;
 mod resume;
+mod rollback;
 mod serve;
 mod session;
 mod storm;
@@ -95,6 +96,8 @@ enum Name {
     Replication,
     /// Time from a cut to the first applied state, per transport.
     Resume,
+    /// What it costs to go back in time and simulate again.
+    Rollback,
     /// Messages and datagrams through a pair of session engines.
     Session,
     /// Everyone loses the connection and comes back at once.
@@ -116,6 +119,7 @@ impl Name {
             Self::Relay => Ok(relay::bench(scale)),
             Self::Replication => Ok(replication::bench(scale)),
             Self::Resume => Ok(resume::bench(scale)),
+            Self::Rollback => Ok(rollback::bench(scale)),
             Self::Session => Ok(session::bench(scale)),
             Self::Storm => Ok(storm::bench(scale)),
         }

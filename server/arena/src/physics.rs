@@ -11,6 +11,8 @@ use crate::map::{self, BALL_RADIUS, CRATE_HALF};
 use crate::movement::{HALF_WIDTH, HEIGHT, PlayerBody, metres};
 use crate::plugin::TICK_HZ;
 
+mod subset;
+
 /// Mass of the ball, kg.
 pub const BALL_MASS: f32 = 2.0;
 /// Mass of a crate, kg.
@@ -33,6 +35,9 @@ pub struct Physics {
     players: Vec<RigidBodyHandle>,
     things: Vec<RigidBodyHandle>,
     homes: Vec<[i32; 3]>,
+    /// Blocks of the map that a subset holds, by number; empty where all are there.
+    #[serde(skip)]
+    blocks: Vec<bool>,
 }
 
 impl Clone for Physics {
@@ -57,27 +62,36 @@ impl Clone for Physics {
             players: self.players.clone(),
             things: self.things.clone(),
             homes: self.homes.clone(),
+            blocks: self.blocks.clone(),
         }
+    }
+
+    // The pipelines hold nothing but memory to work in: each copy keeps its own.
+    fn clone_from(&mut self, other: &Self) {
+        let (world, from) = (&mut self.world, &other.world);
+        world.gravity = from.gravity;
+        world.integration_parameters = from.integration_parameters;
+        world.islands.clone_from(&from.islands);
+        world.broad_phase.clone_from(&from.broad_phase);
+        world.narrow_phase.clone_from(&from.narrow_phase);
+        world.bodies.clone_from(&from.bodies);
+        world.colliders.clone_from(&from.colliders);
+        world.impulse_joints.clone_from(&from.impulse_joints);
+        world.multibody_joints.clone_from(&from.multibody_joints);
+        world.soft_bodies.clone_from(&from.soft_bodies);
+        self.players.clone_from(&other.players);
+        self.things.clone_from(&other.things);
+        self.homes.clone_from(&other.homes);
+        self.blocks.clone_from(&other.blocks);
     }
 }
 
 impl Physics {
     /// The field with ball and crates at their homes, and a capsule per seat.
     pub fn new(seats: usize) -> Self {
-        let mut world = PhysicsWorld { gravity: Vector::new(0.0, GRAVITY, 0.0), ..PhysicsWorld::default() };
-        world.integration_parameters.dt = 1.0 / TICK_HZ as f32;
+        let mut physics = Self::empty(seats);
         for block in map::blocks() {
-            let low = vector(block.min);
-            let half = (vector(block.max) - low) * 0.5;
-            let cuboid = ColliderBuilder::cuboid(half.x, half.y, half.z).translation(low + half);
-            world.colliders.insert(cuboid.friction(0.6).restitution(0.4));
-        }
-        let mut physics = Self { world, players: Vec::new(), things: Vec::new(), homes: Vec::new() };
-        for seat in 0..seats {
-            let capsule = ColliderBuilder::capsule_y(metres(HEIGHT) * 0.5 - metres(HALF_WIDTH), metres(HALF_WIDTH));
-            let capsule = capsule.friction(0.2).user_data(TAG_PLAYER | seat as u128);
-            let body = RigidBodyBuilder::kinematic_position_based().translation(Vector::new(0.0, -50.0, 0.0));
-            physics.players.push(physics.world.insert(body, capsule).0);
+            physics.add_block(&block);
         }
         physics.add_thing(map::ball_home());
         for home in map::crate_homes() {
@@ -86,8 +100,35 @@ impl Physics {
         physics
     }
 
+    /// No blocks and no things yet, and a capsule per seat, out of the world.
+    fn empty(seats: usize) -> Self {
+        let mut world = PhysicsWorld { gravity: Vector::new(0.0, GRAVITY, 0.0), ..PhysicsWorld::default() };
+        world.integration_parameters.dt = 1.0 / TICK_HZ as f32;
+        let (players, things, homes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut physics = Self { world, players, things, homes, blocks: Vec::new() };
+        for seat in 0..seats {
+            let capsule = ColliderBuilder::capsule_y(metres(HEIGHT) * 0.5 - metres(HALF_WIDTH), metres(HALF_WIDTH));
+            let capsule = capsule.friction(0.2).user_data(TAG_PLAYER | seat as u128);
+            let body = RigidBodyBuilder::kinematic_position_based().translation(Vector::new(0.0, -50.0, 0.0));
+            physics.players.push(physics.world.insert(body, capsule).0);
+        }
+        physics
+    }
+
+    fn add_block(&mut self, block: &map::Block) {
+        let low = vector(block.min);
+        let half = (vector(block.max) - low) * 0.5;
+        let cuboid = ColliderBuilder::cuboid(half.x, half.y, half.z).translation(low + half);
+        self.world.colliders.insert(cuboid.friction(0.6).restitution(0.4));
+    }
+
     fn add_thing(&mut self, home: [i32; 3]) {
-        let index = self.things.len();
+        let handle = self.insert_thing(self.things.len(), home);
+        self.things.push(handle);
+        self.homes.push(home);
+    }
+
+    fn insert_thing(&mut self, index: usize, home: [i32; 3]) -> RigidBodyHandle {
         let body = RigidBodyBuilder::dynamic().translation(vector(home));
         let half = metres(CRATE_HALF);
         let (body, shape) = if index == 0 {
@@ -97,8 +138,7 @@ impl Physics {
             let cuboid = ColliderBuilder::cuboid(half, half, half).mass(CRATE_MASS).restitution(0.1).friction(0.5);
             (body.linear_damping(0.2).angular_damping(0.8), cuboid)
         };
-        self.things.push(self.world.insert(body, shape.user_data(TAG_THING | index as u128)).0);
-        self.homes.push(home);
+        self.world.insert(body, shape.user_data(TAG_THING | index as u128)).0
     }
 
     /// Number of things; the ball is 0.
