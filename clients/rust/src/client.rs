@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::effects::Effects;
 use crate::playout::Playout;
-use crate::predict::{Own, Predictor};
+use crate::predict::{Known, Predictor};
 use crate::received::Received;
 
 /// Ticks that are caught up at once; beyond, the input tick jumps.
@@ -313,6 +313,12 @@ impl<I: Input> Client<I> {
         self.read(&self.predictor.as_ref()?.shown()?)
     }
 
+    /// A component of what is predicted beside the own entity, by id: others and things that the own player can touch, at
+    /// the own player's time and not where [`shown`](Self::shown) shows them.
+    pub fn nearby<C: Replicate>(&self) -> Vec<(NetId, C)> {
+        self.predictor.as_ref().map(Predictor::nearby).unwrap_or_default()
+    }
+
     /// The own entity.
     pub fn own_id(&self) -> Option<NetId> {
         self.predictor.as_ref()?.own()
@@ -577,14 +583,23 @@ impl<I: Input> Client<I> {
 
     fn reconcile(&mut self, tick: Tick, applied: Option<Tick>) {
         let Some(predictor) = &mut self.predictor else { return };
-        let seat = [i32::from(predictor.seat().0)];
-        let schema = self.game.schema();
+        let (schema, seat) = (self.game.schema(), [i32::from(predictor.seat().0)]);
         // Component 0 of every schema is the seat.
-        let own = self.received.entities().find(|(_, _, row)| row.component(schema, 0) == Some(&seat));
-        let Some((id, row_tick, row)) = own else { return };
-        let own = Own { id, row: &row, fresh: row_tick == tick };
+        let is_own = |row: &Row| row.component(schema, 0) == Some(&seat);
+        let all = predictor.has_nearby();
+        let known: Vec<_> = self.received.entities().filter(|(_, _, row)| all || is_own(row)).collect();
+        let tick_hz = self.session.tick_clock().map_or(60, |clock| clock.tick_hz);
+        // What is reckoned has gone on since it was told.
+        let gone_on = known.into_iter().map(|(id, told, mut row)| {
+            if row.since.0 != 0 && row.since < tick {
+                row.to_mut().go_on(schema, tick, tick_hz);
+            }
+            (id, told, row)
+        });
+        let known: Vec<_> = gone_on.collect();
+        let known: Vec<_> = known.iter().map(|(id, tick, row)| Known { id: *id, tick: *tick, row }).collect();
         // A row that the game's world does not take leaves the prediction as it is.
-        if let Ok(true) = predictor.reconcile(tick, applied, own) {
+        if let Ok(true) = predictor.reconcile(tick, applied, &known) {
             self.stats.mispredictions += 1;
         }
     }

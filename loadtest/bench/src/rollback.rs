@@ -11,8 +11,8 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use amphi_server_arena::physics::Physics;
 use amphi_server_arena::Pose;
+use amphi_server_arena::physics::Physics;
 use amphi_shared_replica::{Game, History, Mode, ReplicaApp, Sim, SimMode, Simulate};
 use amphi_shared_wire::Seed;
 use anyhow::{Context, ensure};
@@ -182,7 +182,9 @@ fn pile(repeats: usize, settle: usize) -> anyhow::Result<Sample> {
     let ratio = |spent: Duration| spent.as_secs_f64() / pure.as_secs_f64();
     let sample = Sample::new().with("ratio_to_resim", ratio(ours));
     let sample = sample.beside("resim_ms", pure.as_secs_f64() * 1e3 / repeats as f64);
-    Ok(sparse.iter().fold(sample, |sample, (every, spent)| sample.beside(format!("ratio_every_{every}"), ratio(*spent))))
+    Ok(sparse
+        .iter()
+        .fold(sample, |sample, (every, spent)| sample.beside(format!("ratio_every_{every}"), ratio(*spent))))
 }
 
 /// Going back where every `every`-th tick is kept and the wanted one is `beyond` ticks after a kept one: what it takes, from

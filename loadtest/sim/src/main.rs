@@ -201,6 +201,7 @@ fn print(scene: &Scene, total: &Report, histories: u64) {
     println!("{:<24}{:>12}", "messages delivered", total.messages);
     println!("{:<24}{:>12}", "datagrams delivered", total.datagrams);
     println!("{:<24}{:>12}", "attaches", total.attaches);
+    println!("{:<24}{:>12}", "corrected predictions", total.corrections);
     println!("{:<24}{:>10} s", "virtual time", total.virtual_time.as_millis() / 1_000);
     println!("{:<24}{:>12}", "histories that hold", histories);
     println!("{:<24}{:>12}", "their hash", format!("{:016x}", total.history));

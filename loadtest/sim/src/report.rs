@@ -28,6 +28,8 @@ pub(crate) struct Report {
     pub(crate) datagrams: u64,
     /// Attaches of the clients.
     pub(crate) attaches: u64,
+    /// Predictions that the clients had to correct.
+    pub(crate) corrections: u64,
     /// Ends of pipes that were heard, by the number of their code.
     pub(crate) closes: BTreeMap<u32, u64>,
     /// Length of the history.
@@ -43,6 +45,7 @@ impl Report {
         self.messages += other.messages;
         self.datagrams += other.datagrams;
         self.attaches += other.attaches;
+        self.corrections += other.corrections;
         for (code, count) in &other.closes {
             *self.closes.entry(*code).or_default() += count;
         }

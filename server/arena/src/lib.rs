@@ -1,7 +1,8 @@
 //! The sample game: two teams, a ball, crates and a pulse.
 //!
-//! Server and clients share this crate. The server simulates all of it; a client runs [`movement::step`] for its
-//! own player, through the same plugin or through a port that `shared/vectors/arena-move` checks.
+//! Server and clients share this crate. The server simulates all of it; a client runs it for its own
+//! player and what is near, through the same plugin, or [`movement::step`] alone through a port that
+//! `shared/vectors/arena-move` checks.
 //!
 //! **Units.** Lengths are 1/4096 m, velocities 1/4096 m per tick of 1/60 s, angles 65,536 per turn. Axes are
 //! right-handed with y up; yaw 0 looks along +x, a quarter turn along −z. Team 0 attacks towards +x.
@@ -23,6 +24,7 @@ pub mod map;
 pub mod movement;
 pub mod physics;
 mod plugin;
+mod predicted;
 pub mod pulse;
 pub mod rules;
 

@@ -1,6 +1,8 @@
 //! The game as a Bevy plugin: what is registered, and in which order its systems run.
 
-use amphi_shared_replica::{Begin, Inputs, Mode, ReplicaApp as _, Seat, Seats, SimRng, SimTick, Simulate, authority};
+use amphi_shared_replica::{
+    Begin, Inputs, Mode, Nearby, ReplicaApp as _, Seat, Seats, SimRng, SimTick, Simulate, authority, predicting,
+};
 use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::{DetectChangesMut as _, IntoScheduleConfigs as _, Query, Res, ResMut};
 
@@ -11,6 +13,7 @@ use crate::input::ArenaInput;
 use crate::map;
 use crate::movement::{self, HALF_WIDTH, HEIGHT, PlayerBody, Statics};
 use crate::physics::{Physics, ledge};
+use crate::predicted::{self, NEARBY_M};
 use crate::pulse;
 use crate::rules::{self, Players};
 
@@ -39,20 +42,24 @@ impl Plugin for Arena {
         app.replicate::<Player>().replicate::<Thing>().interpolate::<Pose>().replicate::<Scoreboard>();
         app.state_resource::<Physics>().state_resource::<Touch>().transient_resource::<Statics>();
         app.event::<Pulse>().event::<Shove>().event::<Death>().event::<Goal>();
+        app.nearby::<PlayerBody>(Nearby::within(&["x", "y", "z"], NEARBY_M));
+        app.nearby::<Pose>(Nearby::within(&["x", "y", "z"], NEARBY_M)).nearby::<Scoreboard>(Nearby::always());
         app.input::<ArenaInput>().modes(&MODES);
         app.tables(include_bytes!("../arena.tables"));
         app.insert_resource(Statics { blocks: map::blocks(), ledges: Vec::new() });
-        app.add_systems(Begin, rules::begin.run_if(authority));
+        app.add_systems(Begin, (rules::begin.run_if(authority), predicted::begin.run_if(predicting)).chain());
         app.add_systems(
             Simulate,
             (
                 play_bots.run_if(authority),
-                rules::referee.run_if(authority),
+                (predicted::gather, predicted::guess).chain().run_if(predicting),
+                rules::referee,
                 survey,
                 walk,
-                part.run_if(authority),
-                pulse::fight.run_if(authority),
-                move_things.run_if(authority),
+                part,
+                pulse::fight,
+                move_things,
+                rules::copy_poses,
                 rules::watch_ball.run_if(authority),
             )
                 .chain(),
@@ -84,7 +91,7 @@ fn survey(mut statics: ResMut<'_, Statics>, things: Query<'_, '_, (&Thing, &Pose
     statics.ledges.extend(things.iter().filter(|(thing, _)| thing.kind == CRATE).map(|(_, pose)| ledge(pose)));
 }
 
-/// Moves the players. The one system that also runs in a client's prediction, beside [`survey`].
+/// Moves the players.
 fn walk(
     inputs: Res<'_, Inputs<ArenaInput>>,
     statics: Res<'_, Statics>,

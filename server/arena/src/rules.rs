@@ -107,16 +107,19 @@ pub(crate) fn referee(mut score: Single<'_, '_, &mut Scoreboard>, mut players: P
     }
 }
 
-/// Sees goals, touches, and balls that nobody reaches; copies poses out of the physics.
+/// Copies poses out of the physics.
+pub(crate) fn copy_poses(physics: Res<'_, Physics>, mut things: Query<'_, '_, (&Thing, &mut Pose)>) {
+    for (thing, mut pose) in &mut things {
+        pose.set_if_neq(physics.pose(usize::from(thing.index)));
+    }
+}
+
+/// Sees goals, touches, and balls that nobody reaches.
 pub(crate) fn watch_ball(
     mut score: Single<'_, '_, &mut Scoreboard>,
     mut players: Players<'_, '_>,
-    mut things: Query<'_, '_, (&Thing, &mut Pose)>,
     mut stage: Stage<'_>,
 ) {
-    for (thing, mut pose) in &mut things {
-        pose.set_if_neq(stage.physics.pose(usize::from(thing.index)));
-    }
     if score.phase() != Phase::Play {
         return;
     }

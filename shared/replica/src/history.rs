@@ -64,7 +64,12 @@ pub(crate) trait Shelf: Send + Sync {
 }
 
 impl History {
-    pub(crate) fn new(columns: Vec<Box<dyn Column>>, sent: usize, resources: Vec<Box<dyn Shelf>>, ticks: usize) -> Self {
+    pub(crate) fn new(
+        columns: Vec<Box<dyn Column>>,
+        sent: usize,
+        resources: Vec<Box<dyn Shelf>>,
+        ticks: usize,
+    ) -> Self {
         let ticks = ticks.clamp(1, HISTORY_TICKS_MAX);
         let own: [Box<dyn Shelf>; 3] = [shelf::<SimRng>(), shelf::<MatchBoard>(), shelf::<Seats>()];
         let mut history = Self {
@@ -149,7 +154,9 @@ impl History {
     pub fn shift(&mut self, tick: Tick, id: NetId, mask: u64, moved: &[i32]) {
         for at in 0..self.places.len() {
             let place = &self.places[at];
-            let Some(entity) = place.number_of(id).filter(|_| place.tick.is_some_and(|kept| kept > tick)) else { continue };
+            let Some(entity) = place.number_of(id).filter(|_| place.tick.is_some_and(|kept| kept > tick)) else {
+                continue;
+            };
             let mut rest = moved;
             let mut row = Vec::new();
             for (i, column) in self.columns.iter_mut().take(self.sent).enumerate() {

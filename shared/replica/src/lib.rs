@@ -22,6 +22,7 @@ mod interest;
 mod message;
 mod mirror;
 mod mode;
+mod nearby;
 mod port;
 mod reckon;
 mod register;
@@ -47,7 +48,8 @@ pub use input::{Input, InputError, InputField, InputPort, Inputs, Late, encode_i
 pub use interest::Interest;
 pub use message::{MessageError, decode_message, encode_message};
 pub use mirror::Mirror;
-pub use mode::{MatchMode, Mode, SimMode, SimRng, SimTick, authority};
+pub use mode::{MatchMode, Mode, OwnSeat, SimMode, SimRng, SimTick, authority, predicting};
+pub use nearby::Nearby;
 pub use reckon::{Reckon, Reckoning};
 pub use register::{Begin, ReplicaApp, Simulate};
 pub use replicate::{Field, FieldKind, Lerp, Replicate};

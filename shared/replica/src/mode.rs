@@ -4,6 +4,8 @@ use amphi_shared_wire::{Rng, Tick};
 use bevy_ecs::prelude::{Res, Resource};
 use serde::{Deserialize, Serialize};
 
+use crate::Seat;
+
 /// Who runs this world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Resource)]
 pub enum SimMode {
@@ -24,6 +26,19 @@ pub fn authority(mode: Res<'_, SimMode>) -> bool {
         SimMode::Predict => false,
     }
 }
+
+/// Run condition: a client predicts its own player here, and what that can touch.
+pub fn predicting(mode: Res<'_, SimMode>) -> bool {
+    match *mode {
+        SimMode::Authority | SimMode::Replay => false,
+        SimMode::Predict => true,
+    }
+}
+
+/// The seat whose player is predicted here; `None` where the whole world is simulated. Of all other seats a client does not
+/// know the inputs: the game may guess them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Resource)]
+pub struct OwnSeat(pub Option<Seat>);
 
 /// A mode that a game offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

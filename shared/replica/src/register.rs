@@ -12,12 +12,13 @@ use serde::de::DeserializeOwned;
 
 use crate::history::{self, MakeColumn, MakeShelf};
 use crate::interest::Space;
+use crate::nearby::Reaching;
 use crate::port::{self, MakePort, StatePort};
 use crate::request::RequestPort;
 use crate::selection::SelectionPort;
 use crate::{
-    ComponentSchema, EventSchema, Input, InputPort, InputSchema, Interest, Mode, Reckon, Reckoning, Replicate, Request,
-    RequestSchema, Schema, Seat,
+    ComponentSchema, EventSchema, Input, InputPort, InputSchema, Interest, Mode, Nearby, Reckon, Reckoning, Replicate,
+    Request, RequestSchema, Schema, Seat,
 };
 
 /// The schedule that runs once, at tick 0: the map, and behind [`authority`](crate::authority) the players and
@@ -63,7 +64,9 @@ pub trait ReplicaApp {
     }
 
     /// `R` is saved and hashed, not sent.
-    fn state_resource<R: Resource<Mutability = Mutable> + Clone + Serialize + DeserializeOwned>(&mut self) -> &mut Self {
+    fn state_resource<R: Resource<Mutability = Mutable> + Clone + Serialize + DeserializeOwned>(
+        &mut self,
+    ) -> &mut Self {
         Registry::of(self.registry(), |r, _| {
             r.resources.push(port::hash_resource::<R>);
             r.shelves.push(history::shelf::<R>);
@@ -92,11 +95,19 @@ pub trait ReplicaApp {
 
     /// Clients reckon how `C` goes on, and are told of it again when that is not right any more: what flies or rolls
     /// undisturbed costs nothing. For components that nobody predicts, and by which no interest goes.
-    fn reckon<C: Component + Replicate>(&mut self, reckon: &Reckon) -> &mut Self {
+    fn reckon<C: Component<Mutability = Mutable> + Clone + Replicate>(&mut self, reckon: &Reckon) -> &mut Self {
         Registry::of(self.registry(), |r, world| {
             r.replicate::<C>(world, false, true);
             r.reckon(world.register_component::<C>(), reckon);
         });
+        self
+    }
+
+    /// A client's predicted world also holds the entities that have `C` where `nearby` says so, as the server told them
+    /// last: what the own player can touch. It simulates them by the same systems; the inputs of other seats are what the
+    /// game guesses, see [`OwnSeat`](crate::OwnSeat). Without a call of this, a predicted world holds the own entity only.
+    fn nearby<C: Component + Replicate>(&mut self, nearby: Nearby) -> &mut Self {
+        Registry::of(self.registry(), |r, world| r.nearby.push((world.register_component::<C>(), nearby)));
         self
     }
 
@@ -179,6 +190,8 @@ pub(crate) struct Registry {
     pub(crate) requests: Vec<RequestSchema>,
     pub(crate) request_ports: Vec<RequestPort>,
     pub(crate) space: Option<(ComponentId, Interest)>,
+    /// What is predicted beside the own entity.
+    pub(crate) nearby: Vec<(ComponentId, Nearby)>,
     pub(crate) tables: &'static [u8],
     pub(crate) modes: Vec<Mode>,
     pub(crate) errors: Vec<String>,
@@ -206,7 +219,12 @@ impl Registry {
         world.insert_resource(registry);
     }
 
-    fn replicate<C: Component<Mutability = Mutable> + Clone + Replicate>(&mut self, world: &mut World, predict: bool, interpolate: bool) {
+    fn replicate<C: Component<Mutability = Mutable> + Clone + Replicate>(
+        &mut self,
+        world: &mut World,
+        predict: bool,
+        interpolate: bool,
+    ) {
         let id = world.register_component::<C>();
         if let Some(i) = self.ids.iter().position(|known| *known == id) {
             // Registered before: `predict` and `interpolate` add up.
@@ -264,6 +282,16 @@ impl Registry {
         let number = number.ok_or("interest goes by a component that is sent")?;
         self.check_reckoned(Some(number))?;
         Space::new(interest, number, &self.components[number]).map(Some)
+    }
+
+    /// What is predicted beside the own entity, in steps.
+    pub(crate) fn reaching(&self) -> Result<Vec<Reaching>, String> {
+        let find = |(id, nearby): &(ComponentId, Nearby)| {
+            let number = self.ids.iter().position(|known| known == id);
+            let number = number.ok_or("nearby goes by a component that is sent")?;
+            Reaching::new(nearby, number, &self.components[number])
+        };
+        self.nearby.iter().map(find).collect()
     }
 
     fn state<C: Component<Mutability = Mutable> + Clone + Serialize>(&mut self, world: &mut World) {

@@ -12,12 +12,13 @@ use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings, ScheduleLabel, SingleT
 
 use crate::history::spawn_mirrored;
 use crate::mirror::{Freed, Mirror, Mirrored};
+use crate::nearby::{self, Reaching};
 use crate::port::ReplicatedPort;
 use crate::register::Registry;
 use crate::selection::{Selection, SelectionPort};
 use crate::{
-    Begin, GameError, GameEvent, GameEvents, Input, InputPort, Inputs, MatchBoard, MatchMode, NetId, RequestPort, Row,
-    Schema, Seat, SeatState, Seats, SimMode, SimRng, SimTick, Simulate, StateHasher,
+    Begin, GameError, GameEvent, GameEvents, Input, InputPort, Inputs, MatchBoard, MatchMode, NetId, OwnSeat,
+    RequestPort, Row, Schema, Seat, SeatState, Seats, SimMode, SimRng, SimTick, Simulate, StateHasher,
 };
 
 /// A world of a game. It lives in a `SubApp` of its own and never in an app that draws.
@@ -26,6 +27,7 @@ pub struct Sim {
     registry: Registry,
     ports: Vec<Box<dyn ReplicatedPort>>,
     selection: SelectionPort,
+    reaching: Vec<Reaching>,
     mirror: Mirror,
     fresh: QueryState<Entity, Without<NetId>>,
     known: Vec<ComponentId>,
@@ -70,7 +72,9 @@ impl Sim {
         let space = registry.space().map_err(GameError::Registration)?;
         let mirror = Mirror::new(Arc::clone(schema), space, match_mode.tick_hz);
         let selection = SelectionPort::new(world);
-        let mut sim = Self { app, registry, ports, selection, mirror, fresh, known, archetypes_checked: 0, next_id: 1 };
+        let reaching = registry.reaching().map_err(GameError::Registration)?;
+        let mut sim =
+            Self { app, registry, ports, selection, reaching, mirror, fresh, known, archetypes_checked: 0, next_id: 1 };
         sim.app.world_mut().run_schedule(Begin);
         sim.after_step()?;
         Ok(sim)
@@ -171,6 +175,28 @@ impl Sim {
     /// The quantised state of an entity after the last step or [`apply_row`](Self::apply_row).
     pub fn row_of(&self, id: NetId) -> Option<Row> {
         Some(self.mirror.row(self.mirror.slot_of(id)?))
+    }
+
+    /// Ids of all entities, ascending.
+    pub fn ids(&self) -> impl Iterator<Item = NetId> {
+        self.mirror.order().iter().map(|slot| self.mirror.id(*slot))
+    }
+
+    /// Says whose player is predicted here, see [`OwnSeat`].
+    pub fn set_own_seat(&mut self, seat: Seat) {
+        self.world_mut().insert_resource(OwnSeat(Some(seat)));
+    }
+
+    /// The game wants more predicted than the own entity, see [`ReplicaApp::nearby`](crate::ReplicaApp::nearby).
+    pub fn has_nearby(&self) -> bool {
+        !self.reaching.is_empty()
+    }
+
+    /// What belongs into a predicted world beside the entity whose row is `own`, by ascending id; at most
+    /// [`PREDICTED_MAX`](amphi_shared_wire::limits::PREDICTED_MAX), the nearest. `rows` are all other entities, `was_near`
+    /// is the last answer.
+    pub fn near<'a>(&self, own: &Row, was_near: &[NetId], rows: impl Iterator<Item = (NetId, &'a Row)>) -> Vec<NetId> {
+        nearby::choose(&self.reaching, self.mirror.schema(), own, was_near, rows)
     }
 
     /// Makes an entity equal to a received row: spawns it when it is new, inserts the row's components, and removes
@@ -351,6 +377,7 @@ fn insert_resources(world: &mut World, mode: SimMode, match_mode: &MatchMode, se
     world.insert_resource(mode);
     world.insert_resource(match_mode.clone());
     world.insert_resource(SimTick::default());
+    world.insert_resource(OwnSeat::default());
     world.insert_resource(SimRng(seed.split("sim").rng()));
     world.init_resource::<Freed>();
 }

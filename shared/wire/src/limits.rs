@@ -127,6 +127,8 @@ pub const SEATS_MAX: usize = 64;
 pub const ENTITIES_MAX: usize = 100_000;
 /// Ticks of a world that a history keeps. Beyond: drop oldest; a prediction that old is not compared.
 pub const HISTORY_TICKS_MAX: usize = 128;
+/// Entities that a client predicts beside its own. Beyond: the nearest; others are only shown.
+pub const PREDICTED_MAX: usize = 64;
 /// Ticks of inputs in one datagram.
 pub const INPUTS_PER_DATAGRAM_MAX: usize = 32;
 /// Ticks that inputs may lie ahead of the room. Beyond: the input is dropped and counted.

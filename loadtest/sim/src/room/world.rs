@@ -95,6 +95,7 @@ impl World {
                 messages: self.players.iter().map(|p| p.client.session().stats().messages_in).sum(),
                 datagrams: self.delivered,
                 attaches: self.players.iter().map(|p| p.client.session().stats().attaches).sum(),
+                corrections: self.players.iter().map(|p| p.client.stats().mispredictions).sum(),
                 virtual_time: self.now.since(self.start),
                 history: self.history.0,
                 ..Report::default()

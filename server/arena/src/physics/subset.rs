@@ -58,7 +58,8 @@ impl Physics {
     fn bring_blocks(&mut self, centre: [i32; 3]) {
         for (number, block) in map::blocks().iter().enumerate() {
             let is_near = (0..3).all(|axis| {
-                block.min[axis].saturating_sub(NEAR) < centre[axis] && centre[axis] < block.max[axis].saturating_add(NEAR)
+                block.min[axis].saturating_sub(NEAR) < centre[axis]
+                    && centre[axis] < block.max[axis].saturating_add(NEAR)
             });
             if is_near && self.blocks.get(number) == Some(&false) {
                 self.blocks[number] = true;
