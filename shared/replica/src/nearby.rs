@@ -90,7 +90,8 @@ pub(crate) fn choose<'a>(
             }
             let origin = origin?;
             let square: f64 = place.iter().zip(&origin).map(|(a, b)| (a - b) * (a - b)).sum();
-            (square <= (reaching.radius * slack).powi(2)).then_some(square)
+            let reach = reaching.radius * slack;
+            (square <= reach * reach).then_some(square)
         };
         if let Some(square) = reaching.iter().filter_map(distance).min_by(f64::total_cmp) {
             near.push((square.to_bits(), id));
