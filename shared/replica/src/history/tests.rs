@@ -59,7 +59,9 @@ impl Plugin for Sample {
 }
 
 fn begin(mut commands: Commands<'_, '_>, seats: Res<'_, Seats>) {
-    seats.iter().for_each(|(seat, _)| drop(commands.spawn((seat, Spot::default(), Trail(vec![])))));
+    for (seat, _) in seats.iter() {
+        commands.spawn((seat, Spot::default(), Trail(vec![])));
+    }
 }
 
 fn walk(inputs: Res<'_, Inputs<Push>>, mut spots: Query<'_, '_, (&Seat, &mut Spot, &mut Trail)>) {
@@ -85,8 +87,12 @@ fn live(
     for (_, entity, burning) in things {
         match (rng.0.below(6), burning) {
             (0, _) => commands.entity(entity).despawn(),
-            (1, true) => drop(commands.entity(entity).remove::<Burning>()),
-            (1 | 2, false) => drop(commands.entity(entity).insert(Burning(rng.0.below(9) as u8))),
+            (1, true) => {
+                commands.entity(entity).remove::<Burning>();
+            }
+            (1 | 2, false) => {
+                commands.entity(entity).insert(Burning(rng.0.below(9) as u8));
+            }
             (..) => {}
         }
     }
