@@ -14,6 +14,7 @@ import { type Locomotion, Predictor } from "./predict.ts";
 import { encodeInputs, type Snapshot } from "./replica.ts";
 import { type Row, Schema } from "./schema.ts";
 import type { Saved } from "./session-types.ts";
+import type { Share, SnapshotTraffic } from "./ledger.ts";
 import { SnapshotReader } from "./snapshots.ts";
 import { Timeline } from "./timeline.ts";
 
@@ -58,6 +59,7 @@ export interface NetStats {
   marginTicks: number;
   leadTicks: number;
   delayMs: number;
+  traffic: Omit<SnapshotTraffic, "components"> & { components: Share<string>[] };
 }
 
 interface Counters {
@@ -152,7 +154,14 @@ export class MatchClient<Body, Input> {
       marginTicks: this.margin / 4,
       leadTicks: this.leadTicks(),
       delayMs: (this.drawnLag / this.tickHz) * 1_000,
+      traffic: this.traffic(seconds),
     };
+  }
+
+  private traffic(seconds: number): NetStats["traffic"] {
+    const { components, ...traffic } = this.snapshots.ledger.take(seconds);
+    const name = (component: number) => this.schema?.components[component]?.name ?? `${component}`;
+    return { ...traffic, components: components.map(({ of, bytesPerS }) => ({ of: name(of), bytesPerS })) };
   }
 
   /** Asks something of the game, reliably; the answer comes to `onRoom` with the number returned here. */

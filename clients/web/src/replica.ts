@@ -2,6 +2,7 @@
 
 import { BitReader, BitWriter, OutOfBits } from "./bits.ts";
 import { DEPTH_MAX, readComponent } from "./coding.ts";
+import type { Ledger } from "./ledger.ts";
 import { reckoned } from "./reckon.ts";
 import type { Row, Schema } from "./schema.ts";
 import type { Tables } from "./tables.ts";
@@ -79,10 +80,16 @@ export class SnapshotDecoder {
   /** Ids of the rows of snapshots in trained tables, by tick. */
   private lists = new Map<number, number[]>();
 
-  constructor(private readonly schema: Schema, private readonly tickHz = 60) {}
+  /** A ledger is told what each part takes. */
+  constructor(
+    private readonly schema: Schema,
+    private readonly tickHz = 60,
+    private readonly ledger?: Ledger,
+  ) {}
 
   /** Reads one snapshot; `undefined` when it is too old to count. Throws `ReplicaError`; then nothing of it counts. */
   decode(payload: Uint8Array): Snapshot | undefined {
+    this.ledger?.snapshot(payload.length);
     return guarded(() => this.read(new BitReader(payload)));
   }
 
@@ -114,7 +121,8 @@ export class SnapshotDecoder {
     const baselines = restarted ? new Map<number, Known>() : this.known;
     const left = readLeft(reader);
     const base = (id: number, age: number, older = 0) => baselineOf(baselines.get(id), header.tick, age + older);
-    const rows = tables === 0 ? readIds(reader, (id) => readBody(reader, this.pace(header.tick), () => base(id, reader.bits(4)))) : this.readSections(reader, tables, header.tick, restarted, base);
+    const pace = this.pace(header.tick);
+    const rows = tables === 0 ? readIds(reader, (id) => this.row(reader, id, () => readBody(reader, pace, () => base(id, reader.bits(4))))) : this.readSections(reader, tables, header.tick, restarted, base);
     if (restarted) {
       this.lists.clear();
       this.known = baselines;
@@ -147,14 +155,23 @@ export class SnapshotDecoder {
       const ids = readIdsByReference(reader, reader.bit() ? reference : []);
       for (const id of ids) {
         const past = () => Array.from({ length: depth }, (_, older) => base(id, age, older));
-        rows.push([id, depth === 0 ? readAbsolute(reader, this.pace(tick)) : readModelled(reader, this.pace(tick), tables, past(), (tick % KEYFRAME_TICKS) + KEYFRAME_TICKS * age)]);
+        const body = () => (depth === 0 ? readAbsolute(reader, this.pace(tick)) : readModelled(reader, this.pace(tick), tables, past(), (tick % KEYFRAME_TICKS) + KEYFRAME_TICKS * age));
+        rows.push([id, this.row(reader, id, body)]);
       }
     }
     return rows.sort(([a], [b]) => a - b);
   }
 
   private pace(tick: number): Pace {
-    return { schema: this.schema, tick, tickHz: this.tickHz };
+    return { schema: this.schema, tick, tickHz: this.tickHz, ledger: this.ledger };
+  }
+
+  /** Reads the row of an entity and notes what it takes. */
+  private row(reader: BitReader, id: number, read: () => Row): Row {
+    const start = reader.position;
+    const row = read();
+    this.ledger?.row(id, reader.position - start);
+    return row;
   }
 
   /** Marks an entity as left, also before its first row: that one may still be on its way. True when it was there. */
@@ -319,11 +336,12 @@ function readIdsByReference(reader: BitReader, before: readonly number[]): numbe
   return [...ids].sort((a, b) => a - b);
 }
 
-/** What a body means beside its bits. */
+/** What a body means beside its bits, and who is told what its parts take. */
 interface Pace {
   schema: Schema;
   tick: number;
   tickHz: number;
+  ledger?: Ledger | undefined;
 }
 
 /** Since when what is reckoned goes by itself, behind the components. */
@@ -341,12 +359,20 @@ function readGone(reader: BitReader, pace: Pace, base: Row): { base: Row; since:
   return { base: gone.slice(0, pace.schema.components.length), since };
 }
 
+/** Reads the numbers of a component and notes what they take. */
+function counted(reader: BitReader, { ledger }: Pace, component: number, read: () => number[]): number[] {
+  const start = reader.position;
+  const values = read();
+  ledger?.component(component, reader.position - start);
+  return values;
+}
+
 function readBody(reader: BitReader, pace: Pace, baseline: () => Row): Row {
   if (reader.bit()) return readAbsolute(reader, pace);
   const { base, since } = readGone(reader, pace, baseline());
-  const row = base.map((values) => {
+  const row = base.map((values, i) => {
     if (values === undefined || !reader.bit()) return values;
-    return values.map((value) => (value + unfold(readCode(reader, RESIDUAL))) | 0);
+    return counted(reader, pace, i, () => values.map((value) => (value + unfold(readCode(reader, RESIDUAL))) | 0));
   });
   return [...row, ...since];
 }
@@ -355,7 +381,8 @@ function readAbsolute(reader: BitReader, pace: Pace): Row {
   const { components } = pace.schema;
   const mask = components.map(() => reader.bit());
   const since = readSince(reader, pace, (i) => mask[i]!);
-  const row = components.map(({ fields }, i) => (mask[i] ? fields.map(() => unfold(readCode(reader, ABSOLUTE))) : undefined));
+  const read = (fields: readonly unknown[]) => fields.map(() => unfold(readCode(reader, ABSOLUTE)));
+  const row = components.map(({ fields }, i) => (mask[i] ? counted(reader, pace, i, () => read(fields)) : undefined));
   return [...row, ...since];
 }
 
@@ -374,7 +401,7 @@ function readModelled(reader: BitReader, pace: Pace, tables: Tables, past: reado
     if (values === undefined || !coded[i]) return values;
     // What is reckoned has gone on to this, and more is not known.
     const rows = schema.courses[i] === undefined ? past.slice(0, DEPTH_MAX).map((row) => row[i]!) : [values];
-    return readComponent(tables, reader, i, { rows, age, step: KEYFRAME_TICKS });
+    return counted(reader, pace, i, () => readComponent(tables, reader, i, { rows, age, step: KEYFRAME_TICKS }));
   });
   return [...row, ...since];
 }

@@ -1,5 +1,6 @@
 // Snapshots from the first datagram on, also before the schema is known.
 
+import { Ledger } from "./ledger.ts";
 import { type Snapshot, SnapshotDecoder } from "./replica.ts";
 import type { Schema } from "./schema.ts";
 import { Tables, TablesError } from "./tables.ts";
@@ -12,12 +13,13 @@ const WAITING_MAX = 256;
  * acknowledges it all the same, so the host takes its rows as known and does not send those of an entity at rest again.
  */
 export class SnapshotReader {
+  readonly ledger = new Ledger();
   private decoder: SnapshotDecoder | undefined;
   private waiting: Uint8Array[] = [];
 
   /** Starts with a schema; gives what has waited for the first one. */
   begin(schema: Schema, tickHz: number): Snapshot[] {
-    const decoder = new SnapshotDecoder(schema, tickHz);
+    const decoder = new SnapshotDecoder(schema, tickHz, this.ledger);
     this.decoder = decoder;
     return this.waiting.splice(0).flatMap((payload) => decoder.decode(payload) ?? []);
   }

@@ -2,6 +2,7 @@
 
 import { useEffect, useState } from "react";
 import type { NetStats } from "../../src/client.ts";
+import type { Share } from "../../src/ledger.ts";
 import { clockText } from "../parts/notice.tsx";
 import { SignalIcon, TeamMark } from "../parts/icons.tsx";
 import { type Store, useStore } from "../store.ts";
@@ -79,7 +80,16 @@ export function NetGlyph({ net }: { net: Store<NetStats | undefined> }) {
   useEffect(() => {
     if (stats !== undefined) setHistory((old) => [...old, stats.rttMs].slice(-HISTORY));
   }, [stats]);
+  useEffect(() => {
+    const toggle = ({ code, target, repeat, ctrlKey, metaKey, altKey }: KeyboardEvent) => {
+      if (code !== "KeyN" || repeat || ctrlKey || metaKey || altKey || (target instanceof HTMLElement && target.closest("input, textarea, select") !== null)) return;
+      setOpen((was) => !was);
+    };
+    addEventListener("keydown", toggle);
+    return () => removeEventListener("keydown", toggle);
+  }, []);
   if (stats === undefined) return null;
+  const { traffic } = stats;
   const words = ["no connection", "poor", "fair", "good"][level(stats)];
   return (
     <>
@@ -100,10 +110,33 @@ export function NetGlyph({ net }: { net: Store<NetStats | undefined> }) {
             <dt>Input margin</dt><dd>{stats.marginTicks.toFixed(1)} ticks</dd>
             <dt>Input lead</dt><dd>{stats.leadTicks.toFixed(1)} ticks</dd>
             <dt>Others lag by</dt><dd>{Math.round(stats.delayMs)} ms</dd>
+            <dt>Snapshots</dt><dd>{Math.round(traffic.perS)} /s</dd>
+            <dt>Size, mean and largest</dt><dd>{Math.round(traffic.bytesMean)}, {traffic.bytesMax} B</dd>
           </dl>
+          <Shares title="Components" shares={traffic.components} />
+          <Shares title="Entities" shares={traffic.entities.map(({ of, bytesPerS }) => ({ of: `#${of}`, bytesPerS }))} />
         </div>
       ) : null}
     </>
+  );
+}
+
+/** Lines of a list of shares: the rest is one line more. */
+const SHARES_MAX = 5;
+
+/** Who takes how much of the snapshots, as bars. */
+function Shares({ title, shares }: { title: string; shares: Share<string>[] }) {
+  const rest = shares.slice(SHARES_MAX).reduce((sum, { bytesPerS }) => sum + bytesPerS, 0);
+  const lines = [...shares.slice(0, SHARES_MAX), ...(rest > 0 ? [{ of: `${shares.length - SHARES_MAX} more`, bytesPerS: rest }] : [])];
+  const top = Math.max(1, ...lines.map(({ bytesPerS }) => bytesPerS));
+  return (
+    <dl className="shares" aria-label={`${title}, bytes per second`}>
+      <dt>{title}</dt><dd>B/s</dd>
+      {lines.map(({ of, bytesPerS }) => [
+        <dt key={of} style={{ "--part": `${(bytesPerS / top) * 100}%` } as React.CSSProperties}>{of}</dt>,
+        <dd key={`${of}-takes`}>{Math.round(bytesPerS)}</dd>,
+      ])}
+    </dl>
   );
 }
 

@@ -146,6 +146,7 @@ const KEYS: [string[], string][] = [
   [["Click"], "pulse: hurts players, pushes the ball"],
   [["Shift"], "shove: a strong kick from close by"],
   [["V"], "first person"],
+  [["N"], "the network in numbers"],
   [["Enter"], "chat"],
 ];
 
