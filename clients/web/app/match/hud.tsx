@@ -111,7 +111,7 @@ export function NetGlyph({ net }: { net: Store<NetStats | undefined> }) {
             <dt>Input lead</dt><dd>{stats.leadTicks.toFixed(1)} ticks</dd>
             <dt>Others lag by</dt><dd>{Math.round(stats.delayMs)} ms</dd>
             <dt>Snapshots</dt><dd>{Math.round(traffic.perS)} /s</dd>
-            <dt>Size, mean and largest</dt><dd>{Math.round(traffic.bytesMean)}, {traffic.bytesMax} B</dd>
+            <dt>Mean, largest</dt><dd>{Math.round(traffic.bytesMean)}, {traffic.bytesMax} B</dd>
           </dl>
           <Shares title="Components" shares={traffic.components} />
           <Shares title="Entities" shares={traffic.entities.map(({ of, bytesPerS }) => ({ of: `#${of}`, bytesPerS }))} />
