@@ -72,7 +72,7 @@ pub fn run<P: Plugin + Clone + Send + Sync + 'static>(plugin: P) -> ExitCode {
     let cli = Cli::parse();
     // An error says that the program around us has chosen one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let game = Game::new(&game_name::<P>(), plugin);
+    let game = Game::of(plugin);
     match start(cli, game) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -136,10 +136,4 @@ fn print_schema(game: &Game, command: Schema) -> Result<()> {
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no threads for the network")
-}
-
-/// The plugin's name in lower case: `my_crate::Duel` is the game `duel`, the function `space_tag` the game `space-tag`.
-fn game_name<P>() -> String {
-    let path = std::any::type_name::<P>();
-    path.rsplit("::").next().unwrap_or(path).to_ascii_lowercase().replace('_', "-")
 }

@@ -1,5 +1,6 @@
 //! The client: one session, one seat, three times.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use amphi_shared_replica::{
@@ -148,6 +149,19 @@ pub struct Joined {
     pub roster: Vec<proto::Seat>,
 }
 
+/// An entity between two of its rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShownRow<'a> {
+    /// The entity.
+    pub id: NetId,
+    /// The older row.
+    pub from: Cow<'a, Row>,
+    /// The newer row; the older one again where nothing newer is known.
+    pub to: Cow<'a, Row>,
+    /// How far it is from one to the other, 0 to 1.
+    pub t: f32,
+}
+
 /// Plain counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClientStats {
@@ -276,8 +290,17 @@ impl<I: Input> Client<I> {
     /// [`SendError`] when too much waits for the room already.
     pub fn request<R: Request>(&mut self, now: Micros, request: &R) -> Result<u32, SendError> {
         let kind = self.game.schema().request(R::NAME).unwrap_or(0);
+        self.request_body(now, kind, encode_message(request).into())
+    }
+
+    /// As [`Self::request`], for a caller that does not know the type: a kind of the schema, and what [`encode_message`]
+    /// makes of the request.
+    ///
+    /// # Errors
+    /// [`SendError`] when too much waits for the room already.
+    pub fn request_body(&mut self, now: Micros, kind: u32, body: Bytes) -> Result<u32, SendError> {
         let id = self.asked.wrapping_add(1);
-        let request = proto::Request { id, kind, body: encode_message(request).into() };
+        let request = proto::Request { id, kind, body };
         let message = PlayerMessage { kind: Some(player_message::Kind::Request(request)) };
         self.session.send(now, LANE_ROOM, message.encode_to_vec().into())?;
         self.asked = id;
@@ -335,6 +358,24 @@ impl<I: Input> Client<I> {
         let at = self.session.clock().server_time(now) - self.playout.delay();
         let sample = |id| Some((id, self.playout.sample(self.game.schema(), id, (at, clock))?));
         self.received.entities().filter_map(|(id, _, _)| sample(id)).collect()
+    }
+
+    /// Every entity with the rows to show it between now, by id. What is predicted of the own one is as
+    /// [`Self::own_shown`] has it.
+    pub fn shown_rows(&self, now: Micros) -> impl Iterator<Item = ShownRow<'_>> {
+        let at = self.session.tick_clock().map(|clock| {
+            let time = self.session.clock().server_time(now) - self.playout.delay();
+            (time, clock)
+        });
+        let own = self.predictor.as_ref().and_then(|predictor| Some((predictor.own()?, predictor.shown()?)));
+        let schema = self.game.schema();
+        at.into_iter().flat_map(move |at| self.playout.rows(schema, at)).map(move |(id, from, to, t)| match &own {
+            Some((own, predicted)) if *own == id => {
+                let row = from.with_predicted(schema, predicted);
+                ShownRow { id, from: Cow::Owned(row.clone()), to: Cow::Owned(row), t: 0.0 }
+            }
+            Some(_) | None => ShownRow { id, from, to, t },
+        })
     }
 
     /// A component of every entity that has it, by id, as received last. What is reckoned has not gone on since.
@@ -591,7 +632,7 @@ impl<I: Input> Client<I> {
         let tick_hz = self.session.tick_clock().map_or(60, |clock| clock.tick_hz);
         // What is reckoned has gone on since it was told.
         let gone_on = known.into_iter().map(|(id, told, mut row)| {
-            if row.since.0 != 0 && row.since < tick {
+            if schema.is_reckoned(row.mask) && row.since < tick {
                 row.to_mut().go_on(schema, tick, tick_hz);
             }
             (id, told, row)

@@ -18,4 +18,4 @@ mod received;
 mod smooth;
 
 pub use amphi_shared_session::{Config as SessionConfig, Saved};
-pub use client::{Client, ClientConfig, ClientError, ClientEvent, ClientOutput, ClientStats, Joined, Said};
+pub use client::{Client, ClientConfig, ClientError, ClientEvent, ClientOutput, ClientStats, Joined, Said, ShownRow};

@@ -1,5 +1,6 @@
 //! Rows of everything that is not predicted, played out a little behind the server so that there is always a next one.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
 use amphi_shared_replica::{NetId, Reckoning, Replicate, Row, Schema};
@@ -25,15 +26,21 @@ pub(crate) struct Playout {
 
 /// What is reckoned since a tick, at a server time.
 fn reckoned<C: Replicate>(reckoning: &Reckoning, values: &[i32], since: Tick, (time, clock): (Micros, TickClock)) -> C {
-    let tick = clock.at(time);
+    let (tick, part) = tick_at((time, clock));
     let ticks = tick.0.saturating_sub(since.0);
     let at = |ticks: u32| {
         let mut row = values.to_vec();
         reckoning.go_on(&mut row, ticks, clock.tick_hz);
         C::read(&row)
     };
+    C::lerp(&at(ticks), &at(ticks + 1), part)
+}
+
+/// The tick that a server time is in, and how much of it has passed.
+fn tick_at((time, clock): (Micros, TickClock)) -> (Tick, f32) {
+    let tick = clock.at(time);
     let part = time.since(clock.start_of(tick)).0 as f32 / clock.period().0.max(1) as f32;
-    C::lerp(&at(ticks), &at(ticks + 1), part.clamp(0.0, 1.0))
+    (tick, part.clamp(0.0, 1.0))
 }
 
 impl Playout {
@@ -91,24 +98,51 @@ impl Playout {
     pub(crate) fn sample<C: Replicate>(&self, schema: &Schema, id: NetId, at: (Micros, TickClock)) -> Option<C> {
         let component = schema.component(C::NAME)?;
         let samples = self.samples.get(&id.0)?;
-        let (time, clock) = at;
-        let newer = samples.iter().position(|(tick, _)| clock.start_of(*tick) > time);
+        let (from, to, t) = between(samples, at)?;
         if let Some(reckoning) = &schema.components()[component].reckon {
             // Right until the tick of the newer sample.
-            let (_, row) = samples.get(newer.unwrap_or(samples.len()).saturating_sub(1))?;
-            let values = row.component(schema, component)?;
-            return Some(reckoned(reckoning, values, row.since, at));
+            return Some(reckoned(reckoning, from.component(schema, component)?, from.since, at));
         }
-        let read = |i: usize| samples.get(i)?.1.component(schema, component).map(C::read);
-        match newer {
-            None => read(samples.len().checked_sub(1)?),
-            Some(0) => read(0),
-            Some(i) => {
-                let (a, b) = (read(i - 1)?, read(i)?);
-                let (start, end) = (clock.start_of(samples[i - 1].0), clock.start_of(samples[i].0));
-                let t = time.since(start).0 as f32 / end.since(start).0.max(1) as f32;
-                Some(C::lerp(&a, &b, t.clamp(0.0, 1.0)))
-            }
-        }
+        let read = |row: &Row| row.component(schema, component).map(C::read);
+        if t == 0.0 { read(from) } else { Some(C::lerp(&read(from)?, &read(to)?, t)) }
     }
+
+    /// Every entity at a server time, by id: the two rows around it, and how far it is from one to the other. Of one that is
+    /// reckoned, the rows at the ticks around the time.
+    pub(crate) fn rows<'a>(
+        &'a self,
+        schema: &'a Schema,
+        at: (Micros, TickClock),
+    ) -> impl Iterator<Item = (NetId, Cow<'a, Row>, Cow<'a, Row>, f32)> {
+        self.samples.iter().filter_map(move |(id, samples)| {
+            let (from, to, t) = between(samples, at)?;
+            if schema.is_reckoned(from.mask) {
+                let (tick, part) = tick_at(at);
+                let gone_on = |tick: Tick| {
+                    let mut row = from.clone();
+                    row.go_on(schema, tick, at.1.tick_hz);
+                    Cow::Owned(row)
+                };
+                return Some((NetId(*id), gone_on(tick), gone_on(tick.plus(1)), part));
+            }
+            Some((NetId(*id), Cow::Borrowed(from), Cow::Borrowed(to), t))
+        })
+    }
+}
+
+/// The samples around a server time, and how far it is from one to the other; the same one twice at both ends.
+fn between(samples: &VecDeque<(Tick, Row)>, (time, clock): (Micros, TickClock)) -> Option<(&Row, &Row, f32)> {
+    let newer = samples.iter().position(|(tick, _)| clock.start_of(*tick) > time);
+    let i = match newer {
+        None => samples.len().checked_sub(1)?,
+        Some(0) => 0,
+        Some(i) => {
+            let ((older, from), (newer, to)) = (&samples[i - 1], &samples[i]);
+            let (start, end) = (clock.start_of(*older), clock.start_of(*newer));
+            let t = time.since(start).0 as f32 / end.since(start).0.max(1) as f32;
+            return Some((from, to, t.clamp(0.0, 1.0)));
+        }
+    };
+    let (_, row) = samples.get(i)?;
+    Some((row, row, 0.0))
 }

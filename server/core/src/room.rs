@@ -438,6 +438,11 @@ impl Room {
         self.world.sim.tick()
     }
 
+    /// Entities that are sent, as of the last tick.
+    pub fn entities(&self) -> usize {
+        self.world.sim.mirror().order().len()
+    }
+
     /// Plain counters.
     pub fn stats(&self) -> RoomStats {
         RoomStats { events_dropped: self.world.sim.events_dropped(), ..self.stats }

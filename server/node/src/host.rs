@@ -29,7 +29,7 @@ use crate::admission::Admission;
 use crate::metrics::Metrics;
 use crate::reporter::{self, Identity, Reporter, Update};
 use crate::worker::{HostedRoom, Links, WorkerHandle};
-use crate::{publisher, routes};
+use crate::{profile, publisher, routes};
 use task::{Host, Names, Parts};
 
 /// Events that wait for the host's task.
@@ -96,6 +96,7 @@ impl GameHost {
     /// # Errors
     /// The port is taken, or the start line is wrong.
     pub fn start(game: Game, start: HostStart, clock: Clock, shutdown: Shutdown) -> Result<Self, StartError> {
+        profile::start();
         if let Err(error) = game.tables() {
             tracing::warn!(%error, "snapshots go out in the plain codes; `amphi tables train` makes tables that fit");
         }

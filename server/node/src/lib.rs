@@ -11,6 +11,7 @@ mod host;
 mod journal;
 mod metrics;
 mod pace;
+mod profile;
 mod publisher;
 mod recording;
 mod reporter;

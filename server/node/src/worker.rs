@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 
 use crate::host::Event;
 use crate::metrics::Metrics;
+use crate::profile::phase;
 use crate::publisher::ViewFeed;
 use crate::reporter::Update;
 pub(crate) use hosted::HostedRoom;
@@ -196,6 +197,7 @@ impl Worker {
 
     /// What arrived since the last time, and not more than fits into the mailbox.
     fn drain_mailbox(&mut self) {
+        let _drain = phase!("drain");
         for _ in 0..MAILBOX_MAX {
             let Ok(event) = self.events.try_recv() else {
                 return;

@@ -9,6 +9,7 @@ use bevy_app::{Plugin, SubApp};
 use thiserror::Error;
 
 use crate::register::Registry;
+use crate::row_writer::ShowPort;
 use crate::{MatchMode, Mode, Schema, Sim, SimMode, Tables, TablesError};
 
 /// Why a world could not be built or stepped.
@@ -50,6 +51,7 @@ pub struct Game {
     version: Arc<str>,
     modes: Arc<[Mode]>,
     schema: Arc<Schema>,
+    shows: Arc<[ShowPort]>,
     tables: Option<Result<Arc<Tables>, TablesError>>,
     install: Arc<dyn Fn(&mut SubApp) + Send + Sync>,
 }
@@ -71,9 +73,18 @@ impl Game {
             version: "0.1.0".into(),
             modes: registry.modes.clone().into(),
             schema,
+            shows: registry.shown.clone().into(),
             tables,
             install: Arc::new(install),
         }
+    }
+
+    /// A game named after its plugin, as `amphi::run` names it: `my_crate::Duel` is the game `duel`, the function
+    /// `space_tag` the game `space-tag`.
+    pub fn of<P: Plugin + Clone + Send + Sync + 'static>(plugin: P) -> Self {
+        let path = std::any::type_name::<P>();
+        let name = path.rsplit("::").next().unwrap_or(path).to_ascii_lowercase().replace('_', "-");
+        Self::new(&name, plugin)
     }
 
     /// The same game with a version, as in `Hello.build`.
@@ -106,6 +117,10 @@ impl Game {
     /// What its rows mean.
     pub fn schema(&self) -> &Arc<Schema> {
         &self.schema
+    }
+
+    pub(crate) fn show_ports(&self) -> &Arc<[ShowPort]> {
+        &self.shows
     }
 
     /// The code tables it brought along, if it did: what hosts write snapshots in.

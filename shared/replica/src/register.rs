@@ -15,6 +15,7 @@ use crate::interest::Space;
 use crate::nearby::Reaching;
 use crate::port::{self, MakePort, StatePort};
 use crate::request::RequestPort;
+use crate::row_writer::ShowPort;
 use crate::selection::SelectionPort;
 use crate::{
     ComponentSchema, EventSchema, Input, InputPort, InputSchema, Interest, Mode, Nearby, Reckon, Reckoning, Replicate,
@@ -175,6 +176,7 @@ pub(crate) struct Registry {
     /// Component ids of `components`.
     pub(crate) ids: Vec<ComponentId>,
     pub(crate) replicated: Vec<MakePort>,
+    pub(crate) shown: Vec<ShowPort>,
     pub(crate) states: Vec<(ComponentId, StatePort)>,
     pub(crate) resources: Vec<fn(&World, &mut crate::StateHasher)>,
     /// What a history keeps: `components`, `states`, `resources`.
@@ -248,6 +250,7 @@ impl Registry {
         self.ids.push(id);
         self.replicated.push(port::replicated::<C>);
         self.columns.push(history::sent_column::<C>);
+        self.shown.push(ShowPort::of::<C>());
         self.known.push(id);
     }
 

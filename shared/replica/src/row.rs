@@ -46,4 +46,21 @@ impl Row {
         }
         self.since = tick;
     }
+
+    /// This row with the predicted components of another one in place of its own.
+    #[must_use]
+    pub fn with_predicted(&self, schema: &Schema, predicted: &Self) -> Self {
+        let mut row = self.clone();
+        let mut start = 0;
+        for (i, component) in schema.in_mask(self.mask) {
+            let end = start + component.fields.len();
+            if let (true, Some(values)) = (component.predict, predicted.component(schema, i))
+                && let Some(own) = row.values.get_mut(start..end)
+            {
+                own.copy_from_slice(values);
+            }
+            start = end;
+        }
+        row
+    }
 }

@@ -147,6 +147,11 @@ impl Schema {
         self.seen[relation as usize]
     }
 
+    /// Some of these components are reckoned by clients.
+    pub fn is_reckoned(&self, mask: u64) -> bool {
+        mask & self.reckoned != 0
+    }
+
     /// The components that clients reckon, as a bit set.
     pub(crate) fn reckoned(&self) -> u64 {
         self.reckoned

@@ -169,6 +169,10 @@ pub const SCHEMA_BYTES_MAX: usize = 1 << 20;
 pub const SCHEMAS_READ_MAX: usize = 64;
 /// Snapshots that a client keeps until it knows the schema: four seconds. Beyond: drop the oldest.
 pub const SNAPSHOTS_EARLY_MAX: usize = 256;
+/// Messages of the network thread that wait for a frame of a client's app. Beyond: drop the oldest, counted.
+pub const CLIENT_EVENTS_MAX: usize = 4_096;
+/// Commands of a client's app that wait for its network thread. Beyond: refuse, the app tries in its next frame.
+pub const CLIENT_COMMANDS_MAX: usize = 8;
 /// Integer fields of one component.
 pub const FIELDS_MAX: usize = 32;
 /// Kinds of events, and kinds of requests, registered by one game.

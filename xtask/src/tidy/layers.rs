@@ -33,7 +33,7 @@ const OFFICE: &[&str] =
 const AMPHI: &[&str] = &["*/node", "streaming/office", "shared/*", "server/arena"];
 
 /// The first match counts.
-const ROOMS: [Room; 21] = [
+const ROOMS: [Room; 22] = [
     Room { folder: "shared/wire", kind: Kind::Pure, may: &[] },
     Room { folder: "shared/replica-derive", kind: Kind::Pure, may: &[] },
     Room { folder: "streaming/media", kind: Kind::Pure, may: &[] },
@@ -49,11 +49,12 @@ const ROOMS: [Room; 21] = [
     Room { folder: "server/node", kind: Kind::Effects, may: SERVER_NODE },
     Room { folder: "streaming/office", kind: Kind::Effects, may: OFFICE },
     Room { folder: "*/node", kind: Kind::Effects, may: NODE },
+    Room { folder: "clients/bevy", kind: Kind::Open, may: &["clients/rust", "shared/wire", "shared/replica"] },
     Room { folder: "clients/*", kind: Kind::Open, may: &["shared/wire", "shared/session", "shared/replica"] },
     Room { folder: "amphi", kind: Kind::Effects, may: AMPHI },
     Room { folder: "loadtest/*", kind: Kind::Open, may: &["amphi", "*/*"] },
     Room { folder: "loadtest/*/*", kind: Kind::Open, may: &["amphi", "*/*"] },
-    Room { folder: "examples/*", kind: Kind::Open, may: &["amphi", "shared/replica"] },
+    Room { folder: "examples/*", kind: Kind::Open, may: &["amphi", "clients/bevy", "shared/replica"] },
     Room { folder: "xtask", kind: Kind::Open, may: &[] },
 ];
 

@@ -21,6 +21,7 @@ use super::player::Player;
 use super::{Join, Links, Resume};
 use crate::journal::Journal;
 use crate::pace::Pace;
+use crate::profile::{self, TickPlot, phase};
 use crate::publisher::ViewFrame;
 use crate::reporter::Update;
 use crate::tick_times::TickTimes;
@@ -268,14 +269,24 @@ impl HostedRoom {
 
     /// One tick: simulate, journal, then tell.
     fn tick(&mut self, links: &mut Links) {
+        let _tick = phase!("tick");
         let started = links.clock.now();
-        if let Some(fault) = self.room.step(started).fault {
+        let step = phase!("step");
+        let fault = self.room.step(started).fault;
+        drop(step);
+        if let Some(fault) = fault {
             self.span.in_scope(|| tracing::error!(%fault, "the game cannot go on"));
             links.metrics.rooms_lost.increment(1);
         }
-        self.pump(started, links);
+        {
+            let _journal = phase!("journal and events");
+            self.pump(started, links);
+        }
         self.send_snapshots(started, links);
-        self.flush(started, links);
+        {
+            let _send = phase!("send");
+            self.flush(started, links);
+        }
         let took_us = links.clock.now().since(started).0;
         self.times.record(took_us);
         links.metrics.tick_us.record(took_us as f64);
@@ -333,9 +344,14 @@ impl HostedRoom {
     }
 
     fn send_snapshots(&mut self, now: Micros, links: &Links) {
+        let _encode = phase!("encode");
+        let mut plot = TickPlot { players: self.players.len(), entities: self.room.entities(), ..TickPlot::default() };
         for player in self.players.values_mut() {
-            send_snapshot((&mut self.room, player), now, links);
+            let bytes = send_snapshot((&mut self.room, player), now, links);
+            plot.snapshots += u64::from(bytes > 0);
+            plot.snapshot_bytes += bytes;
         }
+        profile::plot(plot);
     }
 
     /// Hands bytes to the network and events of the sessions to the room, until neither says more.
@@ -405,16 +421,17 @@ impl fmt::Debug for HostedRoom {
     }
 }
 
-/// Sends the state of the last tick, if there is somebody to read it.
-fn send_snapshot((room, player): (&mut Room, &mut Player), now: Micros, links: &Links) {
+/// Sends the state of the last tick, if there is somebody to read it; says how many bytes.
+fn send_snapshot((room, player): (&mut Room, &mut Player), now: Micros, links: &Links) -> u64 {
     let (Some(seat), budget) = (player.seat, player.datagram_room()) else {
-        return;
+        return 0;
     };
     let Some(snapshot) = (budget > 0).then(|| room.encode_snapshot(seat, budget)).flatten() else {
-        return;
+        return 0;
     };
     let bytes = snapshot.len() as u64;
-    if let Some(seq) = player.send_datagram(now, LANE_SNAPSHOT, snapshot) {
+    let sent = player.send_datagram(now, LANE_SNAPSHOT, snapshot);
+    if let Some(seq) = sent {
         room.snapshot_sent(seat, seq);
         links.metrics.snapshots.increment(1);
         links.metrics.snapshot_bytes.increment(bytes);
@@ -423,6 +440,7 @@ fn send_snapshot((room, player): (&mut Room, &mut Player), now: Micros, links: &
     if part.is_some_and(|part| player.send_part(now, part)) {
         room.part_sent(seat);
     }
+    if sent.is_some() { bytes } else { 0 }
 }
 
 /// What a session says to its room. `now` is the room's: a room that skipped moments is behind by them.
