@@ -14,6 +14,10 @@ pub(crate) fn run(house: &House, quick: bool) -> anyhow::Result<()> {
     let mut checks: Vec<(&str, &[&str])> = vec![
         ("formatting", &["fmt", "--all", "--check"]),
         ("formatting of examples/own-game", &["fmt", "--check", "--manifest-path", "examples/own-game/Cargo.toml"]),
+        (
+            "formatting of examples/bevy-window",
+            &["fmt", "--check", "--manifest-path", "examples/bevy-window/Cargo.toml"],
+        ),
         ("formatting of loadtest/fuzz", &["fmt", "--check", "--manifest-path", "loadtest/fuzz/Cargo.toml"]),
         ("formatting of loadtest/peers", &["fmt", "--check", "--manifest-path", "loadtest/peers/Cargo.toml"]),
         (

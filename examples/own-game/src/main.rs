@@ -12,20 +12,20 @@ const DASH_TICKS: u32 = 90;
 
 /// What everyone sees of a player. Its owner's client predicts it.
 #[derive(Clone, Component, Copy, Replicate)]
-struct Runner {
-    at: [i32; 2],
-    it: bool,
-    colour: u8,
+pub(crate) struct Runner {
+    pub(crate) at: [i32; 2],
+    pub(crate) it: bool,
+    pub(crate) colour: u8,
     /// Tick from which the player may dash.
     dash_from: u32,
 }
 
 /// What a player wants in a tick, in 5 bits.
 #[derive(Clone, Default, PartialEq, Input)]
-struct Stick {
+pub(crate) struct Stick {
     #[input(range = "-1..=1")]
-    way: [i8; 2],
-    dash: bool,
+    pub(crate) way: [i8; 2],
+    pub(crate) dash: bool,
 }
 
 /// Somebody dashed. The client of that seat shows it before the server says so, and only once.
@@ -38,14 +38,14 @@ struct Dashed {
 
 /// Somebody is "it" from now on.
 #[derive(Replicate)]
-struct Caught {
+pub(crate) struct Caught {
     seat: u8,
 }
 
 /// A player asks for a colour.
 #[derive(Clone, Copy, Replicate)]
-struct PickColour {
-    colour: u8,
+pub(crate) struct PickColour {
+    pub(crate) colour: u8,
 }
 
 impl Request for PickColour {
@@ -54,8 +54,8 @@ impl Request for PickColour {
 
 /// Whether it was free.
 #[derive(Replicate)]
-struct Picked {
-    free: bool,
+pub(crate) struct Picked {
+    pub(crate) free: bool,
 }
 
 pub(crate) fn tag(app: &mut App) {
