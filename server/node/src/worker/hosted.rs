@@ -273,7 +273,7 @@ impl HostedRoom {
         let started = links.clock.now();
         let step = phase!("step");
         let fault = self.room.step(started).fault;
-        drop(step);
+        profile::end(step);
         if let Some(fault) = fault {
             self.span.in_scope(|| tracing::error!(%fault, "the game cannot go on"));
             links.metrics.rooms_lost.increment(1);
