@@ -24,6 +24,10 @@ pub(crate) fn run(house: &House, quick: bool) -> anyhow::Result<()> {
             "lock file of examples/own-game",
             &["tree", "--locked", "--depth=0", "--manifest-path=examples/own-game/Cargo.toml"],
         ),
+        (
+            "lock file of examples/bevy-window",
+            &["tree", "--locked", "--depth=0", "--manifest-path=examples/bevy-window/Cargo.toml"],
+        ),
         ("lock file of loadtest/fuzz", &["tree", "--locked", "--depth=0", "--manifest-path=loadtest/fuzz/Cargo.toml"]),
         (
             "lock file of loadtest/peers",

@@ -85,6 +85,7 @@ fn steps(house: &House) -> Vec<Step> {
     let build_simulator = house.cargo(&["build", "--workspace", "--locked", "--bin", "amphi-loadtest-sim"]);
     let own_game = ["test", "--locked", "--manifest-path", "examples/own-game/Cargo.toml"];
     let own_game_build = ["build", "--locked", "--manifest-path", "examples/own-game/Cargo.toml"];
+    let bevy_client = ["test", "--locked", "--manifest-path", "examples/bevy-window/Cargo.toml"];
     let step = |name, weight, commands| Step { name, weight, commands };
     let cargo = |args: &[&str]| vec![house.cargo(args)];
     vec![
@@ -118,6 +119,7 @@ fn steps(house: &House) -> Vec<Step> {
             Weight::Tests(Runner::Vitest),
             vec![house.cargo(&own_game_build), page::npm(house, &["run", "e2e:own-game"])],
         ),
+        step("a client in Bevy", Weight::Tests(Runner::Libtest), cargo(&bevy_client)),
     ]
 }
 

@@ -15,7 +15,7 @@ describe("a ledger", () => {
   it.each(["steady", "trained"])("says what took the bytes of snapshots: %s", (name) => {
     const { schema, tables, steps } = vector<Script>(`snapshot/${name}.json`);
     const [parsed, ledger] = [new Schema(schema.components), new Ledger()];
-    const decoder = new SnapshotDecoder(parsed, ledger);
+    const decoder = new SnapshotDecoder(parsed, 60, ledger);
     if (tables !== undefined) decoder.addTables(1, Tables.read(fromHex(tables), parsed));
     const sizes = steps.map(({ hex }) => fromHex(hex).length);
     for (const { hex } of steps) decoder.decode(fromHex(hex));
