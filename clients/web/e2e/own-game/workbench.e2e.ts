@@ -61,6 +61,8 @@ describe("a game of one's own", () => {
     await Promise.all([ada.page.keyboard.down("w"), ada.page.keyboard.down("a")]);
     await seesMoving(eve.page, "Ada", FAR, PATIENCE_MS);
     await Promise.all([ada.page.keyboard.up("w"), ada.page.keyboard.up("a")]);
+    // Nobody need be caught while she stands there: a dash is heard for certain.
+    await ada.page.keyboard.press("Space");
     await eve.page.locator(".bench-log li").first().waitFor({ timeout: PATIENCE_MS });
     await eve.page.locator("[data-clock]").waitFor();
     await shot(ada.page, "bench-2-match");
