@@ -275,7 +275,7 @@ impl<I: Input> Client<I> {
         let ready = self.session.is_attached() && self.session.clock().is_set();
         if let (true, Some(clock), Some(lead)) = (ready, self.session.tick_clock(), &mut self.lead) {
             lead.advance(now);
-            let target = clock.at(self.session.clock().server_time(now) + lead.lead()).plus(1);
+            let target = clock.at(self.session.clock().server_time(now) + lead.lead());
             self.predict_to(target)?;
             self.send_inputs(now);
         }
@@ -432,7 +432,7 @@ impl<I: Input> Client<I> {
     fn next_tick_at(&self, now: Micros) -> Option<Micros> {
         // No tick is due without a connection.
         let clock = self.session.tick_clock().filter(|_| self.session.is_attached())?;
-        let next = self.ticked?;
+        let next = self.ticked?.plus(1);
         let server = clock.start_of(next) - self.lead.as_ref()?.lead();
         let local = self.session.clock().local_time(now, server);
         Some(local.max(now))

@@ -14,6 +14,7 @@ mod fanout;
 mod floor;
 mod harness;
 mod idle;
+mod latency;
 mod load;
 mod messages;
 mod node;
@@ -40,7 +41,8 @@ enum Command {
     Run {
         /// Which bench.
         name: Name,
-        /// For `codec`: a recorded trace (`AMTR`) to code instead of a match of bots; `cubes` is a built-in scene.
+        /// For `codec`: a recorded trace (`AMTR`) to code instead of a match of bots; `cubes` is a built-in scene. For
+        /// `latency`: a recorded path, as Mahimahi's mm-link reads it.
         #[arg(long)]
         trace: Option<PathBuf>,
         /// How often each contestant runs; 5, or 3 where a round takes minutes.
@@ -88,6 +90,8 @@ enum Name {
     Floor,
     /// What a connection costs that only waits, beside `ws`, Socket.IO and axum.
     Idle,
+    /// How long an input waits at a host, and how many come late over a mobile path.
+    Latency,
     /// Messages over connections that break: lost, doubled, reordered.
     Messages,
     /// How much later a datagram comes back when a live node carries it.
@@ -115,6 +119,7 @@ impl Name {
             Self::Fanout => Ok(fanout::bench(scale)),
             Self::Floor => floor::bench(scale),
             Self::Idle => Ok(idle::bench(scale)),
+            Self::Latency => Ok(latency::bench(scale)),
             Self::Messages => Ok(messages::bench(scale)),
             Self::Relay => Ok(relay::bench(scale)),
             Self::Replication => Ok(replication::bench(scale)),
@@ -134,7 +139,8 @@ fn main() -> anyhow::Result<()> {
             let pinned = harness::pin_load();
             let bench = match trace {
                 Some(file) if name == Name::Codec => codec::replay::bench(&file, scale)?,
-                Some(_) => anyhow::bail!("only the bench codec takes a trace"),
+                Some(file) if name == Name::Latency => latency::on_trace(&file, scale)?,
+                Some(_) => anyhow::bail!("only the benches codec and latency take a trace"),
                 None => name.bench(scale)?,
             };
             let report = bench.run(&plan, pinned)?;
