@@ -25,6 +25,11 @@ impl BitWriter {
     /// A writer that reuses `bytes`, cleared.
     pub fn reuse(mut bytes: Vec<u8>) -> Self {
         bytes.clear();
+        Self::behind(bytes)
+    }
+
+    /// A writer that goes on behind `bytes`.
+    pub fn behind(bytes: Vec<u8>) -> Self {
         Self { bytes, pending: 0, pending_bits: 0 }
     }
 

@@ -45,9 +45,10 @@ impl Channel for Writing<'_> {
         match error {
             Some(error) => {
                 let split = Split::of(zigzag(error), bucket.shift);
-                bucket.code.write(self.writer, split.symbol);
-                self.writer.bits(split.rest, split.rest_bits);
-                self.writer.bits(split.low, bucket.shift);
+                let (word, length) = bucket.code.word(split.symbol);
+                // No number has more than 32 bits below its word.
+                let plain = u64::from(split.rest) | u64::from(split.low) << split.rest_bits;
+                self.writer.long(u64::from(word) | plain << length, length + split.rest_bits + bucket.shift);
             }
             None => bucket.code.write(self.writer, ESCAPE),
         }
@@ -69,14 +70,22 @@ pub(super) struct Reading<'a, 'b> {
 impl Channel for Reading<'_, '_> {
     fn error(&mut self, spot: &Spot<'_>, _: Option<i32>) -> Result<Option<i32>, OutOfBits> {
         let bucket = spot.bucket(self.shapes);
-        let symbol = bucket.code.read(self.reader)?;
+        let word = self.reader.peek_long();
+        let (symbol, length) = bucket.code.symbol(word);
         if symbol == ESCAPE {
+            self.reader.skip(length)?;
             return Ok(None);
         }
         let (first, rest_bits) = Split::class(symbol);
-        let high = u64::from(first) + u64::from(self.reader.bits(rest_bits)?);
-        let folded = high << bucket.shift | u64::from(self.reader.bits(bucket.shift)?);
+        let plain_bits = rest_bits + bucket.shift;
+        self.reader.skip(length + plain_bits)?;
         // Too large only in bits that no writer made.
+        if plain_bits > u32::BITS {
+            return Err(OutOfBits);
+        }
+        let plain = word >> length;
+        let high = u64::from(first) + (plain & ((1 << rest_bits) - 1));
+        let folded = high << bucket.shift | plain >> rest_bits & ((1 << bucket.shift) - 1);
         Ok(Some(unzigzag(u32::try_from(folded).map_err(|_| OutOfBits)?)))
     }
 
@@ -106,13 +115,11 @@ impl Split {
     }
 
     /// First number of a symbol, and how many bits tell its numbers apart.
-    pub(super) fn class(symbol: usize) -> (u32, u32) {
-        match symbol.checked_sub(LITERALS) {
-            None => (symbol as u32, 0),
-            Some(class) => {
-                let rest_bits = class as u32 + 2;
-                ((1 << rest_bits) + LITERALS as u32 - 4, rest_bits)
-            }
+    pub(super) const fn class(symbol: usize) -> (u32, u32) {
+        if symbol < LITERALS {
+            return (symbol as u32, 0);
         }
+        let rest_bits = (symbol - LITERALS) as u32 + 2;
+        ((1 << rest_bits) + LITERALS as u32 - 4, rest_bits)
     }
 }

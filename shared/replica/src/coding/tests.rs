@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::past::DEPTH_MAX;
 use super::prefix::{ESCAPE, PrefixCode, SYMBOLS};
 use super::tables::ComponentModel;
-use super::turn::{extrapolated, turn};
+use super::turn::{Grid, extrapolated, turn, unpacked};
 use super::*;
 use crate::{ComponentSchema, Field, FieldKind, Lerp, Schema, SeenBy};
 
@@ -15,6 +15,7 @@ const fn field(name: &'static str, unit: &'static str, lerp: Lerp) -> Field {
 }
 
 const STEPS: i32 = 511;
+const GRID: Grid = Grid::new(511);
 const PLACE: [Field; 8] = [
     field("x", "1/512", Lerp::Linear),
     field("turn.0", "1/511", Lerp::SmallestThree),
@@ -134,7 +135,8 @@ proptest! {
         let bytes = writer.finish();
         let mut reader = BitReader::new(&bytes);
         for symbol in symbols {
-            prop_assert_eq!(code.read(&mut reader), Ok(symbol));
+            let (read, length) = code.symbol(reader.peek_long());
+            prop_assert_eq!((read, reader.skip(length)), (symbol, Ok(())));
         }
     }
 }
@@ -206,14 +208,14 @@ fn a_steady_turn_goes_on() {
         let sine = half_angle * (1.0 - square / 6.0 * (1.0 - square / 20.0));
         [3, part(0.0), part(sine), part(0.0)]
     };
-    let (before, newest) = (rotation(0.10), rotation(0.25));
-    let predicted = extrapolated(&newest, STEPS, turn(&before, &newest, STEPS), 12, 8);
+    let (before, newest) = (unpacked(&rotation(0.10), GRID), unpacked(&rotation(0.25), GRID));
+    let predicted = extrapolated(&newest, turn(&before, &newest), 12, 8);
     assert_eq!(predicted.largest(), 3);
-    let parts = predicted.parts(3, STEPS);
+    let parts = predicted.parts(3, GRID);
     let wanted = rotation(0.25 + 0.15 * 1.5);
     for (part, wanted) in parts.iter().zip(&wanted[1..]) {
         assert!((part - wanted).abs() <= 2, "{parts:?} is not {wanted:?}");
     }
     // Seen with another part as the largest, it is the same rotation.
-    assert!(predicted.parts(1, STEPS)[2] > STEPS / 2);
+    assert!(predicted.parts(1, GRID)[2] > STEPS / 2);
 }
