@@ -18,6 +18,7 @@ pub(super) struct Spot<'a> {
 }
 
 impl Spot<'_> {
+    #[inline(always)]
     fn bucket<'a>(&self, shapes: &'a [Shape]) -> &'a Bucket {
         &shapes[self.shape].buckets[bucket(self.weights, &self.clues)]
     }
@@ -40,6 +41,7 @@ pub(super) struct Writing<'a> {
 }
 
 impl Channel for Writing<'_> {
+    #[inline(always)]
     fn error(&mut self, spot: &Spot<'_>, error: Option<i32>) -> Result<Option<i32>, OutOfBits> {
         let bucket = spot.bucket(self.shapes);
         match error {
@@ -68,6 +70,7 @@ pub(super) struct Reading<'a, 'b> {
 }
 
 impl Channel for Reading<'_, '_> {
+    #[inline(always)]
     fn error(&mut self, spot: &Spot<'_>, _: Option<i32>) -> Result<Option<i32>, OutOfBits> {
         let bucket = spot.bucket(self.shapes);
         let word = self.reader.peek_long();

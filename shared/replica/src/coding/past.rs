@@ -64,7 +64,7 @@ fn bounded(difference: i32) -> i32 {
 #[derive(Clone, Copy, Debug, Default)]
 struct Errors {
     sum: u32,
-    log: i16,
+    log: i32,
 }
 
 impl Errors {
@@ -79,9 +79,9 @@ impl Errors {
 pub(super) struct Motion {
     pub(super) first: [i32; FIELDS_MAX],
     pub(super) second: [i32; FIELDS_MAX],
-    numbers: [i16; 2],
-    turns: [i16; 2],
-    age: i16,
+    numbers: [i32; 2],
+    turns: [i32; 2],
+    age: i32,
     number_errors: Errors,
     turn_errors: Errors,
 }
