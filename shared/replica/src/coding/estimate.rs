@@ -22,10 +22,7 @@ pub(super) fn bucket(weights: &Weights, clues: &Clues) -> usize {
 
 /// `8 · log2(1 + magnitude)`, rounded by a table of eighths.
 pub(super) fn log8(magnitude: u32) -> i32 {
-    const EIGHTHS: [i32; 8] = [0, 1, 3, 4, 5, 6, 6, 7];
-    let number = magnitude.saturating_add(1);
-    let octave = number.ilog2();
-    // The three bits below the leading one.
-    let eighth = number << (31 - octave) >> 28 & 7;
-    8 * octave as i32 + EIGHTHS[eighth as usize]
+    // As a double, the number has its logarithm's whole part and first three bits in front.
+    let front = (f64::from(magnitude.saturating_add(1)).to_bits() >> 49) as i32 - (1_023 << 3);
+    front + (0b0011_1100 >> (front & 7) & 1)
 }

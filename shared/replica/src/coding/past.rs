@@ -88,6 +88,7 @@ pub(super) struct Motion {
 
 impl Motion {
     /// The motion of the number fields; rotations are added by [`Self::turned`].
+    #[inline(always)]
     pub(super) fn new(past: &Past<'_>, numbers: impl Iterator<Item = usize>) -> Self {
         let (mut first, mut second) = ([0; FIELDS_MAX], [0; FIELDS_MAX]);
         let mut sums = [0_u32; 2];

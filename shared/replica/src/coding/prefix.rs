@@ -11,7 +11,7 @@ pub(super) const ESCAPE: usize = SYMBOLS - 1;
 /// Bits of a code word at most.
 pub(super) const LENGTH_MAX: u8 = 15;
 
-const PEEK_BITS: u32 = 8;
+const PEEK_BITS: u32 = 7;
 
 /// A complete canonical prefix code over [`SYMBOLS`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(super) struct PrefixCode {
     // Code words, first bit lowest.
     words: [u16; SYMBOLS],
     // By the next eight bits: symbol and length; length 0 for words that are longer.
-    short: Box<[(u8, u8); 1 << PEEK_BITS]>,
+    short: [(u8, u8); 1 << PEEK_BITS],
     // By length: the first word of that length (first bit highest), and where its symbols begin in `order`.
     first: [(u16, u8); LENGTH_MAX as usize + 2],
     order: [u8; SYMBOLS],
@@ -33,7 +33,7 @@ impl PrefixCode {
         if space != 1 << LENGTH_MAX || lengths.iter().any(|l| *l > LENGTH_MAX) {
             return None;
         }
-        let (mut words, mut short) = ([0; SYMBOLS], Box::new([(0, 0); 1 << PEEK_BITS]));
+        let (mut words, mut short) = ([0; SYMBOLS], [(0, 0); 1 << PEEK_BITS]);
         let (mut first, mut order) = ([(0, 0); LENGTH_MAX as usize + 2], [0; SYMBOLS]);
         let (mut word, mut ordered) = (0_u16, 0);
         for length in 1..=LENGTH_MAX {

@@ -60,7 +60,7 @@ impl Predicted {
     pub(super) fn parts(&self, largest: usize, grid: Grid) -> [i32; 3] {
         let steps = grid.steps;
         let sign = if self.0[largest] < 0 { -1 } else { 1 };
-        OTHERS[largest].map(|other| {
+        OTHERS[largest & 3].map(|other| {
             let part = self.0[other] * sign;
             // (part / (√½ · UNIT) + 1) / 2 · steps, rounded.
             let scaled = (part * steps * (1 << 16) + HALF_ROOT * (steps + 1)).div_euclid(2 * HALF_ROOT);
