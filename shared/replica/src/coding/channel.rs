@@ -4,7 +4,7 @@
 use amphi_shared_wire::{BitReader, BitWriter, OutOfBits};
 
 use super::estimate::{Clues, Weights, bucket};
-use super::prefix::{ESCAPE, LITERALS};
+use super::prefix::{ESCAPE, LITERALS, SYMBOLS};
 use super::tables::{Bucket, Shape};
 use crate::code_table::{unzigzag, zigzag};
 
@@ -79,7 +79,7 @@ impl Channel for Reading<'_, '_> {
             self.reader.skip(length)?;
             return Ok(None);
         }
-        let (first, rest_bits) = Split::class(symbol);
+        let (first, rest_bits) = CLASS_OF[symbol];
         let plain_bits = rest_bits + bucket.shift;
         self.reader.skip(length + plain_bits)?;
         // Too large only in bits that no writer made.
@@ -97,6 +97,31 @@ impl Channel for Reading<'_, '_> {
     }
 }
 
+// Tables, because whether a number is a literal is hard to predict for a processor.
+
+/// [`Split::class`] by symbol.
+static CLASS_OF: [(u32, u32); SYMBOLS] = {
+    let mut classes = [(0, 0); SYMBOLS];
+    let mut symbol = 0;
+    while symbol < ESCAPE {
+        classes[symbol] = Split::class(symbol);
+        symbol += 1;
+    }
+    classes
+};
+
+/// [`Split::symbol`] by number.
+static SYMBOL_OF: [(u8, u8); 128] = {
+    let mut symbols = [(0, 0); 128];
+    let mut number = 0;
+    while number < symbols.len() {
+        let (symbol, rest_bits) = Split::symbol(number as u32);
+        symbols[number] = (symbol as u8, rest_bits as u8);
+        number += 1;
+    }
+    symbols
+};
+
 /// A folded number as a symbol, the bits that tell it from the others of its class, and its lowest bits.
 pub(super) struct Split {
     pub(super) symbol: usize,
@@ -108,13 +133,22 @@ pub(super) struct Split {
 impl Split {
     pub(super) fn of(folded: u32, shift: u32) -> Self {
         let (high, low) = (folded >> shift, folded & ((1 << shift) - 1));
-        if high < LITERALS as u32 {
-            return Self { symbol: high as usize, rest: 0, rest_bits: 0, low };
+        let (symbol, rest_bits) = match SYMBOL_OF.get(high as usize) {
+            Some((symbol, rest_bits)) => (usize::from(*symbol), u32::from(*rest_bits)),
+            None => Self::symbol(high),
+        };
+        let rest = high.wrapping_sub(LITERALS as u32 - 4) & ((1 << rest_bits) - 1);
+        Self { symbol, rest, rest_bits, low }
+    }
+
+    /// The symbol of a number, and how many bits tell the numbers of its class apart.
+    const fn symbol(number: u32) -> (usize, u32) {
+        if number < LITERALS as u32 {
+            return (number as usize, 0);
         }
         // 12 … 15, 16 … 23, 24 … 39, and so on: classes of 4, 8, 16, … numbers.
-        let above = high - LITERALS as u32 + 4;
-        let rest_bits = above.ilog2();
-        Self { symbol: LITERALS + rest_bits as usize - 2, rest: above - (1 << rest_bits), rest_bits, low }
+        let rest_bits = (number - LITERALS as u32 + 4).ilog2();
+        (LITERALS + rest_bits as usize - 2, rest_bits)
     }
 
     /// First number of a symbol, and how many bits tell its numbers apart.
