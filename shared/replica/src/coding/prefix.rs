@@ -1,4 +1,4 @@
-//! Canonical prefix codes: built from counts, kept as lengths, read through a table of eight bits.
+//! Canonical prefix codes: built from counts, kept as lengths, read through a table of their first bits.
 
 use amphi_shared_wire::BitWriter;
 
@@ -11,6 +11,7 @@ pub(super) const ESCAPE: usize = SYMBOLS - 1;
 /// Bits of a code word at most.
 pub(super) const LENGTH_MAX: u8 = 15;
 
+/// Bits of the first table: the tables of all codes together should fit into a processor's nearest cache.
 const PEEK_BITS: u32 = 7;
 
 /// A complete canonical prefix code over [`SYMBOLS`].
@@ -19,7 +20,7 @@ pub(super) struct PrefixCode {
     lengths: [u8; SYMBOLS],
     // Code words, first bit lowest.
     words: [u16; SYMBOLS],
-    // By the next eight bits: symbol and length; length 0 for words that are longer.
+    // By the next bits: symbol and length; length 0 for words that are longer.
     short: [(u8, u8); 1 << PEEK_BITS],
     // By length: the first word of that length (first bit highest), and where its symbols begin in `order`.
     first: [(u16, u8); LENGTH_MAX as usize + 2],

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::past::DEPTH_MAX;
 use super::prefix::{ESCAPE, PrefixCode, SYMBOLS};
 use super::tables::ComponentModel;
-use super::turn::{Grid, extrapolated, turn, unpacked};
+use super::turn::{Grid, HALF_ROOT, extrapolated, root, turn, unpacked};
 use super::*;
 use crate::{ComponentSchema, Field, FieldKind, Lerp, Schema, SeenBy};
 
@@ -197,6 +197,42 @@ fn lengths_that_make_no_code_are_refused() {
     assert_eq!(PrefixCode::new(lengths), None);
     assert_eq!(PrefixCode::new([0; SYMBOLS]), None);
     assert_eq!(PrefixCode::new([1; SYMBOLS]), None);
+}
+
+#[test]
+fn logarithms_are_rounded_by_eighths() {
+    let rounded = |magnitude: u32| {
+        let number = magnitude.saturating_add(1);
+        let octave = number.ilog2();
+        8 * octave as i32 + [0, 1, 3, 4, 5, 6, 6, 7][(u64::from(number) * 8 >> octave & 7) as usize]
+    };
+    let borders =
+        (0..32).flat_map(|bit| [1_u32 << bit, (1 << bit) - 1, u32::MAX >> bit, (u32::MAX >> bit) - (1 << 7 >> bit)]);
+    for magnitude in (0..5_000).chain(borders) {
+        assert_eq!(estimate::log8(magnitude), rounded(magnitude), "{magnitude}");
+    }
+}
+
+#[test]
+fn parts_are_unpacked_as_by_a_division() {
+    for steps in (1..600).chain([1_023, 2_047, 4_093, 4_094, 4_095]) {
+        for value in (0..=steps).chain([i32::MIN, i32::MAX]) {
+            let centred = 2 * i64::from(value.clamp(0, steps)) - i64::from(steps);
+            let wanted = (centred * HALF_ROOT).div_euclid(i64::from(steps) << 16);
+            assert_eq!(Grid::new(steps as u16).unpacked(value), wanted, "{value} of {steps}");
+        }
+    }
+}
+
+#[test]
+fn roots_are_whole_and_exact() {
+    for whole in 0..=1_i64 << 14 {
+        let square = whole * whole;
+        assert_eq!(
+            [square - 1, square, square + 1].map(root),
+            [square - 1, square, square + 1].map(|s| s.max(0).isqrt())
+        );
+    }
 }
 
 #[test]

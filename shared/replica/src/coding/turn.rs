@@ -9,7 +9,7 @@ use super::past::floored;
 const UNIT: i64 = 1 << UNIT_BITS;
 const UNIT_BITS: u32 = 14;
 /// √½ · `UNIT` · 2¹⁶.
-const HALF_ROOT: i64 = 759_250_125;
+pub(super) const HALF_ROOT: i64 = 759_250_125;
 
 /// A rotation of length [`UNIT`].
 pub(super) type Quaternion = [i64; 4];
@@ -37,7 +37,7 @@ impl Grid {
     }
 
     /// A part of a row as a part of a quaternion: (2 · `value` / `steps` − 1) · √½ · `UNIT`, rounded down.
-    fn unpacked(self, value: i32) -> i64 {
+    pub(super) fn unpacked(self, value: i32) -> i64 {
         /// More than √½ · `UNIT`: nothing below is negative, and a product with a reciprocal that is rounded up is exact.
         const ABOVE: i64 = 11_586;
         let centred = 2 * i64::from(value).clamp(0, self.steps) - self.steps;
@@ -139,6 +139,6 @@ fn rounded(product: i64) -> i64 {
 
 /// The whole part of a square root; 0 for negative numbers. Below 2⁵² that of a double, which IEEE 754 rounds correctly, is
 /// the exact one.
-fn root(square: i64) -> i64 {
+pub(super) fn root(square: i64) -> i64 {
     (square.max(0) as f64).sqrt() as i64
 }
