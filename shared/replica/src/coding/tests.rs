@@ -204,7 +204,7 @@ fn logarithms_are_rounded_by_eighths() {
     let rounded = |magnitude: u32| {
         let number = magnitude.saturating_add(1);
         let octave = number.ilog2();
-        8 * octave as i32 + [0, 1, 3, 4, 5, 6, 6, 7][(u64::from(number) * 8 >> octave & 7) as usize]
+        8 * octave as i32 + [0, 1, 3, 4, 5, 6, 6, 7][((u64::from(number) * 8) >> octave & 7) as usize]
     };
     let borders =
         (0..32).flat_map(|bit| [1_u32 << bit, (1 << bit) - 1, u32::MAX >> bit, (u32::MAX >> bit) - (1 << 7 >> bit)]);

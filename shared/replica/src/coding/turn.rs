@@ -41,8 +41,8 @@ impl Grid {
         /// More than √½ · `UNIT`: nothing below is negative, and a product with a reciprocal that is rounded up is exact.
         const ABOVE: i64 = 11_586;
         let centred = 2 * i64::from(value).clamp(0, self.steps) - self.steps;
-        let scaled = (centred * HALF_ROOT >> 16) + ABOVE * self.steps;
-        (scaled * self.reciprocal >> 40) - ABOVE
+        let scaled = ((centred * HALF_ROOT) >> 16) + ABOVE * self.steps;
+        ((scaled * self.reciprocal) >> 40) - ABOVE
     }
 }
 
@@ -111,8 +111,8 @@ fn product([ax, ay, az, aw]: &Quaternion, [bx, by, bz, bw]: &Quaternion) -> Quat
 fn logarithm([x, y, z, w]: Quaternion) -> HalfTurn {
     let sign = if w < 0 { -1 } else { 1 };
     let squares = (x * x + y * y + z * z) >> UNIT_BITS;
-    let fourth = squares * squares >> UNIT_BITS;
-    let sixth = fourth * squares >> UNIT_BITS;
+    let fourth = (squares * squares) >> UNIT_BITS;
+    let sixth = (fourth * squares) >> UNIT_BITS;
     let factor = UNIT + squares / 6 + 3 * fourth / 40 + 15 * sixth / 336;
     [x, y, z].map(|part| rounded(part * sign * factor))
 }
@@ -123,8 +123,8 @@ fn exponential(half_turn: HalfTurn) -> Quaternion {
     let most = half_turn.iter().fold(0, |most, part| most.max(part.abs()));
     let [x, y, z] = if most > limit { half_turn.map(|part| (part * limit).div_euclid(most)) } else { half_turn };
     let squares = (x * x + y * y + z * z) >> UNIT_BITS;
-    let fourth = squares * squares >> UNIT_BITS;
-    let sixth = fourth * squares >> UNIT_BITS;
+    let fourth = (squares * squares) >> UNIT_BITS;
+    let sixth = (fourth * squares) >> UNIT_BITS;
     let sine = UNIT - squares / 6 + fourth / 120 - sixth / 5_040;
     let cosine = UNIT - squares / 2 + fourth / 24 - sixth / 720;
     let [x, y, z] = [x, y, z].map(|part| rounded(part * sine));
