@@ -59,6 +59,7 @@ pub(super) fn code(
 }
 
 /// What a number will be if it goes on like this.
+#[inline(always)]
 pub(super) fn predict(model: &NumberModel, past: &Past<'_>, motion: &Motion) -> i32 {
     let field = usize::from(model.field);
     let depth = &model.depths[past.depth - 1];
@@ -83,6 +84,7 @@ struct Turning {
 
 impl Turning {
     /// Finds it, and tells `motion` how fast and how unsteadily it turns.
+    #[inline(always)]
     fn of(model: &TurnModel, past: &Past<'_>, motion: &mut Motion) -> Self {
         let at = |row: &[i32]| unpacked(&row[usize::from(model.field)..], model.grid);
         let [newest, older, oldest] = past.rows;

@@ -73,6 +73,7 @@ impl Predicted {
 const OTHERS: [[usize; 3]; 4] = [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]];
 
 /// The quaternion of a rotation. Any integers give some quaternion.
+#[inline(always)]
 pub(super) fn unpacked(row: &[i32], grid: Grid) -> Quaternion {
     let largest = (row[0] & 3) as usize;
     let mut quaternion = [0; 4];
@@ -87,11 +88,13 @@ pub(super) fn unpacked(row: &[i32], grid: Grid) -> Quaternion {
 }
 
 /// How a rotation turns from one row to a later one.
+#[inline(always)]
 pub(super) fn turn([x, y, z, w]: &Quaternion, to: &Quaternion) -> HalfTurn {
     logarithm(product(to, &[-x, -y, -z, *w]))
 }
 
 /// The rotation `age` ticks after one that turns by `half_turn` in `step` ticks.
+#[inline(always)]
 pub(super) fn extrapolated(from: &Quaternion, half_turn: HalfTurn, age: u32, step: u32) -> Predicted {
     let scaled = half_turn.map(|part| floored(part * i64::from(age), i64::from(step)));
     Predicted(product(&exponential(scaled), from))
