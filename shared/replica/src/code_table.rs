@@ -4,6 +4,8 @@ use amphi_shared_wire::{BitReader, BitWriter, OutOfBits};
 
 /// Classes beside the last one, whose numbers are written in 32 plain bits.
 const CLASSES: usize = 5;
+/// The bits that stand for the last class.
+const LAST: u64 = (1 << CLASSES) - 1;
 
 /// A prefix code: class *c* is *c* one-bits and a zero-bit, then `extra[c]` plain bits; the last class is all ones
 /// and 32 plain bits. A writer takes the first class that holds the number.
@@ -35,23 +37,26 @@ impl CodeTable {
 
     /// Writes an unsigned number.
     pub(crate) fn write(&self, writer: &mut BitWriter, number: u32) {
-        if let Some(class) = self.class_of(number) {
-            writer.bits((1 << class) - 1, class as u32 + 1);
-            writer.bits(number - self.first[class], self.extra[class]);
-            return;
+        match self.class_of(number) {
+            Some(class) => {
+                let (prefix, above) = ((1 << class) - 1, class as u32 + 1);
+                writer.long(prefix | u64::from(number - self.first[class]) << above, above + self.extra[class]);
+            }
+            None => writer.long(LAST | u64::from(number) << CLASSES, CLASSES as u32 + 32),
         }
-        writer.bits((1 << CLASSES) - 1, CLASSES as u32);
-        writer.bits(number, 32);
     }
 
     /// Reads an unsigned number.
     pub(crate) fn read(&self, reader: &mut BitReader<'_>) -> Result<u32, OutOfBits> {
-        for class in 0..CLASSES {
-            if !reader.bit()? {
-                return Ok(self.first[class] + reader.bits(self.extra[class])?);
-            }
-        }
-        reader.bits(32)
+        let word = reader.peek_long();
+        let class = word.trailing_ones() as usize;
+        let Some(extra) = self.extra.get(class).copied() else {
+            reader.skip(CLASSES as u32 + 32)?;
+            return Ok((word >> CLASSES) as u32);
+        };
+        let above = class as u32 + 1;
+        reader.skip(above + extra)?;
+        Ok(self.first[class] + (word >> above & ((1 << extra) - 1)) as u32)
     }
 
     /// Bits that [`write`](Self::write) needs; more for a greater number.

@@ -6,7 +6,7 @@ use crate::Schema;
 use crate::reckon::reckoned_ticks;
 
 /// The state of one entity: its components, and their integers in the order of the schema.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Row {
     /// Components, as a bit set of their numbers.
     pub mask: u64,
@@ -14,6 +14,18 @@ pub struct Row {
     pub values: Vec<i32>,
     /// The tick of those that clients reckon, from which on they go by themselves. 0 in a row without such.
     pub since: Tick,
+}
+
+impl Clone for Row {
+    fn clone(&self) -> Self {
+        Self { values: self.values.clone(), ..*self }
+    }
+
+    // A derived one would not use the memory that is there.
+    fn clone_from(&mut self, source: &Self) {
+        (self.mask, self.since) = (source.mask, source.since);
+        self.values.clone_from(&source.values);
+    }
 }
 
 impl Row {

@@ -71,6 +71,8 @@ pub struct Schema {
     seen: [u64; SeenBy::COUNT],
     /// Components that clients reckon.
     reckoned: u64,
+    /// Components with fields.
+    with_fields: u64,
     json: String,
     hash: u64,
 }
@@ -94,9 +96,12 @@ impl Schema {
             let seen = components.iter().enumerate().filter(|(_, c)| c.seen_by <= relation);
             seen.fold(0, |mask, (i, _)| mask | 1_u64.checked_shl(i as u32).unwrap_or(0))
         });
-        let reckoned = components.iter().enumerate().filter(|(_, c)| c.reckon.is_some());
-        let reckoned = reckoned.fold(0, |mask, (i, _)| mask | 1_u64.checked_shl(i as u32).unwrap_or(0));
-        Self { components, input, events, requests, seen, reckoned, json, hash }
+        let which = |property: fn(&ComponentSchema) -> bool| {
+            let with = components.iter().enumerate().filter(|(_, c)| property(c));
+            with.fold(0, |mask, (i, _)| mask | 1_u64.checked_shl(i as u32).unwrap_or(0))
+        };
+        let (reckoned, with_fields) = (which(|c| c.reckon.is_some()), which(|c| !c.fields.is_empty()));
+        Self { components, input, events, requests, seen, reckoned, with_fields, json, hash }
     }
 
     /// The input, when its layout is derived.
@@ -157,6 +162,11 @@ impl Schema {
         self.reckoned
     }
 
+    /// The components that have fields, as a bit set.
+    pub(crate) fn with_fields(&self) -> u64 {
+        self.with_fields
+    }
+
     /// No component is kept from anyone.
     pub(crate) fn is_seen_by_all(&self) -> bool {
         self.seen[SeenBy::All as usize] == self.seen[SeenBy::Owner as usize]
@@ -179,6 +189,12 @@ impl Schema {
 
     /// The components of a mask, with their numbers.
     pub fn in_mask(&self, mask: u64) -> impl Iterator<Item = (usize, &ComponentSchema)> + Clone {
-        self.components.iter().enumerate().filter(move |(i, _)| mask >> i & 1 == 1)
+        let mut left = mask;
+        core::iter::from_fn(move || {
+            let i = left.trailing_zeros() as usize;
+            let component = self.components.get(i)?;
+            left &= left - 1;
+            Some((i, component))
+        })
     }
 }

@@ -5,6 +5,7 @@ mod body;
 mod cells;
 mod decoder;
 mod encoder;
+mod entities;
 mod header;
 mod history;
 mod ids;

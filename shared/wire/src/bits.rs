@@ -11,7 +11,7 @@ pub struct OutOfBits;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BitWriter {
     bytes: Vec<u8>,
-    // Bits not yet in `bytes`; fewer than 32 between calls.
+    // Bits not yet in `bytes`; fewer than 64 between calls.
     pending: u64,
     pending_bits: u32,
 }
@@ -25,22 +25,36 @@ impl BitWriter {
     /// A writer that reuses `bytes`, cleared.
     pub fn reuse(mut bytes: Vec<u8>) -> Self {
         bytes.clear();
+        Self::behind(bytes)
+    }
+
+    /// A writer that goes on behind `bytes`.
+    pub fn behind(bytes: Vec<u8>) -> Self {
         Self { bytes, pending: 0, pending_bits: 0 }
     }
 
     /// Writes the low `count` bits of `value`, at most 32.
+    #[inline]
     pub fn bits(&mut self, value: u32, count: u32) {
-        debug_assert!(count <= 32 && (count == 32 || value >> count == 0));
-        self.pending |= u64::from(value) << self.pending_bits;
-        self.pending_bits += count;
-        if self.pending_bits >= 32 {
-            self.bytes.extend_from_slice(&(self.pending as u32).to_le_bytes());
-            self.pending >>= 32;
-            self.pending_bits -= 32;
+        debug_assert!(count <= 32);
+        self.long(u64::from(value), count);
+    }
+
+    /// Writes the low `count` bits of `value`, at most 64.
+    #[inline]
+    pub fn long(&mut self, value: u64, count: u32) {
+        debug_assert!(count <= 64 && value.checked_shr(count).unwrap_or(0) == 0);
+        self.pending |= value << self.pending_bits;
+        let filled = self.pending_bits + count;
+        if filled >= u64::BITS {
+            self.bytes.extend_from_slice(&self.pending.to_le_bytes());
+            self.pending = value.checked_shr(u64::BITS - self.pending_bits).unwrap_or(0);
         }
+        self.pending_bits = filled % u64::BITS;
     }
 
     /// Writes one bit.
+    #[inline]
     pub fn bit(&mut self, value: bool) {
         self.bits(u32::from(value), 1);
     }
@@ -59,24 +73,13 @@ impl BitWriter {
 
     /// Appends `count` bits that start at bit `start` of `bytes`. Panics when they are not all there.
     pub fn copy(&mut self, bytes: &[u8], start: usize, count: usize) {
-        let mut reader = BitReader::new(bytes);
-        reader.position = start;
+        assert!(start + count <= bytes.len() * 8, "range outside of the buffer");
+        let mut reader = BitReader { bytes, position: start };
         let mut left = count;
-        // Whole words of a range that starts with a byte.
-        if start.is_multiple_of(8) {
-            let words = bytes[start / 8..].chunks_exact(4).take(count / 32);
-            self.bytes.reserve(count / 8 + 8);
-            for word in words {
-                let word = word.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
-                self.bits(word, 32);
-                reader.position += 32;
-                left -= 32;
-            }
-        }
         while left > 0 {
-            let step = left.min(32);
-            let value = reader.bits(step as u32).unwrap_or_else(|OutOfBits| panic!("range outside of the buffer"));
-            self.bits(value, step as u32);
+            let step = left.min(BitReader::LONG_BITS as usize);
+            self.long(reader.peek_long() & ((1 << step) - 1), step as u32);
+            reader.position += step;
             left -= step;
         }
     }
@@ -102,35 +105,53 @@ pub struct BitReader<'a> {
 }
 
 impl<'a> BitReader<'a> {
+    /// Bits that [`peek_long`](Self::peek_long) sees at least.
+    pub const LONG_BITS: u32 = u64::BITS - 7;
+
     /// A reader at the first bit.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, position: 0 }
     }
 
     /// Reads `count` bits, at most 32.
+    #[inline]
     pub fn bits(&mut self, count: u32) -> Result<u32, OutOfBits> {
-        debug_assert!(count <= 32);
+        let value = self.peek(count);
+        self.skip(count)?;
+        Ok(value)
+    }
+
+    /// Passes over `count` bits; over none when there are fewer.
+    #[inline]
+    pub fn skip(&mut self, count: u32) -> Result<(), OutOfBits> {
         let end = self.position + count as usize;
         if end > self.bytes.len() * 8 {
             return Err(OutOfBits);
         }
-        let value = self.peek(count);
         self.position = end;
-        Ok(value)
+        Ok(())
     }
 
     /// The next `count` bits, at most 32, without reading them; zeros where the input ends.
+    #[inline]
     pub fn peek(&self, count: u32) -> u32 {
         debug_assert!(count <= 32);
+        (self.peek_long() & ((1 << count) - 1)) as u32
+    }
+
+    /// The next [`LONG_BITS`](Self::LONG_BITS) bits, and perhaps some behind them, without reading them; zeros where the input ends.
+    #[inline]
+    pub fn peek_long(&self) -> u64 {
         let rest = self.bytes.get(self.position / 8..).unwrap_or_default();
         let word = match rest.first_chunk() {
             Some(word) => u64::from_le_bytes(*word),
-            None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+            None => last_word(rest),
         };
-        ((word >> (self.position % 8)) & ((1_u64 << count) - 1)) as u32
+        word >> (self.position % 8)
     }
 
     /// Reads one bit.
+    #[inline]
     pub fn bit(&mut self) -> Result<bool, OutOfBits> {
         Ok(self.bits(1)? == 1)
     }
@@ -154,6 +175,12 @@ impl<'a> BitReader<'a> {
     pub fn left(&self) -> usize {
         self.bytes.len() * 8 - self.position
     }
+}
+
+/// The last bytes of an input, fewer than eight.
+#[cold]
+fn last_word(rest: &[u8]) -> u64 {
+    rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]

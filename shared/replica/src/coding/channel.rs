@@ -4,7 +4,7 @@
 use amphi_shared_wire::{BitReader, BitWriter, OutOfBits};
 
 use super::estimate::{Clues, Weights, bucket};
-use super::prefix::{ESCAPE, LITERALS};
+use super::prefix::{ESCAPE, LITERALS, SYMBOLS};
 use super::tables::{Bucket, Shape};
 use crate::code_table::{unzigzag, zigzag};
 
@@ -18,6 +18,7 @@ pub(super) struct Spot<'a> {
 }
 
 impl Spot<'_> {
+    #[inline(always)]
     fn bucket<'a>(&self, shapes: &'a [Shape]) -> &'a Bucket {
         &shapes[self.shape].buckets[bucket(self.weights, &self.clues)]
     }
@@ -40,14 +41,16 @@ pub(super) struct Writing<'a> {
 }
 
 impl Channel for Writing<'_> {
+    #[inline(always)]
     fn error(&mut self, spot: &Spot<'_>, error: Option<i32>) -> Result<Option<i32>, OutOfBits> {
         let bucket = spot.bucket(self.shapes);
         match error {
             Some(error) => {
                 let split = Split::of(zigzag(error), bucket.shift);
-                bucket.code.write(self.writer, split.symbol);
-                self.writer.bits(split.rest, split.rest_bits);
-                self.writer.bits(split.low, bucket.shift);
+                let (word, length) = bucket.code.word(split.symbol);
+                // No number has more than 32 bits below its word.
+                let plain = u64::from(split.rest) | u64::from(split.low) << split.rest_bits;
+                self.writer.long(u64::from(word) | plain << length, length + split.rest_bits + bucket.shift);
             }
             None => bucket.code.write(self.writer, ESCAPE),
         }
@@ -67,16 +70,25 @@ pub(super) struct Reading<'a, 'b> {
 }
 
 impl Channel for Reading<'_, '_> {
+    #[inline(always)]
     fn error(&mut self, spot: &Spot<'_>, _: Option<i32>) -> Result<Option<i32>, OutOfBits> {
         let bucket = spot.bucket(self.shapes);
-        let symbol = bucket.code.read(self.reader)?;
+        let word = self.reader.peek_long();
+        let (symbol, length) = bucket.code.symbol(word);
         if symbol == ESCAPE {
+            self.reader.skip(length)?;
             return Ok(None);
         }
-        let (first, rest_bits) = Split::class(symbol);
-        let high = u64::from(first) + u64::from(self.reader.bits(rest_bits)?);
-        let folded = high << bucket.shift | u64::from(self.reader.bits(bucket.shift)?);
+        let (first, rest_bits) = CLASS_OF[symbol];
+        let plain_bits = rest_bits + bucket.shift;
+        self.reader.skip(length + plain_bits)?;
         // Too large only in bits that no writer made.
+        if plain_bits > u32::BITS {
+            return Err(OutOfBits);
+        }
+        let plain = word >> length;
+        let high = u64::from(first) + (plain & ((1 << rest_bits) - 1));
+        let folded = high << bucket.shift | plain >> rest_bits & ((1 << bucket.shift) - 1);
         Ok(Some(unzigzag(u32::try_from(folded).map_err(|_| OutOfBits)?)))
     }
 
@@ -84,6 +96,31 @@ impl Channel for Reading<'_, '_> {
         self.reader.bits(count)
     }
 }
+
+// Tables, because whether a number is a literal is hard to predict for a processor.
+
+/// [`Split::class`] by symbol.
+static CLASS_OF: [(u32, u32); SYMBOLS] = {
+    let mut classes = [(0, 0); SYMBOLS];
+    let mut symbol = 0;
+    while symbol < ESCAPE {
+        classes[symbol] = Split::class(symbol);
+        symbol += 1;
+    }
+    classes
+};
+
+/// [`Split::symbol`] by number.
+static SYMBOL_OF: [(u8, u8); 128] = {
+    let mut symbols = [(0, 0); 128];
+    let mut number = 0;
+    while number < symbols.len() {
+        let (symbol, rest_bits) = Split::symbol(number as u32);
+        symbols[number] = (symbol as u8, rest_bits as u8);
+        number += 1;
+    }
+    symbols
+};
 
 /// A folded number as a symbol, the bits that tell it from the others of its class, and its lowest bits.
 pub(super) struct Split {
@@ -96,23 +133,30 @@ pub(super) struct Split {
 impl Split {
     pub(super) fn of(folded: u32, shift: u32) -> Self {
         let (high, low) = (folded >> shift, folded & ((1 << shift) - 1));
-        if high < LITERALS as u32 {
-            return Self { symbol: high as usize, rest: 0, rest_bits: 0, low };
+        let (symbol, rest_bits) = match SYMBOL_OF.get(high as usize) {
+            Some((symbol, rest_bits)) => (usize::from(*symbol), u32::from(*rest_bits)),
+            None => Self::symbol(high),
+        };
+        let rest = high.wrapping_sub(LITERALS as u32 - 4) & ((1 << rest_bits) - 1);
+        Self { symbol, rest, rest_bits, low }
+    }
+
+    /// The symbol of a number, and how many bits tell the numbers of its class apart.
+    const fn symbol(number: u32) -> (usize, u32) {
+        if number < LITERALS as u32 {
+            return (number as usize, 0);
         }
         // 12 … 15, 16 … 23, 24 … 39, and so on: classes of 4, 8, 16, … numbers.
-        let above = high - LITERALS as u32 + 4;
-        let rest_bits = above.ilog2();
-        Self { symbol: LITERALS + rest_bits as usize - 2, rest: above - (1 << rest_bits), rest_bits, low }
+        let rest_bits = (number - LITERALS as u32 + 4).ilog2();
+        (LITERALS + rest_bits as usize - 2, rest_bits)
     }
 
     /// First number of a symbol, and how many bits tell its numbers apart.
-    pub(super) fn class(symbol: usize) -> (u32, u32) {
-        match symbol.checked_sub(LITERALS) {
-            None => (symbol as u32, 0),
-            Some(class) => {
-                let rest_bits = class as u32 + 2;
-                ((1 << rest_bits) + LITERALS as u32 - 4, rest_bits)
-            }
+    pub(super) const fn class(symbol: usize) -> (u32, u32) {
+        if symbol < LITERALS {
+            return (symbol as u32, 0);
         }
+        let rest_bits = (symbol - LITERALS) as u32 + 2;
+        ((1 << rest_bits) + LITERALS as u32 - 4, rest_bits)
     }
 }

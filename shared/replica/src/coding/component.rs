@@ -4,9 +4,9 @@ use amphi_shared_wire::limits::FIELDS_MAX;
 use amphi_shared_wire::{BitReader, BitWriter, OutOfBits};
 
 use super::channel::{Channel, Reading, Spot, Writing};
-use super::past::{DEPTH_MAX, Motion, Past};
+use super::past::{DEPTH_MAX, Motion, Past, floored};
 use super::tables::{ComponentModel, NUMBERS, NumberModel, Tables, TurnModel};
-use super::turn::{extrapolated, turn};
+use super::turn::{HalfTurn, Quaternion, extrapolated, turn, unpacked};
 
 /// Writes `row` of a component against its past.
 pub(crate) fn write_component(tables: &Tables, writer: &mut BitWriter, component: usize, past: &Past<'_>, row: &[i32]) {
@@ -37,9 +37,9 @@ pub(super) fn code(
     channel: &mut impl Channel,
 ) -> Result<(), OutOfBits> {
     let mut motion = Motion::new(past, model.numbers.iter().map(|number| usize::from(number.field)));
-    let mut turns = [[0; 3]; FIELDS_MAX / 4];
-    for (half_turn, model) in turns.iter_mut().zip(&model.turns) {
-        *half_turn = turning(model, past, &mut motion);
+    let mut turns = [Turning::default(); FIELDS_MAX / 4];
+    for (turning, model) in turns.iter_mut().zip(&model.turns) {
+        *turning = Turning::of(model, past, &mut motion);
     }
     for number in &model.numbers {
         let (field, depth) = (usize::from(number.field), past.depth - 1);
@@ -52,13 +52,14 @@ pub(super) fn code(
         row[field] = predicted.wrapping_add(error);
         motion.number_error(error);
     }
-    for (model, half_turn) in model.turns.iter().zip(turns) {
-        code_turn(model, past, half_turn, row, &mut motion, channel)?;
+    for (model, turning) in model.turns.iter().zip(&turns) {
+        code_turn(model, past, turning, row, &mut motion, channel)?;
     }
     Ok(())
 }
 
 /// What a number will be if it goes on like this.
+#[inline(always)]
 pub(super) fn predict(model: &NumberModel, past: &Past<'_>, motion: &Motion) -> i32 {
     let field = usize::from(model.field);
     let depth = &model.depths[past.depth - 1];
@@ -66,38 +67,56 @@ pub(super) fn predict(model: &NumberModel, past: &Past<'_>, motion: &Motion) -> 
     let linear = i64::from(depth.linear) * i64::from(motion.first[field]) * age * 2 * step;
     let quadratic = i64::from(depth.quadratic) * i64::from(motion.second[field]) * age * (age + step);
     let scale = 512 * step * step;
-    let mut change = (linear + quadratic + scale / 2).div_euclid(scale);
+    let mut change = floored(linear + quadratic + scale / 2, scale);
     if let Some(velocity) = model.velocity {
         let velocity = i64::from(past.bounded(usize::from(velocity)));
-        change += (i64::from(depth.velocity) * velocity * age + (1 << 15)).div_euclid(1 << 16);
+        change += (i64::from(depth.velocity) * velocity * age + (1 << 15)) >> 16;
     }
     past.rows[0][field].wrapping_add(change as i32)
 }
 
-/// How a rotation turns per step of baselines; tells `motion` how fast and how unsteadily.
-fn turning(model: &TurnModel, past: &Past<'_>, motion: &mut Motion) -> [i64; 3] {
-    let (field, steps) = (usize::from(model.field), i32::from(model.steps));
-    let between = |older: usize| turn(&past.rows[older][field..], &past.rows[older - 1][field..], steps);
-    let now = if past.depth >= 2 { between(1) } else { [0; 3] };
-    let before = if past.depth >= DEPTH_MAX { between(2) } else { now };
-    let sum = |parts: [i64; 3]| parts.iter().map(|part| part.unsigned_abs() as u32).sum::<u32>() / 32;
-    motion.turned(sum(now), sum(core::array::from_fn(|part| now[part] - before[part])));
-    now
+/// A rotation in the newest baseline, and how it turns per step of baselines.
+#[derive(Clone, Copy, Debug, Default)]
+struct Turning {
+    newest: Quaternion,
+    half_turn: HalfTurn,
+}
+
+impl Turning {
+    /// Finds it, and tells `motion` how fast and how unsteadily it turns.
+    #[inline(always)]
+    fn of(model: &TurnModel, past: &Past<'_>, motion: &mut Motion) -> Self {
+        let at = |row: &[i32]| unpacked(&row[usize::from(model.field)..], model.grid);
+        let [newest, older, oldest] = past.rows;
+        let newest = at(newest);
+        let (mut half_turn, mut change) = ([0; 3], [0; 3]);
+        if past.depth >= 2 {
+            let older = at(older);
+            half_turn = turn(&older, &newest);
+            if past.depth >= DEPTH_MAX {
+                let before = turn(&at(oldest), &older);
+                change = core::array::from_fn(|part| half_turn[part] - before[part]);
+            }
+        }
+        let sum = |parts: [i64; 3]| parts.iter().map(|part| part.unsigned_abs() as u32).sum::<u32>() / 32;
+        motion.turned(sum(half_turn), sum(change));
+        Self { newest, half_turn }
+    }
 }
 
 fn code_turn(
     model: &TurnModel,
     past: &Past<'_>,
-    half_turn: [i64; 3],
+    turning: &Turning,
     row: &mut [i32],
     motion: &mut Motion,
     channel: &mut impl Channel,
 ) -> Result<(), OutOfBits> {
-    let (field, steps) = (usize::from(model.field), i32::from(model.steps));
+    let (field, grid) = (usize::from(model.field), model.grid);
     let weights = &model.weights[past.depth - 1];
-    let predicted = extrapolated(&past.rows[0][field..], steps, half_turn, past.age, past.step);
+    let predicted = extrapolated(&turning.newest, turning.half_turn, past.age, past.step);
     let (mut largest, mut shape) = (predicted.largest(), usize::from(model.shape));
-    let mut parts = predicted.parts(largest, steps);
+    let mut parts = predicted.parts(largest, grid);
     let mut start = 0;
     let as_predicted = row[field] == largest as i32;
     let first = as_predicted.then(|| row[field + 1].wrapping_sub(parts[0]));
@@ -119,7 +138,7 @@ fn code_turn(
                 return Ok(());
             }
             largest = (largest + other as usize) & 3;
-            parts = predicted.parts(largest, steps);
+            parts = predicted.parts(largest, grid);
             shape = NUMBERS;
         }
     }

@@ -12,6 +12,7 @@ pub(super) type Clues = [i32; CLUES];
 pub(super) type Weights = [i16; CLUES + 1];
 
 /// Which code an error is written in.
+#[inline(always)]
 pub(super) fn bucket(weights: &Weights, clues: &Clues) -> usize {
     let sum: i32 = weights.iter().zip(clues).map(|(weight, clue)| i32::from(*weight) * clue).sum();
     // 1/512 octave; the middle of a bucket is a whole number of half octaves.
@@ -21,9 +22,7 @@ pub(super) fn bucket(weights: &Weights, clues: &Clues) -> usize {
 
 /// `8 · log2(1 + magnitude)`, rounded by a table of eighths.
 pub(super) fn log8(magnitude: u32) -> i32 {
-    const EIGHTHS: [i32; 8] = [0, 1, 3, 4, 5, 6, 6, 7];
-    let number = magnitude.saturating_add(1);
-    let octave = number.ilog2();
-    let eighth = if octave >= 3 { number >> (octave - 3) } else { number << (3 - octave) } & 7;
-    8 * octave as i32 + EIGHTHS[eighth as usize]
+    // As a double, the number has its logarithm's whole part and first three bits in front.
+    let front = (f64::from(magnitude.saturating_add(1)).to_bits() >> 49) as i32 - (1_023 << 3);
+    front + (0b0011_1100 >> (front & 7) & 1)
 }

@@ -51,8 +51,27 @@ impl<'a> Past<'a> {
     }
 }
 
+/// The whole part of a fraction, rounded down; `divisor` is positive, and as a rule a power of two.
+pub(super) fn floored(number: i64, divisor: i64) -> i64 {
+    if divisor & (divisor - 1) == 0 { number >> divisor.trailing_zeros() } else { number.div_euclid(divisor) }
+}
+
 fn bounded(difference: i32) -> i32 {
     difference.clamp(-DIFFERENCE_MAX, DIFFERENCE_MAX)
+}
+
+/// The errors of a kind of fields so far: their sum, and its logarithm.
+#[derive(Clone, Copy, Debug, Default)]
+struct Errors {
+    sum: u32,
+    log: i32,
+}
+
+impl Errors {
+    fn add(&mut self, error: i32) {
+        self.sum = self.sum.saturating_add(error.unsigned_abs());
+        self.log = log8(self.sum);
+    }
 }
 
 /// What is known of a component's motion before it is coded, and of the errors while it is.
@@ -63,12 +82,13 @@ pub(super) struct Motion {
     numbers: [i32; 2],
     turns: [i32; 2],
     age: i32,
-    number_errors: u32,
-    turn_errors: u32,
+    number_errors: Errors,
+    turn_errors: Errors,
 }
 
 impl Motion {
     /// The motion of the number fields; rotations are added by [`Self::turned`].
+    #[inline(always)]
     pub(super) fn new(past: &Past<'_>, numbers: impl Iterator<Item = usize>) -> Self {
         let (mut first, mut second) = ([0; FIELDS_MAX], [0; FIELDS_MAX]);
         let mut sums = [0_u32; 2];
@@ -79,7 +99,15 @@ impl Motion {
             sums[1] += second[field].unsigned_abs();
         }
         let (numbers, age) = (sums.map(log8), log8(past.age));
-        Self { first, second, numbers, turns: [0; 2], age, number_errors: 0, turn_errors: 0 }
+        Self {
+            first,
+            second,
+            numbers,
+            turns: [0; 2],
+            age,
+            number_errors: Errors::default(),
+            turn_errors: Errors::default(),
+        }
     }
 
     /// Notes how fast the component turns, and how much that changes.
@@ -88,11 +116,11 @@ impl Motion {
     }
 
     pub(super) fn number_error(&mut self, error: i32) {
-        self.number_errors = self.number_errors.saturating_add(error.unsigned_abs());
+        self.number_errors.add(error);
     }
 
     pub(super) fn turn_error(&mut self, error: i32) {
-        self.turn_errors = self.turn_errors.saturating_add(error.unsigned_abs());
+        self.turn_errors.add(error);
     }
 
     /// The clues for a field's error; `first` and `second` are its own differences.
@@ -104,8 +132,8 @@ impl Motion {
             self.numbers[1],
             self.turns[0],
             self.turns[1],
-            log8(self.number_errors),
-            log8(self.turn_errors),
+            self.number_errors.log,
+            self.turn_errors.log,
             self.age,
         ]
     }

@@ -1,6 +1,6 @@
-//! Canonical prefix codes: built from counts, kept as lengths, read through a table of eight bits.
+//! Canonical prefix codes: built from counts, kept as lengths, read through a table of their first bits.
 
-use amphi_shared_wire::{BitReader, BitWriter, OutOfBits};
+use amphi_shared_wire::BitWriter;
 
 /// Symbols that stand for one small number each.
 pub(super) const LITERALS: usize = 12;
@@ -11,7 +11,8 @@ pub(super) const ESCAPE: usize = SYMBOLS - 1;
 /// Bits of a code word at most.
 pub(super) const LENGTH_MAX: u8 = 15;
 
-const PEEK_BITS: u32 = 8;
+/// Bits of the first table: the tables of all codes together should fit into a processor's nearest cache.
+const PEEK_BITS: u32 = 7;
 
 /// A complete canonical prefix code over [`SYMBOLS`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,11 +20,11 @@ pub(super) struct PrefixCode {
     lengths: [u8; SYMBOLS],
     // Code words, first bit lowest.
     words: [u16; SYMBOLS],
-    // By the next eight bits: symbol and length; length 0 for words that are longer.
-    short: Vec<(u8, u8)>,
+    // By the next bits: symbol and length; length 0 for words that are longer.
+    short: [(u8, u8); 1 << PEEK_BITS],
     // By length: the first word of that length (first bit highest), and where its symbols begin in `order`.
     first: [(u16, u8); LENGTH_MAX as usize + 2],
-    order: Vec<u8>,
+    order: [u8; SYMBOLS],
 }
 
 impl PrefixCode {
@@ -33,15 +34,16 @@ impl PrefixCode {
         if space != 1 << LENGTH_MAX || lengths.iter().any(|l| *l > LENGTH_MAX) {
             return None;
         }
-        let (mut words, mut short) = ([0; SYMBOLS], vec![(0, 0); 1 << PEEK_BITS]);
-        let (mut first, mut order) = ([(0, 0); LENGTH_MAX as usize + 2], Vec::with_capacity(SYMBOLS));
-        let mut word = 0_u16;
+        let (mut words, mut short) = ([0; SYMBOLS], [(0, 0); 1 << PEEK_BITS]);
+        let (mut first, mut order) = ([(0, 0); LENGTH_MAX as usize + 2], [0; SYMBOLS]);
+        let (mut word, mut ordered) = (0_u16, 0);
         for length in 1..=LENGTH_MAX {
-            first[usize::from(length)] = (word, order.len() as u8);
+            first[usize::from(length)] = (word, ordered as u8);
             for symbol in (0..SYMBOLS).filter(|symbol| lengths[*symbol] == length) {
                 let reversed = word.reverse_bits() >> (16 - length);
                 words[symbol] = reversed;
-                order.push(symbol as u8);
+                order[ordered] = symbol as u8;
+                ordered += 1;
                 if u32::from(length) <= PEEK_BITS {
                     for above in 0..1_usize << (PEEK_BITS - u32::from(length)) {
                         short[above << length | usize::from(reversed)] = (symbol as u8, length);
@@ -51,7 +53,7 @@ impl PrefixCode {
             }
             word <<= 1;
         }
-        first[usize::from(LENGTH_MAX) + 1].1 = order.len() as u8;
+        first[usize::from(LENGTH_MAX) + 1].1 = ordered as u8;
         Some(Self { lengths, words, short, first, order })
     }
 
@@ -76,25 +78,36 @@ impl PrefixCode {
     }
 
     pub(super) fn write(&self, writer: &mut BitWriter, symbol: usize) {
-        debug_assert!(self.lengths[symbol] > 0);
-        writer.bits(u32::from(self.words[symbol]), u32::from(self.lengths[symbol]));
+        let (word, length) = self.word(symbol);
+        writer.bits(u32::from(word), length);
     }
 
-    pub(super) fn read(&self, reader: &mut BitReader<'_>) -> Result<usize, OutOfBits> {
-        let (symbol, length) = self.short[reader.peek(PEEK_BITS) as usize];
+    /// The word of a symbol, and its length.
+    pub(super) fn word(&self, symbol: usize) -> (u16, u32) {
+        debug_assert!(self.lengths[symbol] > 0);
+        (self.words[symbol], u32::from(self.lengths[symbol]))
+    }
+
+    /// The symbol whose word comes next in these bits, and the word's length.
+    pub(super) fn symbol(&self, bits: u64) -> (usize, u32) {
+        let (symbol, length) = self.short[bits as usize % (1 << PEEK_BITS)];
         if length > 0 {
-            reader.bits(u32::from(length))?;
-            return Ok(usize::from(symbol));
+            return (usize::from(symbol), u32::from(length));
         }
-        let mut word = 0_u16;
-        for length in 1..=usize::from(LENGTH_MAX) {
-            word = word << 1 | reader.bits(1)? as u16;
+        self.long_symbol(bits as u16)
+    }
+
+    fn long_symbol(&self, bits: u16) -> (usize, u32) {
+        let bits = bits.reverse_bits();
+        for length in PEEK_BITS as usize + 1..=usize::from(LENGTH_MAX) {
+            let word = bits >> (16 - length);
             let ((first, at), end) = (self.first[length], self.first[length + 1].1);
+            // No word of this length is less: those are the beginnings of shorter words.
             if word - first < u16::from(end - at) {
-                return Ok(usize::from(self.order[usize::from(at) + usize::from(word - first)]));
+                return (usize::from(self.order[usize::from(at) + usize::from(word - first)]), length as u32);
             }
         }
-        Err(OutOfBits)
+        unreachable!("a complete code has a word for any bits")
     }
 }
 

@@ -16,6 +16,7 @@ use thiserror::Error;
 use super::estimate::{BUCKETS, CLUES, Weights};
 use super::past::DEPTH_MAX;
 use super::prefix::{ESCAPE, PrefixCode, SYMBOLS};
+use super::turn::Grid;
 use crate::{Lerp, Schema, StateHasher};
 
 const MAGIC: &[u8; 4] = b"AMTB";
@@ -103,8 +104,7 @@ pub(super) struct TurnModel {
     /// The first of four.
     pub(super) field: u8,
     pub(super) shape: u8,
-    /// Range of a part.
-    pub(super) steps: u16,
+    pub(super) grid: Grid,
     pub(super) weights: [Weights; DEPTH_MAX],
 }
 
@@ -182,7 +182,8 @@ impl ComponentModel {
             match rotation.and_then(|four| steps_of(four[1].unit)) {
                 Some(steps) => {
                     let weights = [[0; CLUES + 1]; DEPTH_MAX];
-                    model.turns.push(TurnModel { field: field as u8, shape: ROTATIONS as u8, steps, weights });
+                    let (shape, grid) = (ROTATIONS as u8, Grid::new(steps));
+                    model.turns.push(TurnModel { field: field as u8, shape, grid, weights });
                     field += 4;
                 }
                 None => {
@@ -213,7 +214,7 @@ impl ComponentModel {
             let shape = usize::from(n.shape) < SHAPES && usize::from(n.shape) != ROTATIONS;
             shape && n.velocity.is_none_or(|v| usize::from(v) < width) && n.depths.iter().all(DepthModel::fits)
         });
-        let turns = self.turns.iter().all(|t| usize::from(t.shape) == ROTATIONS && (1..=STEPS_MAX).contains(&t.steps));
+        let turns = self.turns.iter().all(|t| usize::from(t.shape) == ROTATIONS);
         all && numbers && turns
     }
 
@@ -230,7 +231,7 @@ impl ComponentModel {
         }
         for turn in &self.turns {
             bytes.extend([turn.field, turn.shape]);
-            bytes.extend_from_slice(&turn.steps.to_le_bytes());
+            bytes.extend_from_slice(&turn.grid.steps().to_le_bytes());
             turn.weights.iter().flatten().for_each(|weight| bytes.extend_from_slice(&weight.to_le_bytes()));
         }
     }
@@ -336,6 +337,9 @@ impl Input<'_> {
         for weights in &mut weights {
             *weights = self.weights()?;
         }
-        Ok(TurnModel { field, shape, steps, weights })
+        if !(1..=STEPS_MAX).contains(&steps) {
+            return Err(TablesError::Invalid);
+        }
+        Ok(TurnModel { field, shape, grid: Grid::new(steps), weights })
     }
 }

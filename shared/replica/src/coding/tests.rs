@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::past::DEPTH_MAX;
 use super::prefix::{ESCAPE, PrefixCode, SYMBOLS};
 use super::tables::ComponentModel;
-use super::turn::{extrapolated, turn};
+use super::turn::{Grid, HALF_ROOT, extrapolated, root, turn, unpacked};
 use super::*;
 use crate::{ComponentSchema, Field, FieldKind, Lerp, Schema, SeenBy};
 
@@ -15,6 +15,7 @@ const fn field(name: &'static str, unit: &'static str, lerp: Lerp) -> Field {
 }
 
 const STEPS: i32 = 511;
+const GRID: Grid = Grid::new(511);
 const PLACE: [Field; 8] = [
     field("x", "1/512", Lerp::Linear),
     field("turn.0", "1/511", Lerp::SmallestThree),
@@ -134,7 +135,8 @@ proptest! {
         let bytes = writer.finish();
         let mut reader = BitReader::new(&bytes);
         for symbol in symbols {
-            prop_assert_eq!(code.read(&mut reader), Ok(symbol));
+            let (read, length) = code.symbol(reader.peek_long());
+            prop_assert_eq!((read, reader.skip(length)), (symbol, Ok(())));
         }
     }
 }
@@ -198,6 +200,42 @@ fn lengths_that_make_no_code_are_refused() {
 }
 
 #[test]
+fn logarithms_are_rounded_by_eighths() {
+    let rounded = |magnitude: u32| {
+        let number = magnitude.saturating_add(1);
+        let octave = number.ilog2();
+        8 * octave as i32 + [0, 1, 3, 4, 5, 6, 6, 7][((u64::from(number) * 8) >> octave & 7) as usize]
+    };
+    let borders =
+        (0..32).flat_map(|bit| [1_u32 << bit, (1 << bit) - 1, u32::MAX >> bit, (u32::MAX >> bit) - (1 << 7 >> bit)]);
+    for magnitude in (0..5_000).chain(borders) {
+        assert_eq!(estimate::log8(magnitude), rounded(magnitude), "{magnitude}");
+    }
+}
+
+#[test]
+fn parts_are_unpacked_as_by_a_division() {
+    for steps in (1..600).chain([1_023, 2_047, 4_093, 4_094, 4_095]) {
+        for value in (0..=steps).chain([i32::MIN, i32::MAX]) {
+            let centred = 2 * i64::from(value.clamp(0, steps)) - i64::from(steps);
+            let wanted = (centred * HALF_ROOT).div_euclid(i64::from(steps) << 16);
+            assert_eq!(Grid::new(steps as u16).unpacked(value), wanted, "{value} of {steps}");
+        }
+    }
+}
+
+#[test]
+fn roots_are_whole_and_exact() {
+    for whole in 0..=1_i64 << 14 {
+        let square = whole * whole;
+        assert_eq!(
+            [square - 1, square, square + 1].map(root),
+            [square - 1, square, square + 1].map(|s| s.max(0).isqrt())
+        );
+    }
+}
+
+#[test]
 fn a_steady_turn_goes_on() {
     // About the y axis, 0.15 rad of half angle per step: w = cos, y = sin.
     let rotation = |half_angle: f64| {
@@ -206,14 +244,14 @@ fn a_steady_turn_goes_on() {
         let sine = half_angle * (1.0 - square / 6.0 * (1.0 - square / 20.0));
         [3, part(0.0), part(sine), part(0.0)]
     };
-    let (before, newest) = (rotation(0.10), rotation(0.25));
-    let predicted = extrapolated(&newest, STEPS, turn(&before, &newest, STEPS), 12, 8);
+    let (before, newest) = (unpacked(&rotation(0.10), GRID), unpacked(&rotation(0.25), GRID));
+    let predicted = extrapolated(&newest, turn(&before, &newest), 12, 8);
     assert_eq!(predicted.largest(), 3);
-    let parts = predicted.parts(3, STEPS);
+    let parts = predicted.parts(3, GRID);
     let wanted = rotation(0.25 + 0.15 * 1.5);
     for (part, wanted) in parts.iter().zip(&wanted[1..]) {
         assert!((part - wanted).abs() <= 2, "{parts:?} is not {wanted:?}");
     }
     // Seen with another part as the largest, it is the same rotation.
-    assert!(predicted.parts(1, STEPS)[2] > STEPS / 2);
+    assert!(predicted.parts(1, GRID)[2] > STEPS / 2);
 }

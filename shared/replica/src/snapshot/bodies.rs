@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use amphi_shared_wire::BitWriter;
 use amphi_shared_wire::limits::{BASELINE_CLASSES_MAX, KEYFRAME_TICKS};
-use amphi_shared_wire::{BitWriter, Tick};
 
 use super::body::{write_absolute, write_modelled, write_residual};
 use super::history::{History, KEYFRAMES_MAX, Rows};
@@ -51,12 +51,14 @@ pub(super) struct Bodies {
     tables: Option<Arc<Tables>>,
     history: History,
     tick: u32,
+    // The newest keyframe before `tick`, and by age where the history has those before; `usize::MAX` where it has not.
+    newest: u32,
+    keyframes: [usize; KEYFRAMES_MAX],
     // By slot: the tick and the first of its parts.
     parts_of: Vec<(u32, u32)>,
     parts: Vec<Shared>,
     // The bits of all bodies, each from a byte border.
     bits: Vec<u8>,
-    scratch: Vec<u8>,
     encoded: u64,
 }
 
@@ -91,6 +93,11 @@ impl Bodies {
     pub(super) fn start_tick(&mut self, mirror: &Mirror) {
         self.history.note(mirror);
         self.tick = mirror.tick().0;
+        self.newest = self.tick.saturating_sub(1) / KEYFRAME_TICKS * KEYFRAME_TICKS;
+        for age in 0..KEYFRAMES_MAX as u32 {
+            let place = self.history.place(mirror.tick(), self.keyframe(age)).filter(|_| self.keyframe(age) != 0);
+            self.keyframes[age as usize] = place.unwrap_or(usize::MAX);
+        }
         self.parts.clear();
         self.bits.clear();
         self.parts_of.resize(mirror.slots(), (0, NONE));
@@ -173,8 +180,12 @@ impl Bodies {
 
     /// The keyframe of this age, or 0.
     fn keyframe(&self, age: u32) -> u32 {
-        let newest = (self.tick - 1) / KEYFRAME_TICKS * KEYFRAME_TICKS;
-        newest.saturating_sub(age * KEYFRAME_TICKS)
+        self.newest.saturating_sub(age * KEYFRAME_TICKS)
+    }
+
+    /// The rows at the keyframe of this age.
+    fn rows(&self, age: u32) -> Option<&Rows> {
+        self.history.get(*self.keyframes.get(age as usize)?)
     }
 
     /// The client has the row at the keyframe of this age, and it can be built on.
@@ -189,8 +200,7 @@ impl Bodies {
             return true;
         }
         // A row that did not change between its ack and a keyframe is the row at that keyframe.
-        let rested =
-            || self.history.at(Tick(self.tick), keyframe).map(|rows| rows.changed_for(part.slot, part.relation));
+        let rested = || self.rows(age).map(|rows| rows.changed_for(part.slot, part.relation));
         let has = rests >> age & 1 == 1 && rested().is_some_and(|since| known.acked_within(since, keyframe));
         if has {
             known.has_keyframe(keyframe);
@@ -201,15 +211,12 @@ impl Bodies {
     fn look_back(&mut self, at: usize, part: Part, id: u32, age: u32) {
         while u32::from(self.parts[at].looked) <= age {
             let looked = self.parts[at].looked;
-            let keyframe = self.keyframe(u32::from(looked));
-            let rows = self.history.at(Tick(self.tick), keyframe).filter(|_| keyframe != 0);
-            let rows = rows.filter(|rows| rows.holds(part.slot, id, part.seen, part.mask));
+            let rows = self.rows(u32::from(looked)).filter(|rows| rows.holds(part.slot, id, part.seen, part.mask));
+            let rests = rows.map(|rows| rows.changed_for(part.slot, part.relation) < rows.tick());
             let shared = &mut self.parts[at];
             shared.looked += 1;
-            if let Some(rows) = rows {
-                shared.holds |= 1 << looked;
-                shared.rests |= u16::from(rows.changed_for(part.slot, part.relation) < keyframe) << looked;
-            }
+            shared.holds |= u16::from(rests.is_some()) << looked;
+            shared.rests |= u16::from(rests == Some(true)) << looked;
         }
     }
 
@@ -234,21 +241,21 @@ impl Bodies {
 
     fn encode(&mut self, mirror: &Mirror, part: Part, class: Class) -> Range {
         self.encoded += 1;
-        let mut writer = BitWriter::reuse(core::mem::take(&mut self.scratch));
-        let rows = |back: u32| self.history.at(mirror.tick(), class.baseline.saturating_sub(KEYFRAME_TICKS * back));
+        let start_byte = self.bits.len();
+        let mut writer = BitWriter::behind(core::mem::take(&mut self.bits));
+        let newest = self.newest.saturating_sub(class.baseline) / KEYFRAME_TICKS;
         let part = (part.slot, part.mask);
-        match (rows(0).filter(|_| class.baseline != 0), &self.tables) {
-            (Some(newest), Some(tables)) if class.depth > 0 => {
-                let past: [&Rows; DEPTH_MAX] = core::array::from_fn(|n| rows(n as u32).unwrap_or(newest));
+        match (self.rows(newest).filter(|_| class.baseline != 0), &self.tables) {
+            (Some(rows), Some(tables)) if class.depth > 0 => {
+                let past: [&Rows; DEPTH_MAX] = core::array::from_fn(|n| self.rows(newest + n as u32).unwrap_or(rows));
                 write_modelled(&mut writer, tables, mirror, part, &past[..class.depth as usize]);
             }
-            (Some(newest), _) => write_residual(&mut writer, mirror, part, newest),
+            (Some(rows), _) => write_residual(&mut writer, mirror, part, rows),
             (None, _) => write_absolute(&mut writer, mirror, part),
         }
-        let (start_byte, bits) = (self.bits.len() as u32, writer.len_bits() as u32);
-        self.scratch = writer.finish();
-        self.bits.extend_from_slice(&self.scratch);
-        Range { start_byte, bits }
+        let bits = writer.len_bits() - start_byte * 8;
+        self.bits = writer.finish();
+        Range { start_byte: start_byte as u32, bits: bits as u32 }
     }
 }
 

@@ -127,11 +127,13 @@ pub(super) fn write_modelled(
     write_since(writer, mirror, (slot, mask));
     let mut buffer = [0; FIELDS_MAX];
     let rows = |i: usize| core::array::from_fn(|n| past.get(n).map_or(&[][..], |rows| rows.component_row(slot, i)));
-    let changed = differing(schema, mask, |i| {
-        let component = (i, &schema.components()[i]);
-        mirror.component_row(slot, i) != expected(mirror, slot, component, past[0], &mut buffer)
-    });
-    let moving = if past.len() > 1 { differing(schema, mask, |i| rows(i)[0] != rows(i)[1]) } else { 0 };
+    let changed = || {
+        differing(schema, mask, |i| {
+            let component = (i, &schema.components()[i]);
+            mirror.component_row(slot, i) != expected(mirror, slot, component, past[0], &mut buffer)
+        })
+    };
+    let moving = || if past.len() > 1 { differing(schema, mask, |i| rows(i)[0] != rows(i)[1]) } else { 0 };
     let coded = code_changed(schema, mask, moving, changed, |bit| {
         writer.bit(bit);
         Ok(bit)
@@ -147,16 +149,16 @@ pub(super) fn write_modelled(
     }
 }
 
-/// Reads what [`write_modelled`] wrote `age` ticks after the newest of its baselines.
+/// Reads what [`write_modelled`] wrote `age` ticks after the newest of its baselines, into a row that is not needed any more.
 pub(super) fn read_modelled(
     reader: &mut BitReader<'_>,
     pace: &Pace<'_>,
     tables: &Tables,
-    past: &[&Row],
-    age: u32,
+    (past, age): (&[&Row], u32),
+    mut row: Row,
 ) -> Result<Row, SnapshotError> {
     let schema = pace.schema;
-    let mut row = past[0].clone();
+    row.clone_from(past[0]);
     let mask = row.mask;
     if past.iter().any(|past| past.mask != mask) {
         return Err(SnapshotError::Baseline);
@@ -164,11 +166,11 @@ pub(super) fn read_modelled(
     let since = read_since(reader, pace, mask)?;
     row.go_on(schema, since, pace.tick_hz);
     let mut buffer = [0; FIELDS_MAX];
-    let moving = match past {
+    let moving = || match past {
         [newest, before, ..] => differing(schema, mask, |i| newest.component(schema, i) != before.component(schema, i)),
         _ => 0,
     };
-    let coded = code_changed(schema, mask, moving, 0, |_| Ok(reader.bit()?))?;
+    let coded = code_changed(schema, mask, moving, || 0, |_| Ok(reader.bit()?))?;
     let mut start = 0;
     for (i, component) in schema.in_mask(mask) {
         let fields = start..start + component.fields.len();
@@ -198,19 +200,20 @@ fn differing(schema: &Schema, mask: u64, mut differs: impl FnMut(usize) -> bool)
 fn code_changed(
     schema: &Schema,
     mask: u64,
-    moving: u64,
-    changed: u64,
+    moving: impl FnOnce() -> u64,
+    changed: impl FnOnce() -> u64,
     mut bit: impl FnMut(bool) -> Result<bool, SnapshotError>,
 ) -> Result<u64, SnapshotError> {
-    let sent = schema.in_mask(mask).filter(|(_, c)| !c.fields.is_empty());
-    if sent.clone().count() < 2 {
-        return Ok(sent.fold(0, |all, (i, _)| all | 1 << i));
+    let sent = mask & schema.with_fields();
+    if sent.count_ones() < 2 {
+        return Ok(sent);
     }
+    let (moving, changed) = (moving(), changed());
     if moving != 0 && bit(changed == moving)? {
         return Ok(moving);
     }
     let mut coded = 0;
-    for (i, _) in sent {
+    for (i, _) in schema.in_mask(sent) {
         coded |= u64::from(bit(changed >> i & 1 == 1)?) << i;
     }
     Ok(coded)

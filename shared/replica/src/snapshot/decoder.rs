@@ -1,6 +1,6 @@
 //! Snapshots as a client reads them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use amphi_shared_wire::limits::{BASELINE_TICKS_MAX, ENTITIES_MAX, KEYFRAME_TICKS};
@@ -9,14 +9,14 @@ use thiserror::Error;
 
 use super::SnapshotHeader;
 use super::body::{AGE_BITS, DEPTH_BITS, Pace, read_absolute, read_modelled, read_residual};
+use super::entities::{Entities, KEPT_TICKS};
 use super::ids::{Ids, Leave, read_by_reference};
 use crate::code_table::GAP;
 use crate::coding::DEPTH_MAX;
 use crate::{NetId, Row, Schema, Tables};
 
-/// Rows are kept as baselines this many ticks before the newest snapshot.
-const KEPT_TICKS: u32 = 2 * BASELINE_TICKS_MAX;
-
+/// Rows that room is made for in advance at most.
+const ROWS_ROOM_MAX: usize = 1_024;
 /// Ticks per second, unless a decoder is told others.
 pub(super) const TICK_HZ: u32 = 60;
 /// Table sets beside set 0 that a snapshot can name.
@@ -70,20 +70,15 @@ pub struct SnapshotDecoder {
     tick_hz: u32,
     epoch: Option<u8>,
     newest: u32,
-    entities: BTreeMap<u32, Known>,
+    entities: Entities,
     // Ticks and ids of entities that left, oldest first.
     left: VecDeque<(u32, u32)>,
     // Ticks of snapshots in a trained table set and the ids of their rows, by tick.
     lists: VecDeque<(u32, Vec<u32>)>,
+    // Rows of the snapshot before: about as many come next.
+    rows_room: usize,
     // Trained table sets, by number - 1.
     tables: [Option<Arc<Tables>>; TABLE_SETS_MAX],
-}
-
-#[derive(Clone, Debug, Default)]
-struct Known {
-    // Oldest first, at most one per span of keyframe ticks.
-    rows: VecDeque<(u32, Row)>,
-    left_at: Option<u32>,
 }
 
 static NO_ROW: Row = Row { mask: 0, values: Vec::new(), since: Tick(0) };
@@ -91,7 +86,14 @@ static NO_ROW: Row = Row { mask: 0, values: Vec::new(), since: Tick(0) };
 struct Parsed {
     header: SnapshotHeader,
     left: Vec<(u32, Leave)>,
-    rows: Vec<(u32, Row)>,
+    rows: Vec<ReadRow>,
+}
+
+struct ReadRow {
+    id: u32,
+    /// Where the entity is known, if it is looked up already.
+    place: Option<u32>,
+    row: Row,
 }
 
 impl SnapshotDecoder {
@@ -103,9 +105,10 @@ impl SnapshotDecoder {
             tick_hz: TICK_HZ,
             epoch: None,
             newest: 0,
-            entities: BTreeMap::new(),
+            entities: Entities::default(),
             left: VecDeque::new(),
             lists: VecDeque::new(),
+            rows_room: 0,
             tables,
         }
     }
@@ -137,7 +140,7 @@ impl SnapshotDecoder {
             return Err(SnapshotError::Stale);
         }
         let parsed = if restarted {
-            let fresh = self.forgetful();
+            let mut fresh = self.forgetful();
             let parsed = fresh.parse(&mut reader, header)?;
             *self = fresh;
             parsed
@@ -160,12 +163,12 @@ impl SnapshotDecoder {
 
     /// The newest row of an entity, and its tick.
     pub fn row(&self, id: NetId) -> Option<(Tick, &Row)> {
-        self.entities.get(&id.0)?.current()
+        self.entities.get(id.0)?.current()
     }
 
     /// Entities that are there, by ascending id, with their newest rows and the ticks of those.
     pub fn entities(&self) -> impl Iterator<Item = (NetId, Tick, &Row)> {
-        self.entities.iter().filter_map(|(id, known)| known.current().map(|(tick, row)| (NetId(*id), tick, row)))
+        self.entities.iter().filter_map(|(id, known)| known.current().map(|(tick, row)| (NetId(id), tick, row)))
     }
 
     /// The newest tick received.
@@ -178,90 +181,94 @@ impl SnapshotDecoder {
         &self.schema
     }
 
-    fn parse(&self, reader: &mut BitReader<'_>, header: SnapshotHeader) -> Result<Parsed, SnapshotError> {
+    fn parse(&mut self, reader: &mut BitReader<'_>, header: SnapshotHeader) -> Result<Parsed, SnapshotError> {
         let mut left = Vec::new();
         let mut ids = Ids::default();
         while let Some(entity) = ids.read_left(reader)? {
             left.push(entity);
         }
-        let mut rows = Vec::new();
+        let mut rows = Vec::with_capacity(self.rows_room);
         match usize::from(header.tables).checked_sub(1) {
             None => {
                 let mut ids = Ids::default();
                 while let Some(id) = ids.read(reader)? {
-                    rows.push((id, self.read_body(reader, header.tick, id)?));
+                    rows.push(self.read_body(reader, header.tick, id)?);
                 }
             }
             Some(set) => {
-                let tables = self.tables[set].as_deref().ok_or(SnapshotError::Tables)?;
-                self.read_sections(reader, tables, header.tick, &mut rows)?;
+                let tables = self.tables[set].clone().ok_or(SnapshotError::Tables)?;
+                self.read_sections(reader, &tables, header.tick, &mut rows)?;
             }
         }
         if self.entities.len() + rows.len() + left.len() > 2 * ENTITIES_MAX {
             return Err(SnapshotError::Id);
         }
+        self.rows_room = rows.len().min(ROWS_ROOM_MAX);
         Ok(Parsed { header, left, rows })
     }
 
-    fn read_body(&self, reader: &mut BitReader<'_>, tick: Tick, id: u32) -> Result<Row, SnapshotError> {
+    fn read_body(&self, reader: &mut BitReader<'_>, tick: Tick, id: u32) -> Result<ReadRow, SnapshotError> {
         if reader.bit()? {
-            return read_absolute(reader, &self.pace(tick));
+            return Ok(ReadRow { id, place: None, row: read_absolute(reader, &self.pace(tick))? });
         }
         let back = tick.0 % KEYFRAME_TICKS + KEYFRAME_TICKS * reader.bits(AGE_BITS)?;
         let keyframe = tick.0.checked_sub(back).ok_or(SnapshotError::Baseline)?;
-        let base = self.entities.get(&id).and_then(|known| known.at(keyframe)).ok_or(SnapshotError::Baseline)?;
-        read_residual(reader, &self.pace(tick), base)
+        let place = self.entities.place(id).ok_or(SnapshotError::Baseline)?;
+        let base = self.entities.at(place).row_at(keyframe).ok_or(SnapshotError::Baseline)?;
+        Ok(ReadRow { id, place: Some(place), row: read_residual(reader, &self.pace(tick), base)? })
     }
 
     /// The rows of a trained table set: sections of one kind of body, each with its ids first.
     fn read_sections(
-        &self,
+        &mut self,
         reader: &mut BitReader<'_>,
         tables: &Tables,
         tick: Tick,
-        rows: &mut Vec<(u32, Row)>,
+        rows: &mut Vec<ReadRow>,
     ) -> Result<(), SnapshotError> {
-        let reference = if reader.bit()? {
+        let named = if reader.bit()? {
             let named = tick.0.checked_sub(GAP.read(reader)?).and_then(|tick| tick.checked_sub(1));
-            let list = self.lists.iter().find(|(tick, _)| Some(*tick) == named);
-            &list.ok_or(SnapshotError::Baseline)?.1[..]
+            let list = self.lists.iter().position(|(tick, _)| Some(*tick) == named);
+            Some(list.ok_or(SnapshotError::Baseline)?)
         } else {
-            &[]
+            None
         };
-        let mut ids = Vec::new();
+        let mut ids = Vec::with_capacity(self.rows_room);
         while reader.bit()? {
             let depth = reader.bits(DEPTH_BITS)? as usize;
             let age = if depth > 0 { reader.bits(AGE_BITS)? } else { 0 };
             ids.clear();
-            let before = if reader.bit()? { reference } else { &[] };
+            let before = if reader.bit()? { named.map_or(&[][..], |list| &self.lists[list].1) } else { &[] };
             read_by_reference(reader, before, &mut ids)?;
-            for id in &ids {
-                let row = match depth {
-                    0 => read_absolute(reader, &self.pace(tick))?,
-                    _ => self.read_modelled(reader, tables, tick, (*id, age, depth))?,
-                };
-                rows.push((*id, row));
+            for id in ids.iter().copied() {
+                rows.push(match depth {
+                    0 => ReadRow { id, place: None, row: read_absolute(reader, &self.pace(tick))? },
+                    _ => self.read_modelled(reader, tables, tick, (id, age, depth))?,
+                });
             }
         }
-        rows.sort_by_key(|(id, _)| *id);
+        rows.sort_by_key(|read| read.id);
         Ok(())
     }
 
     fn read_modelled(
-        &self,
+        &mut self,
         reader: &mut BitReader<'_>,
         tables: &Tables,
         tick: Tick,
         (id, age, depth): (u32, u32, usize),
-    ) -> Result<Row, SnapshotError> {
-        let known = self.entities.get(&id).ok_or(SnapshotError::Baseline)?;
+    ) -> Result<ReadRow, SnapshotError> {
+        let spare = self.entities.spare_row();
+        let place = self.entities.place(id).ok_or(SnapshotError::Baseline)?;
+        let known = self.entities.at(place);
         let back = tick.0 % KEYFRAME_TICKS + KEYFRAME_TICKS * age;
         let mut past: [&Row; DEPTH_MAX] = [&NO_ROW; DEPTH_MAX];
         for (row, older) in past.iter_mut().zip(0..depth as u32) {
             let keyframe = tick.0.checked_sub(back + KEYFRAME_TICKS * older);
-            *row = keyframe.and_then(|tick| known.at(tick)).ok_or(SnapshotError::Baseline)?;
+            *row = keyframe.and_then(|tick| known.row_at(tick)).ok_or(SnapshotError::Baseline)?;
         }
-        read_modelled(reader, &self.pace(tick), tables, &past[..depth], back)
+        let row = read_modelled(reader, &self.pace(tick), tables, (&past[..depth], back), spare)?;
+        Ok(ReadRow { id, place: Some(place), row })
     }
 
     fn pace(&self, tick: Tick) -> Pace<'_> {
@@ -278,10 +285,11 @@ impl SnapshotDecoder {
         self.newest = self.newest.max(tick);
         let mut snapshot = Snapshot { header: parsed.header, restarted, ..Snapshot::default() };
         for (id, leave) in parsed.left {
-            let known = self.entities.entry(id).or_default();
-            let (was_there, had_left) = (known.current().is_some(), known.left_at);
+            let place = self.entities.place_or_new(id);
+            let known = self.entities.at_mut(place);
+            let (was_there, had_left) = (known.current().is_some(), known.left_at());
             known.leave(tick);
-            if known.left_at != had_left {
+            if known.left_at() != had_left {
                 self.left.push_back((tick, id));
             }
             if was_there && known.current().is_none() {
@@ -294,13 +302,15 @@ impl SnapshotDecoder {
         if parsed.header.tables != 0 {
             self.lists.retain(|(of, _)| *of != tick);
             let at = self.lists.partition_point(|(of, _)| *of < tick);
-            self.lists.insert(at, (tick, parsed.rows.iter().map(|(id, _)| *id).collect()));
+            self.lists.insert(at, (tick, parsed.rows.iter().map(|read| read.id).collect()));
             while self.lists.front().is_some_and(|(of, _)| of.saturating_add(BASELINE_TICKS_MAX) < self.newest) {
                 self.lists.pop_front();
             }
         }
-        for (id, row) in parsed.rows {
-            if self.entities.entry(id).or_default().store(tick, row, self.newest) {
+        snapshot.changed.reserve(parsed.rows.len());
+        for ReadRow { id, place, row } in parsed.rows {
+            let place = place.unwrap_or_else(|| self.entities.place_or_new(id));
+            if self.entities.store(place, (tick, row), self.newest) {
                 snapshot.changed.push(NetId(id));
             }
         }
@@ -314,49 +324,9 @@ impl SnapshotDecoder {
         {
             self.left.pop_front();
             // One that has come back stays.
-            if self.entities.get(&id).is_some_and(|known| known.left_at == Some(tick) && known.current().is_none()) {
-                self.entities.remove(&id);
+            if self.entities.get(id).is_some_and(|known| known.left_at() == Some(tick) && known.current().is_none()) {
+                self.entities.remove(id);
             }
         }
-    }
-}
-
-impl Known {
-    fn current(&self) -> Option<(Tick, &Row)> {
-        let (tick, row) = self.rows.back()?;
-        self.left_at.is_none_or(|left| left < *tick).then_some((Tick(*tick), row))
-    }
-
-    /// The newest row that is not after `tick`.
-    fn at(&self, tick: u32) -> Option<&Row> {
-        self.rows.iter().rev().find(|(of, _)| *of <= tick).map(|(_, row)| row)
-    }
-
-    /// Marks it as left, unless a newer row is known; also before its first row: that one may still be on its way. The
-    /// server repeats itself until it hears an ack, and may have shown it in between.
-    fn leave(&mut self, tick: u32) {
-        if self.rows.back().is_none_or(|(newest, _)| *newest <= tick) {
-            self.left_at = self.left_at.max(Some(tick));
-        }
-    }
-
-    /// Keeps a row; true when it is the newest one.
-    fn store(&mut self, tick: u32, row: Row, newest: u32) -> bool {
-        let span = |tick: u32| tick.div_ceil(KEYFRAME_TICKS);
-        let at = self.rows.partition_point(|(of, _)| *of <= tick);
-        let is_newest = at == self.rows.len() && self.left_at.is_none_or(|left| left < tick);
-        let newer_in_span = self.rows.get(at).is_some_and(|(of, _)| span(*of) == span(tick));
-        if newer_in_span {
-            return false;
-        }
-        if at > 0 && span(self.rows[at - 1].0) == span(tick) {
-            self.rows[at - 1] = (tick, row);
-        } else {
-            self.rows.insert(at, (tick, row));
-        }
-        while self.rows.get(1).is_some_and(|(of, _)| of.saturating_add(KEPT_TICKS) < newest) {
-            self.rows.pop_front();
-        }
-        is_newest
     }
 }

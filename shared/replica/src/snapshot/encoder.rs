@@ -29,7 +29,8 @@ pub struct SnapshotEncoder {
     scope: Scope,
     bodies: Bodies,
     out: Vec<u8>,
-    scratch: Vec<u8>,
+    /// The ids of a section, and the same by reference.
+    scratch: [Vec<u8>; 2],
     candidates: Vec<Candidate>,
     /// Inverse priorities, ids and places among those that wait.
     urgent: Vec<(u32, u32, u32)>,
@@ -204,17 +205,15 @@ impl SnapshotEncoder {
             self.ids.clear();
             self.ids.extend(chosen.clone().map(|c| c.id));
             let before = reference.filter(|_| Some(*class) == largest).map(|(_, rows)| rows);
-            let mut spare = BitWriter::reuse(core::mem::take(&mut self.scratch));
-            write_by_reference(&mut spare, &[], &self.ids);
-            let plain_bits = spare.len_bits();
-            let mut spare = BitWriter::reuse(spare.finish());
-            let shorter = before.filter(|before| {
-                write_by_reference(&mut spare, before, &self.ids);
-                spare.len_bits() < plain_bits
-            });
-            self.scratch = spare.finish();
-            writer.bit(shorter.is_some());
-            write_by_reference(writer, shorter.unwrap_or(&[]), &self.ids);
+            let [plain, shorter] = &mut self.scratch;
+            let plain_bits = refill(plain, |writer| write_by_reference(writer, &[], &self.ids));
+            let shorter_bits = before.map(|rows| refill(shorter, |writer| write_by_reference(writer, rows, &self.ids)));
+            let shorter_bits = shorter_bits.filter(|bits| *bits < plain_bits);
+            writer.bit(shorter_bits.is_some());
+            match shorter_bits {
+                Some(bits) => writer.copy(shorter, 0, bits),
+                None => writer.copy(plain, 0, plain_bits),
+            }
             for candidate in chosen {
                 self.bodies.copy(writer, candidate.range);
             }
@@ -371,6 +370,15 @@ impl Urgency<'_> {
         let reach = self.mirror.selection(slot).reach.0;
         space.nearness(reach, place, space.place(self.mirror.component_row(slot, space.component)))
     }
+}
+
+/// Writes anew into a buffer. How many bits.
+fn refill(buffer: &mut Vec<u8>, write: impl FnOnce(&mut BitWriter)) -> usize {
+    let mut writer = BitWriter::reuse(core::mem::take(buffer));
+    write(&mut writer);
+    let bits = writer.len_bits();
+    *buffer = writer.finish();
+    bits
 }
 
 /// Classes of some candidates, and how many of each.

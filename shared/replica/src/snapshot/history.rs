@@ -105,16 +105,21 @@ impl History {
         self.keyframes.iter().filter(move |k| k.tick < tick.0 && age(tick.0, k.tick) < KEYFRAMES_MAX as u32)
     }
 
-    /// The rows at a keyframe, if a body of tick `now` can name it.
-    pub(crate) fn at(&self, now: Tick, keyframe: u32) -> Option<&Rows> {
+    /// Where the rows at a keyframe are, if a body of tick `now` can name it.
+    pub(crate) fn place(&self, now: Tick, keyframe: u32) -> Option<usize> {
         let newest = self.keyframes.front()?.tick;
         if keyframe >= now.0 || age(now.0, keyframe) >= KEYFRAMES_MAX as u32 {
             return None;
         }
         // As a rule none is missing between two.
-        let place = newest.checked_sub(keyframe)? / KEYFRAME_TICKS;
-        let there = self.keyframes.get(place as usize).filter(|rows| rows.tick == keyframe);
-        there.or_else(|| self.keyframes.iter().find(|rows| rows.tick == keyframe))
+        let place = (newest.checked_sub(keyframe)? / KEYFRAME_TICKS) as usize;
+        let there = self.keyframes.get(place).is_some_and(|rows| rows.tick == keyframe);
+        if there { Some(place) } else { self.keyframes.iter().position(|rows| rows.tick == keyframe) }
+    }
+
+    /// The rows at a place.
+    pub(crate) fn get(&self, place: usize) -> Option<&Rows> {
+        self.keyframes.get(place)
     }
 }
 

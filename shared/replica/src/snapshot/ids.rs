@@ -61,22 +61,27 @@ impl Ids {
 /// Writes ascending `ids` by the ascending list `before` of a snapshot that the reader has: runs of ids that are there again up to
 /// one that is not, to the end of the list; then those that are new.
 pub(super) fn write_by_reference(writer: &mut BitWriter, before: &[SentRow], ids: &[u32]) {
-    let there = |id: u32| ids.binary_search(&id).is_ok();
-    let mut run = 0;
+    let (mut left, mut run) = (ids.iter().peekable(), 0);
     for row in before {
-        if there(row.id) {
+        while left.next_if(|id| **id < row.id).is_some() {}
+        if left.next_if(|id| **id == row.id).is_some() {
             run += 1;
         } else {
             RUN.write(writer, run);
             run = 0;
         }
     }
-    if before.last().is_some_and(|row| there(row.id)) {
+    // The last of the list is there again.
+    if run > 0 {
         RUN.write(writer, run);
     }
-    let mut gaps = Ids::default();
-    let new = |id: &&u32| before.binary_search_by_key(*id, |row| row.id).is_err();
-    ids.iter().filter(new).for_each(|id| gaps.write(writer, *id));
+    let (mut left, mut gaps) = (before.iter().peekable(), Ids::default());
+    for id in ids.iter().copied() {
+        while left.next_if(|row| row.id < id).is_some() {}
+        if left.next_if(|row| row.id == id).is_none() {
+            gaps.write(writer, id);
+        }
+    }
     writer.bit(false);
 }
 

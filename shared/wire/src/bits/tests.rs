@@ -25,6 +25,33 @@ proptest! {
     }
 
     #[test]
+    fn long_values_are_seen_before_they_are_passed(values in prop::collection::vec((any::<u64>(), 0_u32..=64), 0..99)) {
+        let low = |value: u64, count: u32| value & 1_u64.checked_shl(count).unwrap_or(0).wrapping_sub(1);
+        let mut writer = BitWriter::new();
+        for (value, count) in &values {
+            writer.long(low(*value, *count), *count);
+        }
+        let bits = writer.len_bits();
+        let bytes = writer.finish();
+        let mut reader = BitReader::new(&bytes);
+        for (value, count) in &values {
+            let seen = (*count).min(BitReader::LONG_BITS);
+            prop_assert_eq!(low(reader.peek_long(), seen), low(*value, seen));
+            prop_assert_eq!(reader.skip(*count), Ok(()));
+        }
+        prop_assert_eq!((reader.position(), reader.skip(8)), (bits, Err(OutOfBits)));
+        prop_assert_eq!(reader.position(), bits);
+    }
+
+    #[test]
+    fn a_writer_goes_on_behind_bytes(before: Vec<u8>, value: u32) {
+        let mut writer = BitWriter::behind(before.clone());
+        writer.bits(value, 32);
+        let bytes = writer.finish();
+        prop_assert_eq!(bytes.strip_prefix(&before[..]), Some(&value.to_le_bytes()[..]));
+    }
+
+    #[test]
     fn a_copied_range_reads_the_same(bytes in prop::collection::vec(any::<u8>(), 1..64), cut in 0_usize..64, shift in 0_u32..8) {
         let start = cut % (bytes.len() * 8);
         let count = bytes.len() * 8 - start;
