@@ -5,8 +5,8 @@
 //! recorded once per rate and both sides are fed the same whole numbers: places in cm, velocities in cm/s as in naia's
 //! bench, angles in 1/4096 of a turn, rotations with 9 bits per part. Both send everything exactly, to everyone, over a
 //! link that delays acks by as many ticks and loses nothing. Ours is compared with the world after every snapshot, naia's
-//! clients with the last tick. A figure is what leaves for the datagram or packet, headers of the engine included, per tick
-//! and client, after a second of warm-up.
+//! clients with the last tick. A figure is the mean payload of UDP without what encrypts it, per tick and client, after a
+//! second of warm-up: our session's header and snapshot in one datagram, naia's four or five packets with theirs.
 //!
 //! `peer` and `ratio` stand for naia with the types of its bench (a place is three tiles of 16 bits and three variable
 //! offsets); `_fixed` for naia with the fewest bits that hold the map (43 for a place, 39 for a velocity). Each property
@@ -17,6 +17,8 @@ mod ground;
 mod play;
 mod projectile;
 mod soldier;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod vehicle;
 mod world;
@@ -28,7 +30,7 @@ use amphi_shared_wire::Rng;
 use anyhow::Context;
 use rapier3d::prelude::Vector;
 
-use self::trace::{STEPS_PER_METRE, Trace};
+use self::trace::{Kind, STEPS_PER_METRE, Trace};
 use crate::harness::{Bench, Contestant, Sample, Scale};
 use crate::{floor, peers};
 
@@ -69,13 +71,18 @@ fn beside_peer(sample: Sample, rate: Rate, seconds: usize) -> anyhow::Result<Sam
     let ours = play::play(&trace, rate, Some(&tables))?;
     let plain = play::play(&trace, rate, None)?;
     let per_entity = |bytes: f64| bytes * 8.0 / battle::THINGS as f64;
-    let sample = sample
+    let mut sample = sample
         .with(format!("ours{suffix}"), ours.bytes)
         .with(format!("ours_plain{suffix}"), plain.bytes)
         .with(format!("copies_per_encode{suffix}"), ours.copies_per_body)
         .beside(format!("ours{suffix}_bits_per_entity"), per_entity(ours.bytes))
         .beside(format!("ours{suffix}_bytes_max"), ours.bytes_max)
         .beside(format!("ours{suffix}_us_per_tick"), ours.us_per_tick);
+    sample = sample.beside(format!("changed_percent{suffix}"), trace.changed_percent());
+    for (name, kind) in [("players", Kind::Player), ("projectiles", Kind::Projectile), ("vehicles", Kind::Vehicle)] {
+        let only = play::play(&trace.only(kind), rate, Some(&tables))?;
+        sample = sample.beside(format!("ours{suffix}_{name}_only_bytes"), only.bytes);
+    }
     let Some(peer) = peer(&trace, rate)? else { return Ok(sample) };
     let figure = |name: &str| peer.get(name).copied().with_context(|| format!("the peer tells no {name}"));
     let (bytes, fixed) = (figure("bytes")?, figure("fixed_bytes")?);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use amphi_shared_replica::{Recipient, SnapshotDecoder, SnapshotEncoder, SnapshotHeader, Tables};
+use amphi_shared_wire::limits::DATAGRAM_HEADER_BYTES;
 use anyhow::{Context, ensure};
 
 use super::trace::Trace;
@@ -12,6 +13,8 @@ use super::{CLIENTS, Rate};
 
 /// Room for everything in each tick, as naia takes as many packets as it needs.
 const BUDGET_BYTES: usize = 1 << 16;
+/// The session's header and lane in front of a snapshot; naia's packets have theirs in them.
+const ENVELOPE_BYTES: usize = DATAGRAM_HEADER_BYTES + 1;
 
 /// What a battle took.
 pub(super) struct Played {
@@ -52,8 +55,8 @@ pub(super) fn play(trace: &Trace, rate: Rate, tables: Option<&Arc<Tables>>) -> a
         for client in &mut clients {
             client.decoder.decode(&client.payload)?;
             if measured {
-                bytes += client.payload.len();
-                bytes_max = bytes_max.max(client.payload.len());
+                bytes += ENVELOPE_BYTES + client.payload.len();
+                bytes_max = bytes_max.max(ENVELOPE_BYTES + client.payload.len());
                 check(&world, &client.decoder)?;
             }
         }

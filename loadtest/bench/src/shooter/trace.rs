@@ -51,6 +51,21 @@ pub(super) struct Trace {
 }
 
 impl Trace {
+    /// The same without other kinds of things.
+    pub(super) fn only(&self, kind: Kind) -> Self {
+        let only = |things: &Vec<Thing>| things.iter().filter(|thing| thing.kind == kind).copied().collect();
+        Self { ticks: self.ticks.iter().map(only).collect() }
+    }
+
+    /// How many things in 100 are elsewhere, or turned, since the tick before.
+    pub(super) fn changed_percent(&self) -> f64 {
+        let same =
+            |(now, before): (&Vec<Thing>, &Vec<Thing>)| now.iter().filter(|thing| before.contains(thing)).count();
+        let same: usize = self.ticks.iter().skip(1).zip(&self.ticks).map(same).sum();
+        let all: usize = self.ticks.iter().skip(1).map(Vec::len).sum();
+        100.0 - same as f64 / all.max(1) as f64 * 100.0
+    }
+
     /// Writes a file.
     ///
     /// # Errors

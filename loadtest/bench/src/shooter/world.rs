@@ -117,7 +117,10 @@ impl World {
         let world = self.sim.world_mut();
         self.entities.retain(|id, entity| {
             let stays = things.binary_search_by_key(id, |thing| thing.id).is_ok();
-            stays || !world.despawn(*entity)
+            if !stays {
+                world.despawn(*entity);
+            }
+            stays
         });
         for thing in things {
             let entity = *self.entities.entry(thing.id).or_insert_with(|| world.spawn_empty().id());
