@@ -5,7 +5,7 @@ use rapier3d::prelude::Vector;
 
 use super::projectile::Projectile;
 use super::soldier::Soldier;
-use super::trace::Trace;
+use super::trace::{Thing, Trace};
 use super::vehicle::Vehicle;
 
 pub(super) const PLAYERS: usize = 32;
@@ -80,7 +80,7 @@ impl Battle {
         }
     }
 
-    fn things(&self) -> Vec<super::trace::Thing> {
+    fn things(&self) -> Vec<Thing> {
         let soldiers = self.soldiers.iter().zip(1..).map(|(soldier, id)| soldier.thing(id));
         let vehicles = self.vehicles.iter().zip(1 + PLAYERS as u32..).map(|(vehicle, id)| vehicle.thing(id));
         soldiers.chain(vehicles).chain(self.projectiles.iter().map(Projectile::thing)).collect()
