@@ -6,7 +6,7 @@
 //! bench, angles in 1/4096 of a turn, rotations with 9 bits per part. Both send everything exactly, to everyone, over a
 //! link that delays acks by as many ticks (50 and 33 ms at 60 per second) and loses nothing. Ours is compared with the world after every snapshot, naia's
 //! clients with the last tick. A figure is the mean payload of UDP without what encrypts it, per tick and client, after a
-//! second of warm-up: our session's header and snapshot in one datagram, naia's four or five packets with theirs.
+//! second of warm-up: our session's header and snapshot in one datagram, naia's packets of up to 430 bytes with theirs.
 //!
 //! `peer` and `ratio` stand for naia with the types of its bench (a place is three tiles of 16 bits and three variable
 //! offsets); `_fixed` for naia with the fewest bits that hold the map (43 for a place, 39 for a velocity). Each property
