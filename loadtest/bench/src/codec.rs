@@ -8,7 +8,7 @@
 
 mod bitpack;
 pub(crate) mod cubes;
-mod pose;
+pub(crate) mod pose;
 pub(crate) mod replay;
 mod trace;
 

@@ -26,6 +26,7 @@ mod resume;
 mod rollback;
 mod serve;
 mod session;
+mod shooter;
 mod storm;
 
 use std::path::PathBuf;
@@ -104,6 +105,8 @@ enum Name {
     Rollback,
     /// Messages and datagrams through a pair of session engines.
     Session,
+    /// Bytes for 32 players, their projectiles and vehicles, beside naia.
+    Shooter,
     /// Everyone loses the connection and comes back at once.
     Storm,
 }
@@ -126,6 +129,7 @@ impl Name {
             Self::Resume => Ok(resume::bench(scale)),
             Self::Rollback => Ok(rollback::bench(scale)),
             Self::Session => Ok(session::bench(scale)),
+            Self::Shooter => Ok(shooter::bench(scale)),
             Self::Storm => Ok(storm::bench(scale)),
         }
     }

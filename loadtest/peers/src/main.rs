@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod axum;
+mod naia;
 mod renet;
 mod replicon;
 
@@ -14,6 +15,8 @@ use clap::Parser;
 enum Command {
     /// WebSockets of axum with its defaults, until standard input ends: the bench `idle`.
     Axum,
+    /// A battle told to many clients: the bench `shooter`.
+    Naia(naia::Work),
     /// Messages and datagrams through a pair of renet connections in memory: the bench `session`.
     Renet(renet::Work),
     /// A world of moving entities told to many clients: the bench `replication`.
@@ -23,6 +26,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Axum => axum::serve()?,
+        Command::Naia(work) => println!("{}", serde_json::to_string(&naia::run(&work)?)?),
         Command::Replicon(work) => println!("{}", serde_json::to_string(&replicon::run(&work)?)?),
         Command::Renet(work) => println!("{}", serde_json::to_string(&renet::run(&work)?)?),
     }

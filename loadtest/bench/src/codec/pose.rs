@@ -25,7 +25,8 @@ const fn length(name: &'static str) -> Field {
     Field { name, unit: "1/512", kind: FieldKind::F32, lerp: Lerp::Linear, tolerance: 0 }
 }
 
-const fn part(name: &'static str) -> Field {
+/// A number of a rotation as smallest three.
+pub(crate) const fn part(name: &'static str) -> Field {
     Field { name, unit: "1/511", kind: FieldKind::I32, lerp: Lerp::SmallestThree, tolerance: 0 }
 }
 
@@ -64,17 +65,23 @@ impl CubePose {
     /// The nearest pose on the grid.
     pub(super) fn of(motion: &Motion) -> Self {
         let [x, y, z] = motion.position.map(|metres| (f64::from(metres) * STEPS_PER_METRE).round() as i32);
-        let rotation = motion.rotation.map(f64::from);
-        let largest = (1..4).fold(0, |most, n| if rotation[n].abs() > rotation[most].abs() { n } else { most });
-        let sign = rotation[largest].signum();
-        let others: Vec<f64> = (0..4).filter(|n| *n != largest).map(|n| rotation[n] * sign).collect();
-        let part = |n: usize| {
-            let share = (others[n] * std::f64::consts::SQRT_2 + 1.0) / 2.0;
-            ((share * f64::from(PART_MAX)).round() as i32).clamp(0, PART_MAX)
-        };
+        let [largest, a, b, c] = smallest_three(motion.rotation);
         let (x, z) = (x.clamp(-PLANE_MAX, PLANE_MAX), z.clamp(-PLANE_MAX, PLANE_MAX));
-        Self([x, y.clamp(0, HEIGHT_MAX), z, largest as i32, part(0), part(1), part(2)])
+        Self([x, y.clamp(0, HEIGHT_MAX), z, largest, a, b, c])
     }
+}
+
+/// A rotation as smallest three: which part is the largest, and the others.
+pub(crate) fn smallest_three(rotation: [f32; 4]) -> [i32; 4] {
+    let rotation = rotation.map(f64::from);
+    let largest = (1..4).fold(0, |most, n| if rotation[n].abs() > rotation[most].abs() { n } else { most });
+    let sign = rotation[largest].signum();
+    let others: Vec<f64> = (0..4).filter(|n| *n != largest).map(|n| rotation[n] * sign).collect();
+    let part = |n: usize| {
+        let share = (others[n] * std::f64::consts::SQRT_2 + 1.0) / 2.0;
+        ((share * f64::from(PART_MAX)).round() as i32).clamp(0, PART_MAX)
+    };
+    [largest as i32, part(0), part(1), part(2)]
 }
 
 /// The poses of a trace, frame by frame.
