@@ -220,7 +220,8 @@ impl Curve {
                     out[i] += last_pace(around, way) * past;
                 }
                 Part::Rotation => {
-                    let part = |part: usize| last_pace(around, |from, to| -way_round(&to[i..], &from[i..])[part]) * past;
+                    let part =
+                        |part: usize| last_pace(around, |from, to| -way_round(&to[i..], &from[i..])[part]) * past;
                     rotate(&mut out[i..], &core::array::from_fn(part));
                 }
                 Part::Line(_) | Part::Step | Part::Rotated => {}

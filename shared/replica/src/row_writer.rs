@@ -44,12 +44,7 @@ impl RowWriter {
     /// it had `before` and has no more. Answers with the components it has now, for the next call.
     ///
     /// A component that rests and is there already is not touched, so that Bevy's `Changed` stays quiet.
-    pub fn show(
-        &self,
-        entity: &mut EntityWorldMut<'_>,
-        before: u64,
-        (row, steps): (&Row, Option<&[f64]>),
-    ) -> u64 {
+    pub fn show(&self, entity: &mut EntityWorldMut<'_>, before: u64, (row, steps): (&Row, Option<&[f64]>)) -> u64 {
         let mut start = 0;
         for (i, component) in self.schema.in_mask(row.mask) {
             let end = start + component.fields.len();

@@ -68,21 +68,19 @@ struct Stage {
     playout: Playout,
 }
 
-fn row(mask: u64, parts: &[&dyn Fn(&mut [i32])]) -> Row {
-    let schema = game().schema().clone();
-    let widths: Vec<usize> = schema.in_mask(mask).map(|(_, component)| component.fields.len()).collect();
-    let mut row = Row { mask, values: vec![0; widths.iter().sum()], ..Row::default() };
-    let mut rest = &mut row.values[..];
-    for (width, write) in widths.into_iter().zip(parts) {
-        let (values, after) = rest.split_at_mut(width);
-        write(values);
-        rest = after;
-    }
-    row
+/// The integers of a component.
+fn integers<C: Replicate>(component: &C) -> Vec<i32> {
+    let mut values = vec![0; C::fields().len()];
+    component.write(&mut values);
+    values
+}
+
+fn row(mask: u64, components: &[Vec<i32>]) -> Row {
+    Row { mask, values: components.concat(), ..Row::default() }
 }
 
 fn body(body: Body) -> Row {
-    row(BODY, &[&|values: &mut [i32]| body.write(values)])
+    row(BODY, &[integers(&body)])
 }
 
 fn moving(at: [f32; 2], velocity: [f32; 2]) -> Row {
@@ -90,7 +88,7 @@ fn moving(at: [f32; 2], velocity: [f32; 2]) -> Row {
 }
 
 fn ghost(ghost: Ghost) -> Row {
-    row(GHOST, &[&|values: &mut [i32]| ghost.write(values)])
+    row(GHOST, &[integers(&ghost)])
 }
 
 impl Stage {
@@ -217,7 +215,7 @@ fn numbers_without_a_velocity_go_on_if_they_are_measures() {
     let mut stage = Stage::new();
     let told = |tick: u32| {
         let (x, heading) = (tick as f32 * 0.5, (tick as f32 * 0.1) % core::f32::consts::TAU);
-        vec![(ID, ghost(Ghost { x, heading, points: tick, awake: tick % 2 == 0 }))]
+        vec![(ID, ghost(Ghost { x, heading, points: tick, awake: tick.is_multiple_of(2) }))]
     };
     (50..=60).for_each(|tick| stage.snapshot(tick, f64::from(tick) - 1.0, told(tick)));
     let shown = stage.steps(ID, 61.5).unwrap().1;
@@ -245,8 +243,7 @@ fn rocks_go_on_by_themselves_and_marks_go_in_steps() {
     let mut stage = Stage::new();
     let told = |x: i32, since: u32| {
         let rock = Rock { x: 1.0, vx: 6.0 };
-        let parts: [&dyn Fn(&mut [i32]); 2] = [&|values| rock.write(values), &|values| values[0] = x];
-        vec![(ID, Row { since: Tick(since), ..row(ROCK | MARK, &parts) })]
+        vec![(ID, Row { since: Tick(since), ..row(ROCK | MARK, &[integers(&rock), vec![x]]) })]
     };
     stage.snapshot(10, 9.0, told(5, 10));
     stage.snapshot(40, 39.0, told(9, 10));

@@ -196,7 +196,8 @@ impl Track {
 
     /// A component was put elsewhere by sample `i`, which came after tick `last`.
     fn jumped(&self, scene: Scene<'_>, component: usize, (i, last): (usize, Tick)) -> bool {
-        let Some(Around { before: [Some(from), before], from: to, .. }) = self.around(scene.schema, i, component) else {
+        let Some(Around { before: [Some(from), before], from: to, .. }) = self.around(scene.schema, i, component)
+        else {
             return false;
         };
         to.tick > last.0 && scene.schema.curves()[component].is_teleport(before, from, to, scene.tick_hz)

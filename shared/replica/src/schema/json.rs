@@ -35,7 +35,9 @@ fn component(component: &ComponentSchema) -> String {
         let tolerance = if *tolerance > 0 { format!(",\"tolerance\":{tolerance}") } else { String::new() };
         let by = velocities.iter().find(|(moved, _)| moved == number).and_then(|(_, by)| fields.get(*by));
         let velocity = by.map_or_else(String::new, |by| format!(",\"velocity\":\"{}\"", by.name));
-        format!("{{\"name\":\"{name}\",\"unit\":\"{unit}\",\"kind\":\"{kind}\",\"lerp\":\"{lerp}\"{tolerance}{velocity}}}")
+        format!(
+            "{{\"name\":\"{name}\",\"unit\":\"{unit}\",\"kind\":\"{kind}\",\"lerp\":\"{lerp}\"{tolerance}{velocity}}}"
+        )
     });
     format!(
         "{{\"name\":\"{name}\",\"predict\":{predict},\"interpolate\":{interpolate},{seen_by}\"fields\":{fields}{reckon}}}"

@@ -57,7 +57,8 @@ impl Recorder {
     fn write(self, name: &str, about: &str) {
         let schema = self.stage.game.schema().to_json();
         let steps = self.steps.trim_start_matches(',');
-        let text = format!("{{\"about\":\"{about}\",\n\"tick_hz\":{HZ},\n\"schema\":{schema},\n\"steps\":[{steps}]}}\n");
+        let text =
+            format!("{{\"about\":\"{about}\",\n\"tick_hz\":{HZ},\n\"schema\":{schema},\n\"steps\":[{steps}]}}\n");
         golden(name, &text);
     }
 }
@@ -87,21 +88,28 @@ fn curve() {
     recorder.write("curve.json", "A body on a circle, told every third tick; it rests from 24 to 36 and jumps at 54.");
 }
 
+/// A snapshot on its way.
+struct Coming {
+    at: u32,
+    told: u32,
+    rows: Vec<(NetId, Row)>,
+}
+
 #[test]
 fn late() {
     let mut recorder = Recorder::new();
     let mut rng = Seed(24).rng();
-    let mut coming: Vec<(u32, u32, Vec<(NetId, Row)>)> = Vec::new();
+    let mut coming: Vec<Coming> = Vec::new();
     let mut wanderers = Wanderers::default();
     for tick in 1..=120_u32 {
         let rows = wanderers.step(&mut rng, tick);
         if !rng.chance(150) {
             let late = if rng.chance(250) { 2 + rng.below(7) as u32 } else { 1 };
-            coming.push((tick + late, tick, rows));
+            coming.push(Coming { at: tick + late, told: tick, rows });
         }
-        coming.sort_by_key(|(at, told, _)| (*at, *told));
-        while coming.first().is_some_and(|(at, _, _)| *at <= tick) {
-            let (_, told, rows) = coming.remove(0);
+        coming.sort_by_key(|coming| (coming.at, coming.told));
+        while coming.first().is_some_and(|coming| coming.at <= tick) {
+            let Coming { told, rows, .. } = coming.remove(0);
             recorder.told(told, rows);
         }
         if tick > 2 {
@@ -116,16 +124,20 @@ fn edges() {
     let mut recorder = Recorder::new();
     for tick in (3..=60_u32).step_by(3) {
         // It is carried, without a velocity of its own, and its rotation changes its sign.
-        let (angle, sign) = (tick as f32 * 0.05, if tick % 2 == 0 { 1.0 } else { -1.0 });
+        let (angle, sign) = (tick as f32 * 0.05, if (30..45).contains(&tick) { -1.0 } else { 1.0 });
         let turn = [angle.sin(), 0.0, 0.0, angle.cos()].map(|part| (part * sign * 4_096.0) as i16);
-        let carried = Body { at: [tick as f32 * 0.1, 3.0], velocity: [0.0, if tick > 30 { 2.0 } else { 0.0 }], yaw: 0, turn };
+        let carried =
+            Body { at: [tick as f32 * 0.1, 3.0], velocity: [0.0, if tick > 30 { 2.0 } else { 0.0 }], yaw: 0, turn };
         let haunting = Ghost { x: tick as f32 * 0.2, points: 0x7fff_fff0 + tick, ..Ghost::default() };
         if !(21..30).contains(&tick) && !(39..48).contains(&tick) {
             recorder.told(tick, vec![(ID, body(carried)), (NetId(8), ghost(haunting))]);
         }
         (0..3).for_each(|frame| recorder.drawn(f64::from(tick + frame) - 3.25));
     }
-    recorder.write("edges.json", "A lift, a rotation in both signs, a number beyond 31 bits, and nothing told from 19 to 29 and 37 to 47.");
+    recorder.write(
+        "edges.json",
+        "A lift, a rotation in both signs, a number beyond 31 bits, and nothing told from 19 to 29 and 37 to 47.",
+    );
 }
 
 /// Four entities that move, rest, jump and turn at random.
@@ -153,14 +165,13 @@ impl Wanderers {
         }
         if luck < -0.8 {
             mark.x += 1;
-            let parts: [&dyn Fn(&mut [i32]); 2] = [&|values| haunting.write(values), &|values| mark.write(values)];
-            rows.push((NetId(9), row(GHOST | MARK, &parts)));
+            rows.push((NetId(9), row(GHOST | MARK, &[integers(haunting), integers(mark)])));
         }
         if luck > 0.9 || tick == 1 {
             let passed = (tick - self.rock.1) as f32 / HZ as f32;
             let rock = Rock { x: self.rock.0.x + self.rock.0.vx * passed, vx: push[1] };
             self.rock = (rock, tick);
-            rows.push((NetId(10), Row { since: Tick(tick), ..row(ROCK, &[&|values: &mut [i32]| rock.write(values)]) }));
+            rows.push((NetId(10), Row { since: Tick(tick), ..row(ROCK, &[integers(&rock)]) }));
         }
         rows
     }
