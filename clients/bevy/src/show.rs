@@ -47,12 +47,12 @@ impl Shown {
     pub(crate) fn show<I: Input>(&mut self, world: &mut World, client: &Client<I>, now: Micros) {
         self.frame += 1;
         let own = client.own_id();
-        for ShownRow { id, from, to, t } in client.shown_rows(now) {
+        for ShownRow { id, row, steps } in client.shown_rows(now) {
             let known = self.entities.remove(&id.0).filter(|body| world.get_entity(body.entity).is_ok());
             let mut body = known.unwrap_or_else(|| Body { entity: world.spawn(id).id(), mask: 0, frame: 0 });
             // It was found above, or is new.
             let Ok(mut entity) = world.get_entity_mut(body.entity) else { continue };
-            body.mask = self.writer.show(&mut entity, body.mask, (&from, &to, t));
+            body.mask = self.writer.show(&mut entity, body.mask, (&row, steps.as_deref()));
             body.frame = self.frame;
             let is_own = own == Some(id);
             if is_own != entity.contains::<Own>() {

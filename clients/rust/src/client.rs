@@ -149,17 +149,16 @@ pub struct Joined {
     pub roster: Vec<proto::Seat>,
 }
 
-/// An entity between two of its rows.
+/// An entity as it should be shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShownRow<'a> {
     /// The entity.
     pub id: NetId,
-    /// The older row.
-    pub from: Cow<'a, Row>,
-    /// The newer row; the older one again where nothing newer is known.
-    pub to: Cow<'a, Row>,
-    /// How far it is from one to the other, 0 to 1.
-    pub t: f32,
+    /// The row that is in force.
+    pub row: Cow<'a, Row>,
+    /// Where the numbers of the row are between it and the next one, or beyond it: one for each, in its unit. Nothing where they
+    /// are as the row has them.
+    pub steps: Option<Vec<f64>>,
 }
 
 /// Plain counters.
@@ -360,7 +359,7 @@ impl<I: Input> Client<I> {
         self.received.entities().filter_map(|(id, _, _)| sample(id)).collect()
     }
 
-    /// Every entity with the rows to show it between now, by id. What is predicted of the own one is as
+    /// Every entity as it should be shown now, by id. What is predicted of the own one is as
     /// [`Self::own_shown`] has it.
     pub fn shown_rows(&self, now: Micros) -> impl Iterator<Item = ShownRow<'_>> {
         let at = self.session.tick_clock().map(|clock| {
@@ -369,12 +368,11 @@ impl<I: Input> Client<I> {
         });
         let own = self.predictor.as_ref().and_then(|predictor| Some((predictor.own()?, predictor.shown()?)));
         let schema = self.game.schema();
-        at.into_iter().flat_map(move |at| self.playout.rows(schema, at)).map(move |(id, from, to, t)| match &own {
+        at.into_iter().flat_map(move |at| self.playout.rows(schema, at)).map(move |(id, row, steps)| match &own {
             Some((own, predicted)) if *own == id => {
-                let row = from.with_predicted(schema, predicted);
-                ShownRow { id, from: Cow::Owned(row.clone()), to: Cow::Owned(row), t: 0.0 }
+                ShownRow { id, row: Cow::Owned(row.with_predicted(schema, predicted)), steps: None }
             }
-            Some(_) | None => ShownRow { id, from, to, t },
+            Some(_) | None => ShownRow { id, row: Cow::Borrowed(row), steps },
         })
     }
 
@@ -583,8 +581,7 @@ impl<I: Input> Client<I> {
         for id in snapshot.gone.iter().chain(&snapshot.hidden) {
             self.playout.remove(*id);
         }
-        self.show_rows(&snapshot);
-        self.playout.end_snapshot(header.tick);
+        self.show_rows(&snapshot, Some(header.tick));
         self.reconcile(header.tick, header.applied);
     }
 
@@ -598,19 +595,23 @@ impl<I: Input> Client<I> {
         let read = proto::PartRead { number: part.number, dropped: snapshot.is_none() };
         if let Some(snapshot) = snapshot {
             self.stats.parts += 1;
-            self.show_rows(&snapshot);
+            self.show_rows(&snapshot, None);
         }
         let message = PlayerMessage { kind: Some(player_message::Kind::PartRead(read)) };
         // While the lane is full the part counts as unread, and no further one comes.
         let _ = self.session.send(now, LANE_ROOM, message.encode_to_vec().into());
     }
 
-    fn show_rows(&mut self, snapshot: &Snapshot) {
+    /// Hands the rows of a snapshot of this tick, or of a part of the world, to the playout.
+    fn show_rows(&mut self, snapshot: &Snapshot, tick: Option<Tick>) {
+        let Some(clock) = self.session.tick_clock() else { return };
+        let by = (&**self.game.schema(), clock.tick_hz);
         for id in &snapshot.changed {
             if let Some((tick, row)) = self.received.row(*id) {
-                self.playout.push(*id, tick, row.into_owned());
+                self.playout.push(by, *id, tick, row.into_owned());
             }
         }
+        self.playout.end_rows(by, tick);
     }
 
     fn control_lead(&mut self, now: Micros, clock: TickClock, (margin, late): (Option<i8>, u8)) {

@@ -231,7 +231,7 @@ export class MatchClient<Body, Input> {
   private part(payload: Uint8Array): void {
     const { number, snapshot } = fromBinary(WorldPartSchema, payload);
     const read = this.snapshots.takePart(snapshot);
-    if (read !== undefined) this.timeline?.push(read.tick, read.rows, []);
+    if (read !== undefined) this.timeline?.pushPart(read.tick, read.rows);
     this.send({ case: "partRead", value: create(PartReadSchema, { number, dropped: read === undefined }) });
   }
 

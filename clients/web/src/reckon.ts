@@ -81,7 +81,7 @@ export function reckoned(schema: Schema, row: Row, tick: number, tickHz: number)
 }
 
 /** The number that a unit stands for. */
-function unitOf(text: string): number {
+export function unitOf(text: string): number {
   const [above, below] = text.split("/");
   return below === undefined ? Number(above) : Number(above) / Number(below);
 }

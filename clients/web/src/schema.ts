@@ -1,5 +1,6 @@
 // What the rows of a game mean: the schema a room sends in `Joined` and a view carries in its keyframes.
 
+import { Curve } from "./curve.ts";
 import { Course } from "./reckon.ts";
 
 export type LerpKind = "linear" | "step" | "angle" | "quaternion" | "smallest_three";
@@ -15,6 +16,8 @@ export interface NumberSchema {
 /** A number of a component. */
 export interface FieldSchema extends NumberSchema {
   lerp: LerpKind;
+  /** The field that it moves by, in its own unit per second. */
+  velocity?: string;
 }
 
 export interface ComponentSchema {
@@ -76,12 +79,15 @@ export class Schema {
   readonly requests: readonly RequestSchema[];
   /** How components go on by themselves, by number; empty when none does. */
   readonly courses: readonly (Course | undefined)[];
+  /** How components are drawn in time, by number. */
+  readonly curves: readonly Curve[];
   private readonly numbers: Map<string, number>;
 
   constructor(readonly components: readonly ComponentSchema[], { input, events, requests }: Messages = {}) {
     this.numbers = new Map(components.map(({ name }, number) => [name, number]));
     const courses = components.map((component) => Course.of(component));
     this.courses = courses.some((course) => course !== undefined) ? courses : [];
+    this.curves = components.map((component) => new Curve(component));
     this.input = input;
     this.events = events ?? [];
     this.requests = requests ?? [];
@@ -103,41 +109,3 @@ export class Schema {
  * stands the tick that what is reckoned is of, if something is.
  */
 export type Row = readonly (readonly number[] | undefined)[];
-
-/** The row at the fraction `t` of the way from `a` to `b`: numbers that need not be whole. */
-export function blend(schema: Schema, a: Row, b: Row, t: number): Row {
-  return a.map((from, number) => {
-    const to = b[number];
-    const component = schema.components[number];
-    if (from === undefined || to === undefined || component === undefined || !component.interpolate) return from;
-    return blendComponent(component, from, to, t);
-  });
-}
-
-/** A component at the fraction `t` of the way from `a` to `b`. */
-export function blendComponent({ fields }: ComponentSchema, a: readonly number[], b: readonly number[], t: number): number[] {
-  const out = fields.map(({ lerp, kind }, i) => {
-    const [from, to] = [a[i]!, b[i]!];
-    if (lerp === "linear") return from + (to - from) * t;
-    if (lerp === "angle") return from + shorterWay(to - from, fullTurn(kind)) * t;
-    return from;
-  });
-  const first = fields.findIndex(({ lerp }) => lerp === "quaternion");
-  if (first >= 0) blendQuaternion(a, b, t, first, out);
-  return out;
-}
-
-function fullTurn(kind: FieldSchema["kind"]): number {
-  return kind === "i8" || kind === "u8" ? 256 : kind === "i16" || kind === "u16" ? 65_536 : 2 ** 32;
-}
-
-function shorterWay(way: number, full: number): number {
-  return ((((way + full / 2) % full) + full) % full) - full / 2;
-}
-
-function blendQuaternion(a: readonly number[], b: readonly number[], t: number, first: number, out: number[]): void {
-  let dot = 0;
-  for (let i = first; i < first + 4; i++) dot += a[i]! * b[i]!;
-  const sign = dot < 0 ? -1 : 1;
-  for (let i = first; i < first + 4; i++) out[i] = a[i]! + (b[i]! * sign - a[i]!) * t;
-}

@@ -1,23 +1,15 @@
 // Rows of entities over the last ticks, and what they were in between: how remote things move smoothly.
 
-import { reckoned, sinceOf } from "./reckon.ts";
-import { blend, blendComponent, type Row, type Schema } from "./schema.ts";
-
-/** Ticks of history per entity. */
-const SAMPLES_MAX = 48;
-/** An entity without a sample for more ticks than this was at rest until just before the next one. */
-const REST_TICKS = 8;
-
-interface Sample {
-  tick: number;
-  row: Row;
-}
+import type { Row, Schema } from "./schema.ts";
+import { type Scene, Track } from "./track.ts";
 
 /** The recent past of a world. */
 export class Timeline {
-  /** Newest tick that was pushed; −1 before the first. */
+  /** Newest tick of a snapshot; −1 before the first. */
   newest = -1;
-  private entities = new Map<number, Sample[]>();
+  private entities = new Map<number, Track>();
+  /** The tick that was drawn last. */
+  private drawn = 0;
 
   constructor(readonly schema: Schema, private readonly tickHz = 60) {}
 
@@ -26,9 +18,17 @@ export class Timeline {
    * hold the only row that ever comes.
    */
   push(tick: number, rows: Iterable<[number, Row]>, removed: Iterable<number>): void {
+    const before = this.scene();
+    this.add(tick, rows);
+    for (const id of removed) if ((this.entities.get(id)?.newest?.tick ?? 0) <= tick) this.entities.delete(id);
     this.newest = Math.max(this.newest, tick);
-    for (const [id, row] of rows) this.add(id, { tick, row });
-    for (const id of removed) if ((this.entities.get(id)?.at(-1)?.tick ?? 0) <= tick) this.entities.delete(id);
+    this.settle(before);
+  }
+
+  /** Takes rows of a part of the world, which is no snapshot: it says nothing of what it does not hold. */
+  pushPart(tick: number, rows: Iterable<[number, Row]>): void {
+    this.add(tick, rows);
+    this.settle(this.scene());
   }
 
   /** Forgets everything, for instance after a gap in a view. */
@@ -39,51 +39,47 @@ export class Timeline {
 
   /** The newest row of an entity. */
   row(id: number): Row | undefined {
-    return this.entities.get(id)?.at(-1)?.row;
+    return this.entities.get(id)?.newest?.row;
   }
 
   /** The newest rows of all entities. */
   *rows(): Generator<[number, Row]> {
-    for (const [id, samples] of this.entities) yield [id, samples.at(-1)!.row];
+    for (const [id, { newest }] of this.entities) if (newest !== undefined) yield [id, newest.row];
   }
 
-  /** All entities as they were at `tick`, which need not be whole; after the newest tick they stand still. */
+  /**
+   * All entities as they are to be drawn at `tick`, which need not be whole. What should have been told after the newest tick goes
+   * on for a moment; what comes then is drawn going over.
+   */
   *at(tick: number): Generator<[number, Row]> {
-    for (const [id, samples] of this.entities) {
-      const row = this.between(samples, tick);
+    this.drawn = tick;
+    const scene = this.scene();
+    for (const [id, track] of this.entities) {
+      const row = track.at(scene, tick);
       if (row !== undefined) yield [id, row];
     }
   }
 
-  private add(id: number, sample: Sample): void {
-    const samples = this.entities.get(id);
-    if (samples === undefined) {
-      this.entities.set(id, [sample]);
-      return;
+  private scene(): Scene {
+    return { schema: this.schema, tickHz: this.tickHz, newest: this.newest };
+  }
+
+  private add(tick: number, rows: Iterable<[number, Row]>): void {
+    const scene = this.scene();
+    for (const [id, row] of rows) {
+      let track = this.entities.get(id);
+      if (track === undefined) this.entities.set(id, (track = new Track()));
+      if (track.isAhead(this.drawn)) track.hold(scene, this.drawn);
+      track.push(this.newest, tick, row);
     }
-    const last = samples.at(-1)!;
-    if (sample.tick <= last.tick) return;
-    if (sample.tick - last.tick > REST_TICKS) samples.push({ tick: sample.tick - 2, row: last.row });
-    samples.push(sample);
-    if (samples.length > SAMPLES_MAX) samples.splice(0, samples.length - SAMPLES_MAX);
   }
 
-  private between(samples: Sample[], tick: number): Row | undefined {
-    let i = samples.length - 1;
-    while (i >= 0 && samples[i]!.tick > tick) i -= 1;
-    if (i < 0) return samples[0]!.row;
-    const [from, to] = [samples[i]!, samples[i + 1]];
-    const row = to === undefined ? from.row : blend(this.schema, from.row, to.row, (tick - from.tick) / (to.tick - from.tick));
-    return sinceOf(this.schema, from.row) === undefined ? row : this.goneOn(row, from.row, tick);
-  }
-
-  /** What is reckoned goes on from the older row: that is right until the tick of the newer one. */
-  private goneOn(row: Row, from: Row, tick: number): Row {
-    const whole = Math.floor(tick);
-    const [a, b] = [reckoned(this.schema, from, whole, this.tickHz), reckoned(this.schema, from, whole + 1, this.tickHz)];
-    return row.map((values, i) => {
-      if (this.schema.courses[i] === undefined || a[i] === undefined) return values;
-      return blendComponent(this.schema.components[i]!, a[i], b[i]!, tick - whole);
-    });
+  private settle(before: Scene): void {
+    const scene = this.scene();
+    for (const track of this.entities.values()) {
+      // It went on, and now it is known that it rests.
+      if (track.isAhead(this.drawn) && track.rests(scene.newest) && !track.rests(before.newest)) track.hold(before, this.drawn);
+      track.settle(scene, this.drawn);
+    }
   }
 }

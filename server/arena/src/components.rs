@@ -69,13 +69,13 @@ pub struct Thing {
 #[derive(Clone, Component, Copy, Debug, Default, PartialEq, Eq, Replicate)]
 pub struct Pose {
     /// Centre, 1/512 m.
-    #[replica(unit = "1/512")]
+    #[replica(unit = "1/512", velocity = "velocity.0")]
     pub x: i32,
     /// Centre, 1/512 m, up.
-    #[replica(unit = "1/512")]
+    #[replica(unit = "1/512", velocity = "velocity.1")]
     pub y: i32,
     /// Centre, 1/512 m.
-    #[replica(unit = "1/512")]
+    #[replica(unit = "1/512", velocity = "velocity.2")]
     pub z: i32,
     /// Rotation x y z w, 1/511.
     #[replica(unit = "1/511", lerp = "quaternion")]

@@ -24,6 +24,7 @@ pub(crate) struct Replicated {
     unit: String,
     lerp: Lerp,
     tolerance: u32,
+    velocity: Option<LitStr>,
 }
 
 impl Replicated {
@@ -33,6 +34,7 @@ impl Replicated {
         let mut unit: Option<LitStr> = None;
         let mut lerp: Option<LitStr> = None;
         let mut tolerance = 0;
+        let mut velocity: Option<LitStr> = None;
         for attribute in field.attrs.iter().filter(|a| a.path().is_ident("replica")) {
             attribute.parse_nested_meta(|meta| {
                 if meta.path.is_ident("unit") {
@@ -41,8 +43,10 @@ impl Replicated {
                     lerp = Some(meta.value()?.parse()?);
                 } else if meta.path.is_ident("tolerance") {
                     tolerance = meta.value()?.parse::<LitInt>()?.base10_parse()?;
+                } else if meta.path.is_ident("velocity") {
+                    velocity = Some(meta.value()?.parse()?);
                 } else {
-                    return Err(meta.error("expected `unit`, `lerp` or `tolerance`"));
+                    return Err(meta.error("expected `unit`, `lerp`, `tolerance` or `velocity`"));
                 }
                 Ok(())
             })?;
@@ -56,13 +60,29 @@ impl Replicated {
             None => "1".to_owned(),
         };
         let lerp = parse_lerp(lerp.as_ref(), &number, length)?;
+        if let Some(text) = velocity.as_ref().filter(|_| lerp != Lerp::Linear) {
+            return Err(Error::new(text.span(), "only a `linear` number moves by a velocity"));
+        }
         let name = member_name(&member);
-        Ok(Self { member, name, number, length, unit, lerp, tolerance })
+        Ok(Self { member, name, number, length, unit, lerp, tolerance, velocity })
     }
 
     /// Name of the field.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Name of the field, or of the part of one, that it moves by.
+    pub(crate) fn velocity(&self) -> Option<&LitStr> {
+        self.velocity.as_ref()
+    }
+
+    /// Names of its integers.
+    pub(crate) fn names(&self) -> Vec<String> {
+        match self.length {
+            None => vec![self.name.clone()],
+            Some(length) => (0..length).map(|i| format!("{}.{i}", self.name)).collect(),
+        }
     }
 
     /// Number of integers in a row.
@@ -83,9 +103,9 @@ impl Replicated {
             }
         );
         let (unit, tolerance) = (&self.unit, self.tolerance);
-        (0..self.width())
-            .map(|i| {
-                let name = if self.length.is_some() { format!("{}.{i}", self.name) } else { self.name.clone() };
+        let names = self.names().into_iter();
+        names
+            .map(|name| {
                 quote! {
                     #krate::Field {
                         name: #name,
@@ -114,35 +134,23 @@ impl Replicated {
 
     /// `member: value` read from `row[start..]`.
     pub(crate) fn read(&self, krate: &TokenStream, start: usize) -> TokenStream {
-        let member = &self.member;
-        let value = match self.length {
-            None => self.restored(krate, start),
-            Some(length) => {
-                let values = (0..length).map(|i| self.restored(krate, start + i));
-                quote! { [#(#values),*] }
-            }
-        };
-        quote! { #member: #value }
+        self.member_of(start, |at| self.restored(krate, at))
     }
 
-    /// `member: value` between `a` and `b`.
-    pub(crate) fn blend(&self, krate: &TokenStream) -> TokenStream {
+    /// `member: value` read from `steps[start..]`, which need not be whole.
+    pub(crate) fn read_between(&self, krate: &TokenStream, start: usize) -> TokenStream {
+        self.member_of(start, |at| self.restored_between(krate, at))
+    }
+
+    fn member_of(&self, start: usize, one: impl Fn(usize) -> TokenStream) -> TokenStream {
         let member = &self.member;
-        let value = match (self.length, self.lerp) {
-            (Some(_), Lerp::Quaternion) => quote! {
-                #krate::blend::quaternion(a.#member.map(|v| v as f32), b.#member.map(|v| v as f32), t)
-            },
-            (None, _) => self.blended(krate, &quote! { a.#member }, &quote! { b.#member }),
-            (Some(length), Lerp::Linear | Lerp::Step | Lerp::Angle) => {
-                let values =
-                    (0..length).map(|i| self.blended(krate, &quote! { a.#member[#i] }, &quote! { b.#member[#i] }));
+        let value = match self.length {
+            None => one(start),
+            Some(length) => {
+                let values = (0..length).map(|i| one(start + i));
                 quote! { [#(#values),*] }
             }
         };
-        if self.lerp == Lerp::Quaternion && self.number != "f32" {
-            let number = format_ident!("{}", self.number);
-            return quote! { #member: #value.map(|v| v.round() as #number) };
-        }
         quote! { #member: #value }
     }
 
@@ -173,19 +181,16 @@ impl Replicated {
         }
     }
 
-    fn blended(&self, krate: &TokenStream, a: &TokenStream, b: &TokenStream) -> TokenStream {
-        match (self.lerp, self.number.as_str()) {
-            (Lerp::Step, _) | (Lerp::Quaternion, _) | (_, "bool") => quote! { if t < 1.0 { #a } else { #b } },
-            (Lerp::Linear, "f32") => quote! { #a + (#b - #a) * t },
-            (Lerp::Angle, "f32") => quote! { #krate::blend::angle(#a, #b, t) },
-            (Lerp::Linear, number) => {
-                let number = format_ident!("{number}");
-                quote! { #krate::blend::linear(i64::from(#a), i64::from(#b), t) as #number }
+    fn restored_between(&self, krate: &TokenStream, at: usize) -> TokenStream {
+        match self.number.as_str() {
+            "f32" => {
+                let unit = parse_unit(&self.unit).unwrap_or(1.0);
+                quote! { #krate::blend::restore_between(steps[#at], #unit) }
             }
-            (Lerp::Angle, number) => {
-                let bits: u32 = number[1..].parse().unwrap_or(32);
+            "bool" => quote! { steps[#at] != 0.0 },
+            number => {
                 let number = format_ident!("{number}");
-                quote! { #krate::blend::turn(i64::from(#a), i64::from(#b), #bits, t) as #number }
+                quote! { #krate::blend::whole(steps[#at]) as #number }
             }
         }
     }

@@ -20,6 +20,8 @@ use syn::{DeriveInput, parse_macro_input};
 /// * `lerp = "linear" | "step" | "angle" | "quaternion"`: how a value between two samples is found. `linear` is
 ///   the default of numbers, `step` of `bool`. `angle` takes the shorter way round: an integer wraps at its own
 ///   width, an `f32` at 2π. `quaternion` is for `[f32; 4]` or `[i16; 4]` and the like.
+/// * `velocity = "vx"`: the field that it moves by, in its own unit per second (m and m/s); an array moves by an array, a number
+///   also by a part of one: `velocity.0`. Clients draw a curve by it between two samples, and a moment beyond the last.
 /// * `tolerance = 4`: steps by which a prediction may differ before it is simulated again; 0 unless given.
 ///
 /// Attributes of the struct: `name = "…"` (default: its name), `seen_by = "all" | "team" | "owner"` (who is told of a

@@ -24,12 +24,15 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream, Error> {
     let mut literals = Vec::new();
     let mut writes = Vec::new();
     let mut reads = Vec::new();
+    let mut between = Vec::new();
     for field in &fields {
         writes.push(field.write(&krate, literals.len()));
         reads.push(field.read(&krate, literals.len()));
+        between.push(field.read_between(&krate, literals.len()));
         literals.extend(field.literals(&krate));
     }
-    let blends = fields.iter().map(|field| field.blend(&krate));
+    let velocities = velocities(&fields)?;
+    let velocities = velocities.iter().map(|(moved, by)| quote! { (#moved, #by) });
     let width = literals.len();
     Ok(quote! {
         impl #generics #krate::Replicate for #ident #arguments #bounds {
@@ -37,6 +40,8 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream, Error> {
             #by
 
             const SEEN_BY: #krate::SeenBy = #krate::SeenBy::#seen_by;
+
+            const VELOCITIES: &'static [(usize, usize)] = &[#(#velocities),*];
 
             fn fields() -> &'static [#krate::Field] {
                 const FIELDS: [#krate::Field; #width] = [#(#literals),*];
@@ -54,8 +59,8 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream, Error> {
             }
 
             #[allow(unused_variables, reason = "a marker has no fields")]
-            fn lerp(a: &Self, b: &Self, t: f32) -> Self {
-                Self { #(#blends),* }
+            fn read_between(steps: &[f64]) -> Self {
+                Self { #(#between),* }
             }
         }
     })
@@ -106,6 +111,26 @@ fn index_of(fields: &[Replicated], name: &LitStr) -> Result<usize, Error> {
     let at = fields.iter().position(|field| field.name() == name.value());
     let at = at.ok_or_else(|| Error::new(name.span(), "there is no field with this name"))?;
     Ok(fields[..at].iter().map(Replicated::width).sum())
+}
+
+/// Indices of integers that move by others, and of those others.
+fn velocities(fields: &[Replicated]) -> Result<Vec<(usize, usize)>, Error> {
+    let names: Vec<String> = fields.iter().flat_map(Replicated::names).collect();
+    let mut velocities = Vec::new();
+    let mut start = 0;
+    for field in fields {
+        if let Some(by) = field.velocity() {
+            let first = names.iter().position(|name| *name == by.value() || *name == format!("{}.0", by.value()));
+            let first = first.ok_or_else(|| Error::new(by.span(), "there is no field with this name"))?;
+            let whole = fields.iter().find(|field| field.name() == by.value());
+            if whole.map_or(1, Replicated::width) != field.width() {
+                return Err(Error::new(by.span(), "a field and its velocity have as many numbers"));
+            }
+            velocities.extend((0..field.width()).map(|part| (start + part, first + part)));
+        }
+        start += field.width();
+    }
+    Ok(velocities)
 }
 
 fn parse_seen_by(text: &LitStr) -> Result<&'static str, Error> {

@@ -246,6 +246,7 @@ impl Registry {
             seen_by: C::SEEN_BY,
             fields: C::fields(),
             reckon: None,
+            velocities: C::VELOCITIES.to_vec(),
         });
         self.ids.push(id);
         self.replicated.push(port::replicated::<C>);
@@ -334,6 +335,9 @@ impl Registry {
         let fields = C::fields();
         if fields.len() > FIELDS_MAX {
             self.errors.push(format!("`{}`: a struct that is sent has at most {FIELDS_MAX} numbers", C::NAME));
+        }
+        if C::VELOCITIES.iter().any(|(moved, by)| *moved.max(by) >= fields.len()) {
+            self.errors.push(format!("`{}`: a velocity is one of its numbers", C::NAME));
         }
         if others.contains(&C::NAME) {
             self.errors.push(format!("`{}`: two {what} have this name", C::NAME));

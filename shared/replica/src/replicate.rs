@@ -1,6 +1,6 @@
 //! The trait of what is sent: a row of integers there and back.
 
-use crate::SeenBy;
+use crate::{SeenBy, blend};
 
 /// A component, event, request or answer: a struct that travels as a row of `i32`. Derive it.
 pub trait Replicate: Sized {
@@ -13,6 +13,10 @@ pub trait Replicate: Sized {
     /// Index of the integer that says which seat caused an event.
     const BY: Option<usize> = None;
 
+    /// Numbers that move by others: the index of one in the row, and that of its velocity, which is in the unit of the first
+    /// per second.
+    const VELOCITIES: &'static [(usize, usize)] = &[];
+
     /// The integers of a row, in order; at most [`FIELDS_MAX`](amphi_shared_wire::limits::FIELDS_MAX).
     fn fields() -> &'static [Field];
 
@@ -22,8 +26,11 @@ pub trait Replicate: Sized {
     /// The value of a row. Any integers give some value: rows come from peers.
     fn read(row: &[i32]) -> Self;
 
-    /// The value at the fraction `t` of the way from `a` to `b`; `t` is between 0 and 1.
-    fn lerp(a: &Self, b: &Self, t: f32) -> Self;
+    /// The value of numbers that lie between those of rows. Whole numbers take the nearest.
+    fn read_between(steps: &[f64]) -> Self {
+        let row: Vec<i32> = steps.iter().map(|step| blend::whole(*step) as i32).collect();
+        Self::read(&row)
+    }
 }
 
 /// One integer of a row.

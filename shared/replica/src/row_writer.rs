@@ -11,7 +11,7 @@ use crate::{Game, Replicate, Row, Schema};
 /// A sent component behind functions that put it on an entity.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ShowPort {
-    show: fn(&mut EntityWorldMut<'_>, &[i32], &[i32], f32),
+    show: fn(&mut EntityWorldMut<'_>, &[i32], Option<&[f64]>),
     remove: fn(&mut EntityWorldMut<'_>),
 }
 
@@ -40,40 +40,42 @@ impl RowWriter {
         Self { schema: Arc::clone(game.schema()), ports: Arc::clone(game.show_ports()) }
     }
 
-    /// Shows an entity at the fraction `t` of the way between two of its rows, and takes off what it had `before` and has
-    /// no more. Answers with the components it has now, for the next call.
+    /// Shows an entity as a row has it, or where `steps` says that its numbers are, one for each of the row's; and takes off what
+    /// it had `before` and has no more. Answers with the components it has now, for the next call.
     ///
-    /// A component that only one of the rows has is held: as `from` has it, or not yet there. One that rests and is there
-    /// already is not touched, so that Bevy's `Changed` stays quiet.
-    pub fn show(&self, entity: &mut EntityWorldMut<'_>, before: u64, (from, to, t): (&Row, &Row, f32)) -> u64 {
-        for (component, _) in self.schema.in_mask(from.mask) {
-            let (Some(port), Some(old)) = (self.ports.get(component), from.component(&self.schema, component)) else {
-                continue;
-            };
-            (port.show)(entity, old, to.component(&self.schema, component).unwrap_or(old), t);
+    /// A component that rests and is there already is not touched, so that Bevy's `Changed` stays quiet.
+    pub fn show(&self, entity: &mut EntityWorldMut<'_>, before: u64, (row, steps): (&Row, Option<&[f64]>)) -> u64 {
+        let mut start = 0;
+        for (i, component) in self.schema.in_mask(row.mask) {
+            let end = start + component.fields.len();
+            if let (Some(port), Some(whole)) = (self.ports.get(i), row.values.get(start..end)) {
+                (port.show)(entity, whole, steps.and_then(|steps| steps.get(start..end)));
+            }
+            start = end;
         }
-        for (component, _) in self.schema.in_mask(before & !from.mask) {
+        for (component, _) in self.schema.in_mask(before & !row.mask) {
             if let Some(port) = self.ports.get(component) {
                 (port.remove)(entity);
             }
         }
-        from.mask
+        row.mask
     }
 }
 
-fn show<C: Component + Replicate>(entity: &mut EntityWorldMut<'_>, from: &[i32], to: &[i32], t: f32) {
-    if from != to {
-        entity.insert(C::lerp(&C::read(from), &C::read(to), t));
+fn show<C: Component + Replicate>(entity: &mut EntityWorldMut<'_>, row: &[i32], steps: Option<&[f64]>) {
+    let is_there = |steps: &&[f64]| row.iter().zip(*steps).all(|(whole, step)| f64::from(*whole) == *step);
+    if let Some(steps) = steps.filter(|steps| !is_there(steps)) {
+        entity.insert(C::read_between(steps));
         return;
     }
     let mut there = [0; FIELDS_MAX];
-    let there = &mut there[..from.len().min(FIELDS_MAX)];
+    let there = &mut there[..row.len().min(FIELDS_MAX)];
     let rests = entity.get::<C>().is_some_and(|component| {
         component.write(there);
-        there == from
+        there == row
     });
     if !rests {
-        entity.insert(C::read(from));
+        entity.insert(C::read(row));
     }
 }
 

@@ -6,7 +6,7 @@ mod parse;
 pub use parse::SchemaError;
 
 use crate::message::read_row;
-use crate::{Field, InputField, Reckoning, Seat, SeenBy, StateHasher};
+use crate::{Curve, Field, InputField, Reckoning, Seat, SeenBy, StateHasher};
 
 /// A sent component.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct ComponentSchema {
     pub fields: &'static [Field],
     /// How it goes on by itself, when clients reckon that.
     pub reckon: Option<Reckoning>,
+    /// Fields that move by others: their indices.
+    pub velocities: Vec<(usize, usize)>,
 }
 
 /// The input of a game, when its layout is derived.
@@ -73,6 +75,8 @@ pub struct Schema {
     reckoned: u64,
     /// Components with fields.
     with_fields: u64,
+    /// How components are shown in time.
+    curves: Vec<Curve>,
     json: String,
     hash: u64,
 }
@@ -101,7 +105,8 @@ impl Schema {
             with.fold(0, |mask, (i, _)| mask | 1_u64.checked_shl(i as u32).unwrap_or(0))
         };
         let (reckoned, with_fields) = (which(|c| c.reckon.is_some()), which(|c| !c.fields.is_empty()));
-        Self { components, input, events, requests, seen, reckoned, with_fields, json, hash }
+        let curves = components.iter().map(Curve::of).collect();
+        Self { components, input, events, requests, seen, reckoned, with_fields, curves, json, hash }
     }
 
     /// The input, when its layout is derived.
@@ -145,6 +150,11 @@ impl Schema {
     /// Number of the component with this name.
     pub fn component(&self, name: &str) -> Option<usize> {
         self.components.iter().position(|c| c.name == name)
+    }
+
+    /// How components are shown in time, by number.
+    pub fn curves(&self) -> &[Curve] {
+        &self.curves
     }
 
     /// The components that this relation to an entity sees, as a bit set.

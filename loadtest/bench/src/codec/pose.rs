@@ -55,10 +55,6 @@ impl Replicate for CubePose {
         pose.0.iter_mut().zip(row).for_each(|(to, from)| *to = *from);
         pose
     }
-
-    fn lerp(a: &Self, b: &Self, t: f32) -> Self {
-        if t < 1.0 { *a } else { *b }
-    }
 }
 
 impl CubePose {

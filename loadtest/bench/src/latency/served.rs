@@ -144,7 +144,8 @@ impl Player {
     fn read(&mut self, payload: &[u8]) -> anyhow::Result<()> {
         let now = self.clock.now();
         let header = self.decoder.decode(payload)?.header;
-        let (Some(ticks), rtt) = (self.client.engine.tick_clock(), self.client.engine.rtt().unwrap_or(Micros(0))) else {
+        let (Some(ticks), rtt) = (self.client.engine.tick_clock(), self.client.engine.rtt().unwrap_or(Micros(0)))
+        else {
             return Ok(());
         };
         let lead = self.lead.get_or_insert_with(|| InputLead::new(ticks.period(), rtt));

@@ -80,10 +80,6 @@ impl Replicate for Turn {
         turn.0.iter_mut().zip(row).for_each(|(to, from)| *to = *from);
         turn
     }
-
-    fn lerp(a: &Self, b: &Self, t: f32) -> Self {
-        if t < 1.0 { *a } else { *b }
-    }
 }
 
 #[derive(Clone)]

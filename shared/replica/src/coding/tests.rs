@@ -35,6 +35,7 @@ fn schema() -> Schema {
         seen_by: SeenBy::All,
         fields,
         reckon: None,
+        velocities: Vec::new(),
     };
     Schema::new(vec![component("Place", &PLACE), component("Mark", &[])])
 }

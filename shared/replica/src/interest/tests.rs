@@ -15,6 +15,7 @@ fn space(interest: &Interest) -> Result<Space, String> {
         seen_by: SeenBy::All,
         fields: &FIELDS,
         reckon: None,
+        velocities: Vec::new(),
     };
     Space::new(interest, 1, &schema)
 }

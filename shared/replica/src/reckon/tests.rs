@@ -26,8 +26,8 @@ const FIELDS: [Field; 13] = [
 ];
 
 fn schema() -> ComponentSchema {
-    let (predict, interpolate, reckon) = (false, true, None);
-    ComponentSchema { name: "Body", predict, interpolate, seen_by: SeenBy::All, fields: &FIELDS, reckon }
+    let (predict, interpolate, reckon, velocities) = (false, true, None, Vec::new());
+    ComponentSchema { name: "Body", predict, interpolate, seen_by: SeenBy::All, fields: &FIELDS, reckon, velocities }
 }
 
 fn reckoning() -> Reckoning {

@@ -27,13 +27,13 @@ fn row(mask: u64, values: &[i32]) -> Row {
 }
 
 #[test]
-fn a_component_moves_between_two_rows_and_leaves_with_the_second() {
+fn a_component_is_shown_between_rows_and_leaves_with_its_row() {
     let (writer, mut world) = (writer(), World::new());
     let mut entity = world.spawn_empty();
     let (a, b) = (row(0b110, &[4, 1]), row(0b010, &[8]));
-    let mask = writer.show(&mut entity, 0, (&a, &b, 0.5));
+    let mask = writer.show(&mut entity, 0, (&a, Some(&[6.0, 1.0])));
     assert_eq!((entity.get::<At>(), entity.get::<Flag>()), (Some(&At { x: 1.5 }), Some(&Flag { up: true })));
-    let mask = writer.show(&mut entity, mask, (&b, &b, 0.0));
+    let mask = writer.show(&mut entity, mask, (&b, None));
     assert_eq!((entity.get::<At>(), entity.get::<Flag>()), (Some(&At { x: 2.0 }), None));
     assert_eq!(mask, 0b010);
 }
@@ -43,13 +43,14 @@ fn what_rests_is_not_touched() {
     let (writer, mut world) = (writer(), World::new());
     let id = world.spawn_empty().id();
     let rests = row(0b010, &[4]);
-    let changed = |world: &mut World| {
+    let changed = |world: &mut World, steps: Option<&[f64]>| {
         world.increment_change_tick();
-        writer.show(&mut world.entity_mut(id), 0b010, (&rests, &rests, 0.0));
+        writer.show(&mut world.entity_mut(id), 0b010, (&rests, steps));
         let ticks = world.entity(id).get_change_ticks::<At>().map(|ticks| ticks.changed);
         ticks.map(|tick| tick.get())
     };
-    let first = changed(&mut world);
+    let first = changed(&mut world, None);
     assert!(first.is_some());
-    assert_eq!(changed(&mut world), first);
+    assert_eq!(changed(&mut world, None), first);
+    assert_eq!(changed(&mut world, Some(&[4.0])), first);
 }

@@ -22,17 +22,22 @@ pub(super) fn of(
 }
 
 fn component(component: &ComponentSchema) -> String {
-    let ComponentSchema { name, predict, interpolate, seen_by, fields, reckon } = component;
+    let ComponentSchema { name, predict, interpolate, seen_by, fields, reckon, velocities } = component;
     let seen_by = match seen_by {
         SeenBy::All => String::new(),
         SeenBy::Team | SeenBy::Owner => format!("\"seen_by\":\"{}\",", seen_by.as_str()),
     };
     let reckon = reckon.as_ref().map_or_else(String::new, |reckon| course(reckon, fields));
-    let fields = list(fields, |field| {
-        let Field { name, unit, kind, lerp, tolerance } = field;
+    let numbers: Vec<usize> = (0..fields.len()).collect();
+    let fields = list(&numbers, |number| {
+        let Field { name, unit, kind, lerp, tolerance } = &fields[*number];
         let (kind, lerp) = (kind.as_str(), lerp.as_str());
         let tolerance = if *tolerance > 0 { format!(",\"tolerance\":{tolerance}") } else { String::new() };
-        format!("{{\"name\":\"{name}\",\"unit\":\"{unit}\",\"kind\":\"{kind}\",\"lerp\":\"{lerp}\"{tolerance}}}")
+        let by = velocities.iter().find(|(moved, _)| moved == number).and_then(|(_, by)| fields.get(*by));
+        let velocity = by.map_or_else(String::new, |by| format!(",\"velocity\":\"{}\"", by.name));
+        format!(
+            "{{\"name\":\"{name}\",\"unit\":\"{unit}\",\"kind\":\"{kind}\",\"lerp\":\"{lerp}\"{tolerance}{velocity}}}"
+        )
     });
     format!(
         "{{\"name\":\"{name}\",\"predict\":{predict},\"interpolate\":{interpolate},{seen_by}\"fields\":{fields}{reckon}}}"

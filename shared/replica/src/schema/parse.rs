@@ -86,6 +86,7 @@ struct Number {
     lerp: Option<Word<Lerp>>,
     #[serde(default)]
     tolerance: u32,
+    velocity: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -202,6 +203,7 @@ impl Document {
                 predict: c.predict,
                 interpolate: c.interpolate,
                 seen_by: c.seen_by.map_or(SeenBy::All, |word| word.0),
+                velocities: velocities(&c.fields)?,
                 fields: numbers(c.fields),
                 reckon: None,
             };
@@ -241,6 +243,16 @@ impl Course {
         let turns = self.turns.into_iter().map(|four| four.map(leak));
         turns.fold(reckon, |reckon, [first, x, y, z]| reckon.turning(first, [x, y, z]))
     }
+}
+
+/// Indices of fields that move by others.
+fn velocities(fields: &[Number]) -> Result<Vec<(usize, usize)>, String> {
+    let moved = fields.iter().enumerate().filter_map(|(moved, field)| Some((moved, field.velocity.as_ref()?)));
+    let find = |(moved, name): (usize, &String)| {
+        let by = fields.iter().position(|field| field.name == *name);
+        by.map(|by| (moved, by)).ok_or_else(|| format!("there is no field `{name}` to move by"))
+    };
+    moved.map(find).collect()
 }
 
 fn numbers(numbers: Vec<Number>) -> &'static [Field] {

@@ -264,10 +264,6 @@ impl Replicate for Tumble {
         tumble.0.iter_mut().zip(row).for_each(|(to, from)| *to = *from);
         tumble
     }
-
-    fn lerp(a: &Self, _: &Self, _: f32) -> Self {
-        *a
-    }
 }
 
 #[derive(Clone)]
@@ -320,9 +316,9 @@ impl Tumbling {
         let mut bodies = world.query::<(Entity, &Tumble)>();
         let mut bodies: Vec<(Entity, Tumble)> = bodies.iter(world).map(|(entity, tumble)| (entity, *tumble)).collect();
         bodies.sort_by_key(|(entity, _)| *entity);
-        let (predict, interpolate, reckon) = (false, true, None);
+        let (predict, interpolate, reckon, velocities) = (false, true, None, Vec::new());
         let (name, fields, seen_by) = (Tumble::NAME, Tumble::fields(), SeenBy::All);
-        let schema = ComponentSchema { name, predict, interpolate, seen_by, fields, reckon };
+        let schema = ComponentSchema { name, predict, interpolate, seen_by, fields, reckon, velocities };
         let reckoning = Reckoning::new(&course(), &schema).unwrap();
         for (entity, mut tumble) in bodies {
             reckoning.go_on(&mut tumble.0, 1, 60);
