@@ -273,7 +273,7 @@ impl<I: Input> Client<I> {
         }
         let ready = self.session.is_attached() && self.session.clock().is_set();
         if let (true, Some(clock), Some(lead)) = (ready, self.session.tick_clock(), &mut self.lead) {
-            lead.advance(now);
+            lead.advance(now, self.session.clock().offset_us(now));
             let target = clock.at(self.session.clock().server_time(now) + lead.lead());
             self.predict_to(target)?;
             self.send_inputs(now);

@@ -254,7 +254,8 @@ export class MatchClient<Body, Input> {
     const { session } = this.link;
     if (!session.isAttached || !session.clock.isSet || !this.predictor.ready) return;
     this.lead ??= new InputLead(Math.floor(1e6 / this.tickHz), session.clock.srtt);
-    this.lead.advance(nowMicros());
+    const now = nowMicros();
+    this.lead.advance(now, session.clock.offset(now));
     const target = Math.floor(this.serverTick() + this.leadTicks());
     const behind = target - Math.max(this.inputTick, this.predictor.tick);
     if (behind <= 0) return;

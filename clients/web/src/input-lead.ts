@@ -1,24 +1,26 @@
 // How far inputs run ahead of the server, so that they arrive in time: the port of `shared/session/src/input_lead.rs`,
 // number by number. `shared/vectors/input-lead` pins it.
 
-/** Share of inputs that may come late. */
-const LATE_SHARE = 0.005;
-/** What is kept above the delay of the slowest input that counts, ticks. */
+/** Share of the delays that is passed over as outliers. */
+const OUTLIERS = 0.01;
+/** What is kept above the slowest delay that counts: ticks, and a share of how far that lies above the median. */
 const RESERVE_TICKS = 0.25;
-/** The lead to reach falls by this much at most, ticks per second. */
+const RESERVE_SHARE = 0.25;
+/** The lead to reach falls by this much at most, ticks per second, or by this share of what it is too large per second. */
 const FALL_TICKS_PER_S = 0.05;
+const FALL_SHARE_PER_S = 0.1;
 /** Before this many margins the lead to reach follows what they say, up and down. */
 const TRIAL_MARGINS = 32;
-/** Speed of the simulation per tick of error, while that is at most one tick. */
+/** Speed of the simulation per tick that is missing: inputs come late until it is reached. */
+const RISE = 0.2;
+/** Speed of the simulation per tick too much, while that is at most one tick. */
 const PROPORTIONAL = 0.02;
-/** Growth of the speed per second and tick of error. */
-const INTEGRAL = 0.002;
-/** Largest difference from the normal speed inside one tick of error, and outside. */
+/** Largest difference from the normal speed up to one tick too much, and otherwise. */
 const SPEED_INSIDE = 0.02;
 const SPEED_OUTSIDE = 0.1;
 /** Length of a stretch of time whose smallest lead is remembered, µs. */
 const STRETCH = 10_000;
-/** A larger error is not run down but jumped over, µs. */
+/** A larger error is not run down but jumped over, µs; a larger change of the server's clock is another clock. */
 const SNAP = 250_000;
 /** Arrival margins that decide on the lead. */
 const MARGINS_MAX = 256;
@@ -28,12 +30,24 @@ const LEAD_MAX = 500_000;
 
 const clamp = (value: number, least: number, greatest: number) => Math.max(least, Math.min(greatest, value));
 
-/** Controls the input lead on the margin with which inputs arrive at the server. All times in µs. */
+/** Difference from the normal speed, with so many ticks missing. */
+function speed(missing: number): number {
+  if (missing > 0) return Math.min(RISE * missing, SPEED_OUTSIDE);
+  const beyond = clamp(-missing - 1, 0, 1);
+  return Math.max(PROPORTIONAL * missing, -SPEED_INSIDE) - (SPEED_OUTSIDE - SPEED_INSIDE) * beyond;
+}
+
+/**
+ * Controls the input lead on the margin with which inputs arrive at the server. All times in µs, held against the own clock:
+ * when the estimate of the server's is corrected, inputs go on leaving at the times at which they left before.
+ */
 export class InputLead {
   private readonly period: number;
+  /** The estimated offset of the server's clock, and how far it has moved since the first one. */
+  private offset: number | undefined;
+  private moved = 0;
   private leadNow: number;
   private leadWanted: number;
-  private integral = 0;
   private at: number | undefined;
   private readonly delays: number[] = [];
   private readonly past: { began: number; least: number }[] = [];
@@ -48,16 +62,17 @@ export class InputLead {
 
   /** How far the simulation runs ahead of server time. Call `advance` first. */
   get lead(): number {
-    return Math.trunc(this.leadNow);
+    return Math.trunc(this.leadNow - this.moved);
   }
 
   /** The lead that the simulation is on its way to. */
   get wanted(): number {
-    return Math.trunc(this.leadWanted);
+    return Math.trunc(this.leadWanted - this.moved);
   }
 
-  /** Lets the lead go on to `now`. */
-  advance(now: number): void {
+  /** Lets the lead go on to `now`. `offset` is the estimate of the server's clock: its time minus ours. */
+  advance(now: number, offset: number): void {
+    this.follow(offset);
     const before = this.at;
     this.at = now;
     if (before === undefined) return;
@@ -68,7 +83,7 @@ export class InputLead {
       this.set(now, this.leadWanted);
       return;
     }
-    this.set(now, this.leadNow + this.speed(missingUs / this.period, seconds) * seconds * 1e6);
+    this.set(now, this.leadNow + speed(missingUs / this.period) * seconds * 1e6);
   }
 
   /**
@@ -82,27 +97,31 @@ export class InputLead {
     const delay = sentUnder - (margin * this.period) / 4;
     if (this.delays.length === MARGINS_MAX) this.delays.shift();
     this.delays.push(delay);
-    const slowest = this.slowestThatCounts();
-    const needed = (cameLate ? Math.max(slowest, delay) : slowest) + RESERVE_TICKS * this.period;
-    const report = this.period / 1e6;
-    const floor = this.delays.length < TRIAL_MARGINS ? 0 : this.leadWanted - FALL_TICKS_PER_S * this.period * report;
-    this.leadWanted = clamp(Math.max(needed, floor), 0, LEAD_MAX);
+    const [slowest, median] = this.spread();
+    const counts = cameLate ? Math.max(slowest, delay) : slowest;
+    const least = counts + RESERVE_TICKS * this.period;
+    const full = least + RESERVE_SHARE * (counts - median);
+    // A path that becomes faster spreads the delays, too: nothing is missing then.
+    const needed = least < this.leadWanted ? Math.min(full, this.leadWanted) : full;
+    const trial = this.delays.length < TRIAL_MARGINS;
+    const fall = Math.max(FALL_TICKS_PER_S * this.period, FALL_SHARE_PER_S * (this.leadWanted - needed));
+    const floor = trial ? needed : this.leadWanted - (fall * this.period) / 1e6;
+    this.leadWanted = this.bounded(Math.max(needed, floor));
   }
 
-  /** Difference from the normal speed, with so many ticks missing. */
-  private speed(missing: number, seconds: number): number {
-    if (Math.abs(missing) <= 1) {
-      this.integral = clamp(this.integral + INTEGRAL * missing * seconds, -SPEED_INSIDE / 4, SPEED_INSIDE / 4);
-      return clamp(PROPORTIONAL * missing + this.integral, -SPEED_INSIDE, SPEED_INSIDE);
-    }
-    this.integral = 0;
-    const beyond = Math.min(Math.abs(missing) - 1, 1);
-    return Math.sign(missing) * (SPEED_INSIDE + (SPEED_OUTSIDE - SPEED_INSIDE) * beyond);
+  private follow(offset: number): void {
+    const change = offset - (this.offset ?? offset);
+    this.offset = offset;
+    if (Math.abs(change) <= SNAP) this.moved += change;
+  }
+
+  /** Keeps what is ahead of the server by 0 to the longest lead. */
+  private bounded(lead: number): number {
+    return clamp(lead, this.moved, this.moved + LEAD_MAX);
   }
 
   private set(now: number, lead: number): void {
-    // The integral may carry it a little too far.
-    const next = clamp(lead, 0, LEAD_MAX);
+    const next = this.bounded(lead);
     const least = Math.min(this.leadNow, next);
     this.leadNow = next;
     const newest = this.past[this.past.length - 1];
@@ -125,9 +144,9 @@ export class InputLead {
     return least;
   }
 
-  /** The delay that all but a small share of the inputs stay under. */
-  private slowestThatCounts(): number {
+  /** The delay that all but the outliers stay under, and the median. */
+  private spread(): [number, number] {
     const sorted = [...this.delays].sort((a, b) => b - a);
-    return sorted[Math.trunc(sorted.length * LATE_SHARE)] ?? 0;
+    return [sorted[Math.trunc(sorted.length * OUTLIERS)] ?? 0, sorted[sorted.length >> 1] ?? 0];
   }
 }

@@ -5,7 +5,7 @@ import { vector } from "./vectors.ts";
 interface History {
   period_us: number;
   rtt_us: number;
-  steps: [number, number | null, number, number, number][];
+  steps: [number, number, number | null, number, number, number][];
 }
 
 describe("input lead", () => {
@@ -13,8 +13,8 @@ describe("input lead", () => {
     it(`follows the recorded margins: ${name}`, () => {
       const { period_us, rtt_us, steps } = vector<History>(`input-lead/${name}.json`);
       const lead = new InputLead(period_us, rtt_us);
-      for (const [now, margin, late, leadUs, wantedUs] of steps) {
-        lead.advance(now);
+      for (const [now, offset, margin, late, leadUs, wantedUs] of steps) {
+        lead.advance(now, offset);
         if (margin !== null) lead.onMargin(now, margin, late, rtt_us);
         expect([now, lead.lead, lead.wanted]).toEqual([now, leadUs, wantedUs]);
       }

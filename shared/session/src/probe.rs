@@ -22,7 +22,7 @@ pub fn answer_probe(now: Micros, message: &[u8]) -> Option<Bytes> {
         return None;
     }
     match proto::Link::decode(link).ok()?.kind? {
-        link::Kind::Ping(ping) => Some(pong(now, ping, 0)),
+        link::Kind::Ping(ping) => Some(pong((now, now), ping, 0)),
         link::Kind::Hello(_)
         | link::Kind::Welcome(_)
         | link::Kind::Refused(_)
@@ -32,9 +32,9 @@ pub fn answer_probe(now: Micros, message: &[u8]) -> Option<Bytes> {
     }
 }
 
-/// The answer to a probe that was read at `now` and is answered at once; `tick0_us` is 0 on a home session.
-pub(crate) fn pong(now: Micros, ping: proto::Ping, tick0_us: u64) -> Bytes {
-    encode_link(link::Kind::Pong(proto::Pong { t0_us: ping.t0_us, t1_us: now.0, t2_us: now.0, tick0_us }))
+/// The answer to a probe: when that arrived, and when the answer leaves; `tick0_us` is 0 on a home session.
+pub(crate) fn pong((came, leaves): (Micros, Micros), ping: proto::Ping, tick0_us: u64) -> Bytes {
+    encode_link(link::Kind::Pong(proto::Pong { t0_us: ping.t0_us, t1_us: came.0, t2_us: leaves.0, tick0_us }))
 }
 
 #[cfg(test)]

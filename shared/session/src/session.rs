@@ -56,6 +56,8 @@ pub struct Session {
     rtt: Rtt,
     clock: Clock,
     probes: Probes,
+    /// When its owner last came to read: at or after what has arrived until then.
+    read_at: Micros,
     outputs: Outputs,
     stats: Stats,
 }
@@ -135,9 +137,16 @@ impl Session {
             rtt: Rtt::default(),
             clock: Clock::default(),
             probes: Probes::default(),
+            read_at: Micros(0),
             outputs: Outputs::default(),
             stats: Stats::default(),
         }
+    }
+
+    /// Says that what is taken from here on is read at `now`, for owners that read later than things arrive: a clock
+    /// probe is answered with both moments, so that the time between them counts as nobody's way.
+    pub fn handle_reading(&mut self, now: Micros) {
+        self.read_at = now;
     }
 
     /// Takes a message of a reliable lane.

@@ -103,7 +103,7 @@ impl Player {
         let now = self.clock.now();
         let ticks = self.client.engine.tick_clock()?;
         let lead = self.lead.as_mut()?;
-        lead.advance(now);
+        lead.advance(now, self.client.engine.clock().offset_us(now));
         let target = ticks.at(self.client.engine.clock().server_time(now) + lead.lead());
         let mut next = self.next.unwrap_or(target).max(Tick(target.0.saturating_sub(4)));
         let due = next <= target;

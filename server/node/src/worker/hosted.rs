@@ -174,7 +174,7 @@ impl HostedRoom {
     pub(super) fn handle_event(&mut self, session: SessionId, event: PipeEvent, links: &mut Links) {
         let at = event.at;
         if let Some(player) = self.players.get_mut(&session) {
-            player.handle_event(event);
+            player.handle_event(links.clock.now(), event);
             self.guard(links, |room, links| room.flush_player(at, session, links));
         }
     }

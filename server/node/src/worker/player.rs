@@ -55,9 +55,10 @@ impl Player {
         }
     }
 
-    /// What arrived, at the moment it arrived.
-    pub(super) fn handle_event(&mut self, event: PipeEvent) {
+    /// What arrived, at the moment it arrived; it is read `now`.
+    pub(super) fn handle_event(&mut self, now: Micros, event: PipeEvent) {
         let PipeEvent { pipe, at, kind } = event;
+        self.session.handle_reading(now);
         match kind {
             PipeEventKind::Frame { lane, payload } => self.session.handle_frame(at, pipe, lane, payload),
             PipeEventKind::Datagram(bytes) => self.session.handle_datagram(at, pipe, bytes),

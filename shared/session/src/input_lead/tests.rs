@@ -45,7 +45,7 @@ impl Link {
         let mut server_tick = self.now / PERIOD.0 + 1;
         while self.now < end {
             self.now += 1_000;
-            self.lead.advance(Micros(self.now));
+            self.lead.advance(Micros(self.now), 0);
             self.leads = (self.leads.0.min(self.lead.lead_us), self.leads.1.max(self.lead.lead_us));
             let due = (self.now + self.lead.lead().0) / PERIOD.0 + 1;
             // After a snap backwards the client waits, after one forwards it leaves ticks out.
@@ -97,7 +97,8 @@ fn a_steady_link_gets_the_lead_it_needs_and_no_more() {
     // that reports round off.
     let ticks = (link.leads.1 - 40_000.0) / PERIOD.0 as f64 + 1.0;
     assert!((0.0..1.0).contains(&ticks), "{ticks} ticks above the transit time");
-    assert!(link.leads.1 - link.leads.0 < 500.0, "it stands still: {:?}", link.leads);
+    // Less than half of what a report is rounded to.
+    assert!(link.leads.1 - link.leads.0 < 2_000.0, "it stands still: {:?}", link.leads);
 }
 
 #[test]
@@ -112,21 +113,33 @@ fn a_slower_path_is_followed_within_three_seconds() {
 }
 
 #[test]
-fn a_faster_path_is_followed_slowly() {
+fn a_faster_path_is_followed_by_a_tenth_per_second() {
     let mut link = Link::new(60_000, 3);
     link.run(20, |_| 60_000);
     let before = link.lead.lead_us;
     link.run(10, |_| 20_000);
     let ticks_per_s = (before - link.lead.lead_us) / PERIOD.0 as f64 / 10.0;
-    assert!((0.0..=0.055).contains(&ticks_per_s), "{ticks_per_s} ticks per second");
+    assert!((0.05..=0.24).contains(&ticks_per_s), "{ticks_per_s} ticks per second");
+}
+
+#[test]
+fn inputs_leave_as_before_when_the_estimate_of_the_clock_is_corrected() {
+    let mut lead = InputLead::new(PERIOD, Micros(60_000));
+    lead.advance(Micros(1_000_000), -7_000_000);
+    let before = lead.lead();
+    lead.advance(Micros(1_000_000), -7_004_000);
+    assert_eq!(lead.lead(), before + Micros(4_000));
+    // Another machine's clock.
+    lead.advance(Micros(1_000_000), 90_000_000);
+    assert_eq!(lead.lead(), before + Micros(4_000));
 }
 
 #[test]
 fn a_jump_beyond_a_quarter_of_a_second_is_taken_at_once() {
     let mut lead = InputLead::new(PERIOD, Micros(0));
-    lead.advance(Micros(1_000_000));
+    lead.advance(Micros(1_000_000), 0);
     lead.on_margin(Micros(1_000_000), -100, 1, Micros(0));
-    lead.advance(Micros(1_001_000));
+    lead.advance(Micros(1_001_000), 0);
     assert_eq!(lead.lead(), lead.wanted());
     assert!(lead.lead() > Micros(400_000) && lead.lead() <= Micros::from_millis(INPUT_LEAD_MS_MAX));
 }
@@ -134,10 +147,10 @@ fn a_jump_beyond_a_quarter_of_a_second_is_taken_at_once() {
 #[test]
 fn the_simulation_never_runs_more_than_a_tenth_faster_or_slower() {
     let mut lead = InputLead::new(PERIOD, Micros(0));
-    lead.advance(Micros(0));
+    lead.advance(Micros(0), 0);
     for i in 1..2_000_u64 {
         let before = lead.lead_us;
-        lead.advance(Micros(i * 1_000));
+        lead.advance(Micros(i * 1_000), 0);
         lead.on_margin(Micros(i * 1_000), if i % 500 < 250 { -12 } else { 12 }, (i / 500) as u8, Micros(20_000));
         assert!((lead.lead_us - before).abs() <= 100.0 + 1e-6);
     }
@@ -174,15 +187,15 @@ proptest! {
     }
 
     #[test]
-    fn hostile_reports_do_no_harm(reports in prop::collection::vec((any::<u32>(), any::<i8>(), any::<u8>(), any::<u32>()), 1..300)) {
+    fn hostile_reports_do_no_harm(reports in prop::collection::vec((any::<u32>(), any::<i64>(), any::<i8>(), any::<u8>(), any::<u32>()), 1..300)) {
         let mut lead = InputLead::new(PERIOD, Micros(0));
         let mut now = Micros(0);
-        for (step, margin, late, rtt) in reports {
+        for (step, offset, margin, late, rtt) in reports {
             now += Micros(u64::from(step));
-            lead.advance(now);
+            lead.advance(now, offset);
             lead.on_margin(now, margin, late, Micros(u64::from(rtt)));
             prop_assert!(lead.lead() <= Micros::from_millis(INPUT_LEAD_MS_MAX));
-            prop_assert!(lead.lead_us.is_finite() && lead.lead_us >= 0.0);
+            prop_assert!(lead.lead_us.is_finite() && lead.lead_us >= lead.moved_us);
         }
     }
 }

@@ -56,7 +56,7 @@ impl Session {
                     (Role::Server { .. }, Some(tick)) => tick.tick0.0,
                     (Role::Server { .. } | Role::Client(_), _) => 0,
                 };
-                self.write_attached(LANE_CONTROL, pong(now, ping, tick0_us));
+                self.write_attached(LANE_CONTROL, pong((now, now.max(self.read_at)), ping, tick0_us));
             }
             Some(link::Kind::Pong(pong)) => self.take_pong(now, &pong),
             Some(link::Kind::Close(close)) => self.take_close(now, close),

@@ -21,24 +21,29 @@ fn check(name: &str, seed: u64, delay_us: u64, jitter_us: u64) {
     let rtt = Micros(2 * delay_us);
     let mut lead = InputLead::new(PERIOD, rtt);
     let (mut now, mut late, mut steps) = (Micros(1_000_000), 0_u8, Vec::new());
+    let mut offset_us = 40_000_i64;
     for tick in 0..TICKS {
         now = Micros(now.0 + PERIOD.0 - 3_000 + rng.below(6_000));
-        lead.advance(now);
+        // The estimate of the server's clock is corrected now and then.
+        if rng.below(16) == 0 {
+            offset_us += rng.below(2_001) as i64 - 1_000;
+        }
+        lead.advance(now, offset_us);
         let slower = if tick >= LATE_FROM { delay_us / 2 } else { 0 };
         let transit = (delay_us + slower + rng.below(jitter_us.max(1))) as i64;
         // Not every snapshot measures one.
         if rng.below(8) > 0 {
-            let margin_us = lead.lead().0 as i64 - transit;
+            let margin_us = lead.lead().0 as i64 + offset_us - 40_000 - transit;
             let margin = (margin_us * 4).div_euclid(PERIOD.0 as i64).clamp(-127, 127) as i8;
             late = late.wrapping_add(u8::from(margin < 0));
             lead.on_margin(now, margin, late, rtt);
-            steps.push(json!([now.0, margin, late, lead.lead().0, lead.wanted().0]).to_string());
+            steps.push(json!([now.0, offset_us, margin, late, lead.lead().0, lead.wanted().0]).to_string());
         } else {
-            steps.push(json!([now.0, null, late, lead.lead().0, lead.wanted().0]).to_string());
+            steps.push(json!([now.0, offset_us, null, late, lead.lead().0, lead.wanted().0]).to_string());
         }
     }
     let text = format!(
-        "{{\"about\":\"now_us, margin in quarters of a tick or null, late modulo 256; then lead_us and wanted_us\",\n\
+        "{{\"about\":\"now_us, offset of the clock in µs, margin in quarters of a tick or null, late modulo 256; then lead_us and wanted_us\",\n\
          \"period_us\":{},\"rtt_us\":{},\n\"steps\":[\n{}\n]}}\n",
         PERIOD.0,
         rtt.0,
