@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod broker;
 mod config;
 mod home;
 mod http;
@@ -19,6 +20,7 @@ mod shard;
 mod stock;
 mod tokens;
 
+pub use broker::Broker;
 pub use config::{LiveConfig, Rate};
 pub use overview::LiveOverview;
 pub use people::add_account;

@@ -62,6 +62,9 @@ pub(crate) fn export(overview: &LiveOverview, hub: HubCounters, shard: ShardCoun
     counter!("live_history_dropped_total").absolute(hub.history_dropped);
     counter!("live_readers_recovered_total").absolute(hub.recovered);
     counter!("live_readers_unrecovered_total").absolute(hub.unrecovered);
+    counter!("live_topics_reset_total").absolute(hub.resets);
+    counter!("live_topic_holes_total").absolute(hub.holes);
+    counter!("live_reads_unanswered_total").absolute(hub.unanswered);
     counter!("live_topics_expired_total").absolute(hub.topics_expired);
     counter!("live_deliveries_total").absolute(shard.deliveries);
     counter!("live_slow_readers_total").absolute(shard.slow_readers);

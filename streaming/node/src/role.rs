@@ -83,13 +83,14 @@ impl LiveRole {
         let (overview_out, overview) = watch::channel(LiveOverview::default());
         let (commands, command_queue) = mpsc::channel(COMMANDS_MAX);
         let (incoming, incoming_queue) = mpsc::channel(INCOMING_MAX);
-        let shard = Shard::new(ShardConfig {
+        let shard = ShardConfig {
             live: config,
             verifier,
             clock,
             overview: overview_out,
             mailbox_events_max: MAILBOX_EVENTS_MAX,
-        });
+        };
+        let shard = Shard::new(shard, None);
         let sources = Sources { incoming: incoming_queue, commands: command_queue, shutdown: shutdown.clone() };
         let (ending, ended) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;

@@ -12,7 +12,7 @@ use amphi_shared_wire::{AppId, Code, LANE_TOPICS, Micros, UserId};
 use amphi_streaming_core::{Denied, Person, Place, SessionKey, parse_request};
 use bytes::Bytes;
 
-use super::{Shard, role};
+use super::{Shard, grants, role};
 use crate::home::HomeToken;
 use crate::stock::{Places, Stock, Way, parse_places};
 
@@ -182,6 +182,7 @@ impl Shard {
                 app: wish.app.clone(),
                 name: NAMELESS.to_owned(),
                 role: role(Role::Guest),
+                grants: None,
             },
         };
         let of_token = || token.iter().flat_map(|token| token.subscribe.iter().map(ToString::to_string)).collect();
@@ -196,8 +197,8 @@ impl Shard {
         self.hub.open_text(key);
         let mut places = Vec::with_capacity(topics.len());
         for (topic, since) in topics.into_iter().zip(since) {
-            let place = self.hub.read(now, key, &person, Subscribe { topic, since }).map_err(refusal)?;
-            places.push((place.alias, since));
+            let alias = self.hub.read(now, key, &person, Subscribe { topic, since }).map_err(refusal)?;
+            places.push((alias, since));
         }
         Ok((person, token.as_ref().map(HomeToken::of), places))
     }
@@ -217,7 +218,8 @@ impl Shard {
 
 fn person(token: &UserToken) -> Person {
     let role = role(token.role);
-    Person { user: token.user, app: token.app.clone(), name: token.name.clone(), role }
+    let grants = grants(token.grants.clone());
+    Person { user: token.user, app: token.app.clone(), name: token.name.clone(), role, grants }
 }
 
 /// One place per topic; those that are not named were never read.
