@@ -76,3 +76,14 @@ pub(crate) fn export(overview: &LiveOverview, hub: HubCounters, shard: ShardCoun
     counter!("live_sessions_revoked_total").absolute(shard.revoked);
     counter!("live_sessions_invalid_total").absolute(shard.invalid);
 }
+
+/// The connection to the shared broker began or ended.
+pub(crate) fn broker_connected(connected: bool) {
+    gauge!("live_broker_connected").set(f64::from(u8::from(connected)));
+    counter!("live_broker_connects_total").increment(u64::from(connected));
+}
+
+/// A publication was dropped because the hub did not keep up with the broker; all topics are read again.
+pub(crate) fn broker_dropped() {
+    counter!("live_broker_publications_dropped_total").increment(1);
+}
