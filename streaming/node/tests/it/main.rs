@@ -7,6 +7,7 @@ mod client;
 mod drain;
 mod hostile;
 mod house;
+mod nodes;
 mod people;
 mod redis;
 mod relay;
