@@ -286,6 +286,11 @@ impl Hub {
         readers.into_iter().flatten().filter(move |(_, given)| **given < place.offset).map(|(session, _)| *session)
     }
 
+    /// Whether a session reads a topic, or waits to.
+    pub fn reads(&self, session: SessionKey, alias: u32) -> bool {
+        self.sessions.get(&session).is_some_and(|state| state.subscriptions.contains(&alias))
+    }
+
     /// Number of topics that are followed.
     pub fn topics(&self) -> usize {
         self.topics.len()

@@ -11,6 +11,7 @@ mod broker;
 mod config;
 mod home;
 mod http;
+mod lag;
 mod metrics;
 mod overview;
 mod people;
@@ -21,6 +22,9 @@ mod shard;
 mod stock;
 mod tokens;
 
+pub use amphi_streaming_core::{
+    Access, HistoryKind, HistoryLimits, HubConfig, Pace, PresenceRules, Role, SlowReader, TopicClass,
+};
 pub use broker::Broker;
 pub use config::{LiveConfig, Rate};
 pub use overview::LiveOverview;

@@ -12,6 +12,8 @@ pub(crate) struct ShardCounters {
     pub(crate) deliveries: u64,
     /// Connections closed because their reader was too slow.
     pub(crate) slow_readers: u64,
+    /// Publications that a reader of a `latest` or `lossy` topic did not get because it was too slow.
+    pub(crate) left_out: u64,
     /// Sessions that began.
     pub(crate) sessions_started: u64,
     /// Readers of text that began.
@@ -68,6 +70,7 @@ pub(crate) fn export(overview: &LiveOverview, hub: HubCounters, shard: ShardCoun
     counter!("live_topics_expired_total").absolute(hub.topics_expired);
     counter!("live_deliveries_total").absolute(shard.deliveries);
     counter!("live_slow_readers_total").absolute(shard.slow_readers);
+    counter!("live_publications_left_out_total").absolute(shard.left_out);
     counter!("live_sessions_started_total").absolute(shard.sessions_started);
     counter!("live_text_readers_started_total").absolute(shard.stock_started);
     counter!("live_sessions_resumed_total").absolute(shard.sessions_resumed);

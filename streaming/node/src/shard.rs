@@ -1,5 +1,6 @@
 //! The shard: one thread that owns the hub and every home session.
 
+mod fanout;
 mod stock;
 
 use std::collections::VecDeque;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use amphi_shared_auth::{Revoked, UserToken, Verifier, random_bytes};
 use amphi_shared_edge::clock::Clock;
 use amphi_shared_edge::http::Events;
-use amphi_shared_edge::session::{Broadcast, Incoming, PipeEvent, PipeEventKind, Transport};
+use amphi_shared_edge::session::{Incoming, PipeEvent, PipeEventKind, Transport};
 use amphi_shared_edge::shutdown::Shutdown;
 use amphi_shared_session::{
     Event, Output, PipeId, PipeInfo, RateTable, Refusal, SendError, ServerParams, Session, TopicPosition,
@@ -29,6 +30,7 @@ pub(crate) use self::stock::EventsWish;
 use crate::LiveConfig;
 use crate::broker::{Batches, Broker, Brokers};
 use crate::home::{Home, HomeToken, Homes, Pipe};
+use crate::lag::{Lagging, Lateness};
 use crate::metrics::{self, ShardCounters};
 use crate::overview::LiveOverview;
 use crate::stock::Stocks;
@@ -77,6 +79,7 @@ pub(crate) struct Shard {
     homes: Homes,
     /// Readers without a session.
     stocks: Stocks,
+    lagging: Lagging,
     ids: Rng,
     mailbox: mpsc::Sender<PipeEvent>,
     events: mpsc::Receiver<PipeEvent>,
@@ -115,6 +118,7 @@ impl Shard {
             sessions: Arc::new(amphi_shared_session::Config::home()),
             homes: Homes::default(),
             stocks: Stocks::default(),
+            lagging: Lagging::default(),
             ids: seed.split("ids").rng(),
             mailbox,
             events,
@@ -245,7 +249,7 @@ impl Shard {
         match self.admit(now, &incoming, pipe) {
             Ok(session) => {
                 let handle = incoming.accept_resting(pipe, self.mailbox.clone());
-                self.homes.insert_pipe(pipe, Pipe { session, handle });
+                self.homes.insert_pipe(pipe, Pipe { session, handle, lateness: Lateness::default() });
                 self.dirty.push_back(session);
                 self.drain(now);
             }
@@ -342,6 +346,7 @@ impl Shard {
             self.drain(now);
         }
         self.end_stocks(now);
+        self.flush_lagging(now);
         self.hub.handle_timeout(now);
         self.brokers.handle_timeout(now);
         self.drain(now);
@@ -354,7 +359,7 @@ impl Shard {
     fn next_timeout(&self) -> Micros {
         let leaving = self.leaving.as_ref().and_then(|leaving| leaving.last()).map(|(at, _)| *at);
         let hub = self.hub.poll_timeout().map(|(at, _)| at);
-        let others = [self.homes.next_due(), self.stocks.next_end(), hub, self.brokers.poll_timeout(), leaving];
+        let others = [self.homes.next_due(), self.stocks.next_end(), hub, self.brokers.poll_timeout(), leaving, self.lagging.next_look()];
         others.into_iter().flatten().fold(self.exported.0 + EXPORT_EVERY, Micros::min)
     }
 
@@ -366,9 +371,11 @@ impl Shard {
             } else if let Some(output) = self.hub.poll_output() {
                 match output {
                     HubOutput::Send { session, payload } => self.send(now, session, payload),
-                    HubOutput::Broadcast { alias, offset, payload, .. } => self.broadcast(now, (alias, offset), payload),
+                    HubOutput::Broadcast { alias, offset, lag, payload } => {
+                        self.broadcast(now, (alias, offset), &lag, &payload);
+                    }
                     HubOutput::SendText { session, place, text } => self.send_text(now, session, place, &text),
-                    HubOutput::BroadcastText { place, text, .. } => self.broadcast_text(now, place, &text),
+                    HubOutput::BroadcastText { place, lag, text } => self.broadcast_text(now, place, &lag, &text),
                     HubOutput::ServicePublished { ticket, offset } => self.batches.end(ticket, offset),
                 }
             } else if let Some(request) = self.hub.poll_request() {
@@ -378,25 +385,6 @@ impl Shard {
             } else {
                 return;
             }
-        }
-    }
-
-    /// One job for the network thread, whatever the number of readers.
-    fn broadcast(&mut self, now: Micros, (alias, offset): (u32, u64), payload: Bytes) {
-        let (bytes, mut slow) = (payload.len(), Vec::new());
-        let mut broadcast = Broadcast::new(LANE_TOPICS, payload);
-        for key in self.hub.receivers(alias, offset) {
-            self.counters.deliveries += 1;
-            let Some(pipe_id) = self.homes.get(key).and_then(|home| home.engine.broadcast(bytes)) else { continue };
-            let Some(pipe) = self.homes.pipe(pipe_id) else { continue };
-            if broadcast.add(&pipe.handle).is_err() {
-                slow.push((key, pipe_id));
-            }
-        }
-        broadcast.send();
-        for (key, pipe_id) in slow {
-            self.let_go(now, (key, pipe_id));
-            self.drain_engine(now, key);
         }
     }
 

@@ -7,6 +7,8 @@ use amphi_shared_wire::{AppId, Seed, UserId};
 use super::*;
 use crate::{Access, BrokerEvent, Content, FLAG_KEYFRAME, MemoryBroker, Role};
 
+mod classes;
+
 const CHAT: &str = "match:mch_1:chat";
 const VIEW: &str = "match:mch_1:view:0";
 const STATS: &str = "match:mch_1:stats";
