@@ -5,9 +5,7 @@ use amphi_shared_wire::limits::{
     ENTRY_BYTES_MAX, HISTORY_AGE_S_MAX, HISTORY_BYTES_MAX, HISTORY_MESSAGES_MAX, PUBLISH_BYTES_MAX,
     SEND_QUEUE_AGE_MS_MAX, SEND_QUEUE_BYTES_MAX, TOPIC_IDLE_S_MAX,
 };
-use amphi_streaming_node::{
-    Access, HistoryKind, HistoryLimits, Pace, PresenceRules, Role, SlowReader, TopicClass,
-};
+use amphi_streaming_node::{Access, HistoryKind, HistoryLimits, Pace, PresenceRules, Role, SlowReader, TopicClass};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
@@ -154,7 +152,10 @@ impl Class {
             publish: access("publish", &self.publish)?,
             presence: presence.map(|see| PresenceRules { see, joins: self.joins }),
             message_bytes_max: self.message_bytes_max,
-            pace: Pace { interval: Micros(10_000_000 / u64::from(self.publish_per_10_s)), burst: self.publish_per_10_s },
+            pace: Pace {
+                interval: Micros(10_000_000 / u64::from(self.publish_per_10_s)),
+                burst: self.publish_per_10_s,
+            },
             key: self.key.clone(),
             history: HistoryLimits {
                 messages_max,

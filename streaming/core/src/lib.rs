@@ -21,12 +21,10 @@ mod text;
 mod topic;
 
 pub use broker::{
-    BrokerEvent, BrokerFault, BrokerRequest, EntryChange, LogRules, LogView, Once, PublishOrder, Reach, Receipt, Record,
-    TopicKey,
+    BrokerEvent, BrokerFault, BrokerRequest, EntryChange, LogRules, LogView, Once, PublishOrder, Reach, Receipt,
+    Record, TopicKey,
 };
-pub use class::{
-    Access, Audience, Content, HistoryKind, HistoryLimits, PresenceRules, SlowReader, TopicClass,
-};
+pub use class::{Access, Audience, Content, HistoryKind, HistoryLimits, PresenceRules, SlowReader, TopicClass};
 pub use denied::Denied;
 pub use hub::{Hub, HubConfig, HubCounters, HubOutput, Lag};
 pub use memory::MemoryBroker;

@@ -76,7 +76,8 @@ pub(crate) fn fingerprint(payload: &Payload) -> u64 {
 
 /// What a JSON object changes: the entry that its member `key` names, which is taken out when the object holds nothing else.
 pub(crate) fn entry(payload: &Payload, key: &str) -> Result<EntryChange, Denied> {
-    let invalid = Denied::new(Code::MessageInvalid, "this topic takes JSON objects with the member that its class names");
+    let invalid =
+        Denied::new(Code::MessageInvalid, "this topic takes JSON objects with the member that its class names");
     let Some(Kind::Json(json)) = &payload.kind else { return Err(invalid) };
     let object: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(json).map_err(|_| invalid)?;
     let name = object.get(key).ok_or(invalid)?;

@@ -57,12 +57,22 @@ impl Broker for MemoryBroker {
 pub(crate) struct Brokers {
     memory: MemoryBroker,
     shared: Option<Box<dyn Broker>>,
+    /// Events of the shared one that may still be taken in this turn.
+    budget: usize,
 }
+
+/// Events of a shared broker taken before other things get their turn.
+const BATCH: usize = 256;
 
 impl Brokers {
     /// With nothing shared, memory is everything's broker.
     pub(crate) fn new(memory: MemoryBroker, shared: Option<Box<dyn Broker>>) -> Self {
-        Self { memory, shared }
+        Self { memory, shared, budget: BATCH }
+    }
+
+    /// Other things have had their turn.
+    pub(crate) fn begin_turn(&mut self) {
+        self.budget = BATCH;
     }
 
     pub(crate) fn submit(&mut self, now: Micros, request: BrokerRequest) {
@@ -73,7 +83,13 @@ impl Brokers {
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<BrokerEvent> {
-        self.memory.poll_event().or_else(|| self.shared.as_mut()?.poll_event())
+        if let Some(event) = self.memory.poll_event() {
+            return Some(event);
+        }
+        let shared = self.shared.as_mut().filter(|_| self.budget > 0)?;
+        let event = shared.poll_event();
+        self.budget -= usize::from(event.is_some());
+        event
     }
 
     /// Returns when there is an event.

@@ -101,7 +101,9 @@ impl Broker for RedisBroker {
         if self.front.is_empty() {
             match self.events.try_recv() {
                 Ok(event) => self.take(event),
-                Err(_) if self.heard.dropped.swap(false, Ordering::Relaxed) => self.front.push_back(BrokerEvent::Unsure),
+                Err(_) if self.heard.dropped.swap(false, Ordering::Relaxed) => {
+                    self.front.push_back(BrokerEvent::Unsure)
+                }
                 Err(_) => {}
             }
         }

@@ -10,8 +10,8 @@ use amphi_shared_edge::http::Routes;
 use amphi_shared_edge::session::{Incoming, Refusal, Transport};
 use amphi_shared_edge::shutdown::Shutdown;
 use amphi_shared_store::{LiveStore, StoreError};
-use amphi_shared_wire::{Code, Seed};
 use amphi_shared_wire::limits::HANDSHAKES_PENDING_MAX;
+use amphi_shared_wire::{Code, Seed};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 

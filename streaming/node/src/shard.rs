@@ -20,7 +20,9 @@ use amphi_shared_wire::limits::REFRESH_EVERY_MS_MIN;
 use amphi_shared_wire::proto::{
     Control, Position, Refresh, Refreshed, ServicePublication, Subscribe, TopicRequest, control, topic_request,
 };
-use amphi_shared_wire::{AppId, Code, LANE_CONTROL, LANE_TOPICS, Lane, Micros, Rng, Seed, SessionId, TopicGrants, UserId};
+use amphi_shared_wire::{
+    AppId, Code, LANE_CONTROL, LANE_TOPICS, Lane, Micros, Rng, Seed, SessionId, TopicGrants, UserId,
+};
 use amphi_streaming_core::{Denied, Hub, HubOutput, MemoryBroker, Person, SessionKey};
 use bytes::Bytes;
 use prost::Message;
@@ -140,6 +142,7 @@ impl Shard {
         while !self.is_done() {
             let happening = self.next(&mut batch, &mut sources).await;
             let now = self.config.clock.now();
+            self.brokers.begin_turn();
             match happening {
                 Happening::Events => batch.drain(..).for_each(|event| self.handle_event(now, event)),
                 Happening::Incoming(incoming) => self.handle_incoming(now, *incoming),
@@ -359,7 +362,14 @@ impl Shard {
     fn next_timeout(&self) -> Micros {
         let leaving = self.leaving.as_ref().and_then(|leaving| leaving.last()).map(|(at, _)| *at);
         let hub = self.hub.poll_timeout().map(|(at, _)| at);
-        let others = [self.homes.next_due(), self.stocks.next_end(), hub, self.brokers.poll_timeout(), leaving, self.lagging.next_look()];
+        let others = [
+            self.homes.next_due(),
+            self.stocks.next_end(),
+            hub,
+            self.brokers.poll_timeout(),
+            leaving,
+            self.lagging.next_look(),
+        ];
         others.into_iter().flatten().fold(self.exported.0 + EXPORT_EVERY, Micros::min)
     }
 

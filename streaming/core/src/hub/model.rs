@@ -276,9 +276,10 @@ impl Model {
             HubOutput::ServicePublished { .. } => {}
             HubOutput::Broadcast { alias, offset, payload, .. } => {
                 let receivers: Vec<_> = self.nodes[node].hub.receivers(alias, offset).collect();
-                let reading = self.readers.iter().filter(|((session, _), reader)| {
-                    home(*session) == node && reader.alias == Some(alias)
-                });
+                let reading = self
+                    .readers
+                    .iter()
+                    .filter(|((session, _), reader)| home(*session) == node && reader.alias == Some(alias));
                 let expected: Vec<_> = reading.map(|((session, _), _)| SessionKey(*session)).collect();
                 assert_eq!(receivers, expected, "exactly the readers get a publication");
                 receivers.into_iter().for_each(|session| self.sent(session.0, read(&payload)));

@@ -1,8 +1,6 @@
 //! What is published, by whom, and what becomes of it.
 
-use amphi_shared_wire::limits::{
-    IDEMPOTENCY_KEY_BYTES_MAX, PUBLISHES_PENDING_MAX, SERVICE_PUBLISH_BYTES_MAX,
-};
+use amphi_shared_wire::limits::{IDEMPOTENCY_KEY_BYTES_MAX, PUBLISHES_PENDING_MAX, SERVICE_PUBLISH_BYTES_MAX};
 use amphi_shared_wire::proto::{Payload, Publish, Published, payload, topic_reply};
 use amphi_shared_wire::{AppId, Code, Micros};
 use prost::Message;
@@ -52,13 +50,7 @@ impl Hub {
         done.inspect_err(|denied| self.count(*denied))
     }
 
-    pub(super) fn publish(
-        &mut self,
-        now: Micros,
-        to: ReplyTo,
-        person: &Person,
-        ask: Publish,
-    ) -> Result<(), Denied> {
+    pub(super) fn publish(&mut self, now: Micros, to: ReplyTo, person: &Person, ask: Publish) -> Result<(), Denied> {
         let (name, index) = self.classify(&ask.topic)?;
         let class = &self.config.classes[index];
         if !class.publish.allows(person, &name, |grants| &grants.publish) {

@@ -24,7 +24,10 @@ impl Hub {
     ) -> Result<u32, Denied> {
         let (name, class) = self.classify(&ask.topic)?;
         if !self.config.classes[class].subscribe.allows(person, &name, |grants| &grants.read) {
-            return Err(Denied::new(Code::SubscribeForbidden, "the topic needs a higher role, or a token that grants it"));
+            return Err(Denied::new(
+                Code::SubscribeForbidden,
+                "the topic needs a higher role, or a token that grants it",
+            ));
         }
         let key = TopicKey { app: person.app.clone(), name };
         let existing = self.names.get(&key).copied();

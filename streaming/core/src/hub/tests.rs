@@ -371,9 +371,8 @@ fn classes_ask_for_roles_and_apps_are_apart() {
 #[test]
 fn service_publications_are_checked_too() {
     let mut harness = Harness::new();
-    let mut publish = |topic: &str, kind: Option<Kind>| {
-        harness.serve(topic, 0, kind.map(|kind| Payload { kind: Some(kind) }))
-    };
+    let mut publish =
+        |topic: &str, kind: Option<Kind>| harness.serve(topic, 0, kind.map(|kind| Payload { kind: Some(kind) }));
     assert_eq!(publish(VIEW, None), Err(Code::MessageEmpty));
     let large = Kind::Binary(vec![0; SERVICE_PUBLISH_BYTES_MAX + 1].into());
     assert_eq!(publish(VIEW, Some(large)), Err(Code::MessageTooLarge));

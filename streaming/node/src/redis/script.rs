@@ -70,9 +70,8 @@ impl Scripts {
         since: Option<Position>,
         (now, fresh): (Micros, u64),
     ) -> ScriptInvocation<'_> {
-        let (epoch, offset) = since.map_or_else(Default::default, |since| {
-            (since.epoch.to_string(), since.offset.to_string())
-        });
+        let (epoch, offset) =
+            since.map_or_else(Default::default, |since| (since.epoch.to_string(), since.offset.to_string()));
         let mut call = self.read.prepare_invoke();
         keys(&mut call, topic);
         call.arg(fresh).arg(ttl_ms(rules)).arg(epoch).arg(offset).arg(now.0).arg(rules.history.age.0);
@@ -186,7 +185,14 @@ mod tests {
         let entry = Some(EntryChange { key: "ab".to_owned(), removes: true });
         let record = Record { offset: 7, at: Micros(99), flags: 1, entry, payload: Bytes::from_static(b"p\n d") };
         assert_eq!(packed, Packed { epoch: u64::MAX, number: 12, record });
-        for wrong in [&b""[..], b"1 2 3", b"1 7 1 99 12 0 5 abcd", b"1 7 256 99 12 0 0 ", b"1 7 1 99 12 1 0 a", b"-1 7 1 9 1 0 0 "] {
+        for wrong in [
+            &b""[..],
+            b"1 2 3",
+            b"1 7 1 99 12 0 5 abcd",
+            b"1 7 256 99 12 0 0 ",
+            b"1 7 1 99 12 1 0 a",
+            b"-1 7 1 9 1 0 0 ",
+        ] {
             assert_eq!(unpack(wrong), None, "{wrong:?}");
         }
     }

@@ -19,8 +19,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use super::{Asked, Heard};
 use super::script::{SERVER, Scripts, channel, receipt, topic_keys, topic_of, ttl_ms, unpack, view};
+use super::{Asked, Heard};
 use crate::metrics;
 
 const ANSWER_MAX: Duration = Duration::from_millis(BROKER_ANSWER_MS_MAX);

@@ -91,8 +91,8 @@ impl Shard {
 
 fn budget(slow: SlowReader) -> usize {
     match slow {
-        SlowReader::Reliable { bytes_max, .. }
-        | SlowReader::Latest { bytes_max }
-        | SlowReader::Lossy { bytes_max } => bytes_max,
+        SlowReader::Reliable { bytes_max, .. } | SlowReader::Latest { bytes_max } | SlowReader::Lossy { bytes_max } => {
+            bytes_max
+        }
     }
 }

@@ -42,7 +42,11 @@ impl Shard {
                 let (pipe, address) = (self.next_pipe(), incoming.peer.ip());
                 let handle = incoming.accept(pipe, self.mailbox.clone());
                 let way = Way::Text { pipe, handle };
-                self.begin(now, key, Stock { person, token: Some(HomeToken::of(&token)), address, way, lateness: Lateness::default() });
+                self.begin(
+                    now,
+                    key,
+                    Stock { person, token: Some(HomeToken::of(&token)), address, way, lateness: Lateness::default() },
+                );
             }
             Err(refusal) => {
                 self.refuse_text(now, key, &refusal);
