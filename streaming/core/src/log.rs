@@ -10,7 +10,7 @@ use crate::history::History;
 use crate::{BrokerFault, LogRules, LogView, Once, Receipt, Record};
 
 /// How long a topic without readers and history keeps its position.
-const EMPTY_IDLE: Micros = Micros::from_secs(15);
+pub(crate) const EMPTY_IDLE: Micros = Micros::from_secs(15);
 
 /// The log of one topic.
 #[derive(Debug)]

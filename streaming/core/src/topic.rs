@@ -7,6 +7,7 @@ use amphi_shared_wire::{Micros, Topic};
 use bytes::Bytes;
 
 use crate::history::{Entry, History};
+use crate::log::EMPTY_IDLE;
 use crate::payload::{decode, encode};
 use crate::{Content, LogView, Place, Record, SessionKey, TopicClass, TopicKey, chat, text};
 
@@ -143,9 +144,9 @@ impl TopicState {
         !self.readers.is_empty() || !self.text_readers.is_empty() || !self.waiting.is_empty()
     }
 
-    /// When a topic without readers is followed no more.
+    /// When a topic without readers is followed no more. One that holds nothing goes sooner.
     pub(crate) fn expires_at(&self, class: &TopicClass) -> Micros {
-        self.used_at + class.idle.min(FOLLOWED_IDLE)
+        self.used_at + class.idle.min(if self.history.is_empty() { EMPTY_IDLE } else { FOLLOWED_IDLE })
     }
 }
 

@@ -8,7 +8,10 @@ local function open(fresh)
   redis.call('HSET', meta, 'e', fresh, 'g', generation, 's', 0)
   return {fresh, generation, '0', false, false, false}
 end
-local function live(ttl)
+-- A topic that holds nothing goes sooner, or whoever asks for names could fill the server. ms.
+local EMPTY_TTL = 75000
+local function live(ttl, holds)
+  if not holds then ttl = math.min(tonumber(ttl), EMPTY_TTL) end
   redis.call('PEXPIRE', meta, ttl)
   redis.call('PEXPIRE', stream, ttl)
   redis.call('PEXPIRE', state, ttl)

@@ -53,6 +53,6 @@ if key ~= '' then
   if old then redis.call('HDEL', meta, 'k:' .. old) end
   redis.call('HSET', meta, slot, key, 'k:' .. key, offset .. ':' .. mark)
 end
-live(ttl)
+live(ttl, count > 0 or redis.call('EXISTS', state) == 1)
 redis.call('PUBLISH', channel, record)
 return {'published', epoch, tostring(offset), tostring(q)}

@@ -2,7 +2,7 @@
 local since, from, now, age = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local known = open(ARGV[1])
 local epoch, newest = known[1], known[3]
-live(ARGV[2])
+live(ARGV[2], redis.call('XLEN', stream) > 0 or redis.call('EXISTS', state) == 1)
 -- The records from `first` on that are not too old.
 local function records(first)
   local found = {}

@@ -19,6 +19,9 @@ const CHANNEL: &str = "amphi:t:";
 /// How much longer than its class says a topic is kept, ms: for as long Redis may be away without a reset.
 const GRACE_MS: u64 = 60_000;
 
+/// How long the keys of a topic that holds nothing live, ms; `EMPTY_TTL` in `open.lua`.
+pub(super) const EMPTY_TTL_MS: u64 = 75_000;
+
 /// The scripts, by their hash.
 pub(super) struct Scripts {
     pub(super) hello: Script,
@@ -195,6 +198,11 @@ mod tests {
         ] {
             assert_eq!(unpack(wrong), None, "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn the_scripts_know_the_same_numbers() {
+        assert!(include_str!("open.lua").contains(&format!("EMPTY_TTL = {EMPTY_TTL_MS}\n")));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use super::script::{SERVER, Scripts, channel, receipt, topic_keys, topic_of, ttl_ms, unpack, view};
+use super::script::{EMPTY_TTL_MS, SERVER, Scripts, channel, receipt, topic_keys, topic_of, ttl_ms, unpack, view};
 use super::{Asked, Heard};
 use crate::metrics;
 
@@ -227,7 +227,8 @@ impl Task {
         for (topic, followed) in due {
             followed.renew_at = renewed(followed.ttl_ms);
             for key in topic_keys(topic) {
-                pipe.cmd("PEXPIRE").arg(key).arg(followed.ttl_ms).ignore();
+                // Never shorter than a publication has made it.
+                pipe.cmd("PEXPIRE").arg(key).arg(followed.ttl_ms).arg("GT").ignore();
             }
         }
         let mut connection = connection.clone();
@@ -241,6 +242,7 @@ impl Task {
     fn take(&mut self, Answer { event, number, failed }: Answer) -> Option<RedisError> {
         self.known.number = self.known.number.max(number);
         if let Some(event) = event {
+            self.shorten(&event);
             self.say(event);
         }
         let failed = failed?;
@@ -249,6 +251,18 @@ impl Task {
             tracing::warn!(error = %failed, "Redis refused a call");
         }
         over.then_some(failed)
+    }
+
+    /// The keys of a topic that holds nothing live shorter, so they are renewed more often.
+    fn shorten(&mut self, event: &BrokerEvent) {
+        let BrokerEvent::Read { topic, view: Ok(view) } = event else { return };
+        if let Some(followed) = self.followed.get_mut(topic)
+            && view.records.is_empty()
+            && view.state.is_empty()
+        {
+            followed.ttl_ms = followed.ttl_ms.min(EMPTY_TTL_MS);
+            followed.renew_at = renewed(followed.ttl_ms);
+        }
     }
 
     fn forget(&mut self) {

@@ -309,6 +309,9 @@ async fn redis_conforms() {
     conforms(&mut desk).await;
     let ttl: u64 = redis.command(&["PTTL", "amphi:{default/order}"]).parse().unwrap();
     assert!((600_000..=660_000).contains(&ttl), "{ttl}");
+    desk.read("nothing", None).await;
+    let ttl: u64 = redis.command(&["PTTL", "amphi:{default/nothing}"]).parse().unwrap();
+    assert!((60_000..=75_000).contains(&ttl), "names alone take nothing for long: {ttl}");
 }
 
 #[tokio::test]
