@@ -1,5 +1,7 @@
 //! The only reader of files, environment and flags: defaults, then `amphi.toml`, then `AMPHI_*`, then flags.
 
+mod class;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -7,10 +9,13 @@ use amphi_shared_auth::IssuerConfig;
 use amphi_shared_edge::TlsFiles;
 use amphi_shared_edge::host::JournalLimits;
 use amphi_shared_edge::keys::{KeyOwner, KeySource};
-use amphi_streaming_node::{LiveConfig, Rate};
+use amphi_shared_wire::limits::TOPIC_CLASSES_MAX;
+use amphi_streaming_node::{HubConfig, LiveConfig, Rate};
 use anyhow::{Context, Result, bail};
 use config::{Config, Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
+
+use class::Class;
 
 /// One hour, s.
 const HOUR_S: u64 = 3_600;
@@ -118,6 +123,8 @@ pub(crate) struct Live {
     pub(crate) origins: Vec<String>,
     /// `postgres://…`; the default is `<data>/live.db`.
     pub(crate) database: Option<String>,
+    /// `redis://…` that all live nodes share; without it each has its own topics, in memory.
+    pub(crate) redis: Option<String>,
     /// Sessions per second that come back after a drain.
     pub(crate) returns_per_s: u32,
     /// Sessions at once.
@@ -128,6 +135,8 @@ pub(crate) struct Live {
     pub(crate) sign_ins_per_s: u32,
     /// Publications of one address per second, after a burst of 8 times as many.
     pub(crate) publishes_per_s: u32,
+    /// Classes of topics beside those of matches; the first that fits a name wins.
+    pub(crate) class: Vec<Class>,
 }
 
 /// The match role.
@@ -207,6 +216,8 @@ impl Default for Live {
             hellos_per_s: live.hellos.per_s,
             sign_ins_per_s: live.sign_ins.per_s,
             publishes_per_s: live.publishes.per_s,
+            redis: None,
+            class: Vec::new(),
         }
     }
 }
@@ -284,6 +295,7 @@ impl Settings {
         for issuer in &self.auth.issuer {
             issuer.source()?;
         }
+        self.hub()?;
         Ok(self)
     }
 
@@ -306,6 +318,18 @@ impl Settings {
         Ok(keys)
     }
 
+    /// The classes of topics: those of matches, then those of the settings.
+    fn hub(&self) -> Result<HubConfig> {
+        let mut hub = HubConfig::default();
+        if self.live.class.len() > TOPIC_CLASSES_MAX {
+            bail!("live.class: {} classes are more than {TOPIC_CLASSES_MAX}", self.live.class.len());
+        }
+        for class in &self.live.class {
+            hub.classes.push(class.build()?);
+        }
+        Ok(hub)
+    }
+
     /// The live role's part.
     pub(crate) fn live_config(&self) -> Result<LiveConfig> {
         let Live { returns_per_s, sessions_max, hellos_per_s, sign_ins_per_s, publishes_per_s, .. } = self.live;
@@ -317,6 +341,8 @@ impl Settings {
             hellos: Rate { burst: u32::try_from(sessions_max).unwrap_or(u32::MAX), per_s: hellos_per_s },
             sign_ins: rate(sign_ins_per_s, 50),
             publishes: rate(publishes_per_s, 8),
+            hub: self.hub()?,
+            redis_url: self.live.redis.clone(),
             ..LiveConfig::default()
         })
     }

@@ -47,6 +47,8 @@ interface Subscription {
   topic: string;
   subscriber: Subscriber;
   position: { epoch: bigint; offset: number } | undefined;
+  /** What a newcomer gets: so many publications are still to come, behind which it stands at this position. */
+  replay: { left: number; epoch: bigint; offset: number } | undefined;
   /** The server has answered on this connection. */
   answered: boolean;
 }
@@ -111,7 +113,7 @@ export class TopicsClient {
 
   /** Reads a topic until the returned function is called. One subscriber per topic. */
   subscribe(topic: string, subscriber: Subscriber): () => void {
-    const subscription: Subscription = { topic, subscriber, position: undefined, answered: false };
+    const subscription: Subscription = { topic, subscriber, position: undefined, replay: undefined, answered: false };
     this.subscriptions.set(topic, subscription);
     if (this.link.state === "live") this.renew(subscription);
     return () => {
@@ -251,8 +253,11 @@ export class TopicsClient {
     subscription.answered = true;
     const before = subscription.position;
     const gap = before !== undefined && (!info.recovered || before.epoch !== info.epoch);
-    const offset = gap || before === undefined ? Number(info.offset) - info.replayed : before.offset;
-    subscription.position = { epoch: info.epoch, offset };
+    const newest = { epoch: info.epoch, offset: Number(info.offset) };
+    const isNew = gap || before === undefined;
+    // In a topic with entries the offsets of a newcomer's publications have holes, so they are counted.
+    subscription.replay = isNew && info.replayed > 0 ? { left: info.replayed, ...newest } : undefined;
+    subscription.position = !isNew ? before : subscription.replay === undefined ? newest : undefined;
     this.aliases.set(info.alias, subscription);
     subscription.subscriber.subscribed?.({ replayed: info.replayed, gap });
   }
@@ -271,12 +276,24 @@ export class TopicsClient {
     if (alias === undefined || offset === undefined) throw new FrameError("the publication has no header");
     const flagsAt = 1 + alias.length + offset.length;
     const subscription = this.aliases.get(alias.value);
-    const position = subscription?.position;
-    if (subscription === undefined || position === undefined || offset.value <= position.offset) return;
-    position.offset = offset.value;
+    if (subscription === undefined || !advance(subscription, offset.value)) return;
     const { kind } = fromBinary(proto.PayloadSchema, bytes.subarray(flagsAt + 1));
     subscription.subscriber.publication({ offset: offset.value, keyframe: (bytes[flagsAt]! & 1) === 1, payload: kind });
   }
+}
+
+/** Moves a subscription behind a publication; false when it was read before. */
+function advance(subscription: Subscription, offset: number): boolean {
+  const { replay, position } = subscription;
+  if (replay !== undefined) {
+    replay.left -= 1;
+    if (replay.left === 0) subscription.replay = undefined;
+    subscription.position = { epoch: replay.epoch, offset: replay.left === 0 ? replay.offset : offset };
+    return true;
+  }
+  if (position === undefined || offset <= position.offset) return false;
+  position.offset = offset;
+  return true;
 }
 
 function failure(reply: proto.TopicReply["kind"]): TopicError {

@@ -183,6 +183,7 @@ impl Node {
             issued: now,
             expires: now + HOUR,
             subscribe: Vec::new(),
+            grants: Default::default(),
         };
         self.keyring.mint_user(now, &token)
     }

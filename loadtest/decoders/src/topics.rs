@@ -2,7 +2,7 @@
 
 use amphi_shared_wire::proto::{ServicePublication, TopicRequest};
 use amphi_shared_wire::{AppId, Micros, Seed, UserId};
-use amphi_streaming_core::{Hub, HubConfig, HubOutput, Person, Role, SessionKey, parse_request};
+use amphi_streaming_core::{Hub, HubConfig, HubOutput, MemoryBroker, Person, Role, SessionKey, parse_request};
 use prost::Message;
 use serde_json::Value;
 
@@ -31,7 +31,8 @@ pub enum Ask {
 /// # Panics
 /// A reader of text gets something that is not one line of JSON.
 pub fn topics(bytes: &[u8]) {
-    let mut hub = Hub::new(HubConfig::default(), Seed(1));
+    let mut hub = Hub::new(HubConfig::default());
+    let mut broker = MemoryBroker::new(HubConfig::default().topics_max, Seed(1));
     hub.open_text(TEXT);
     let mut now = Micros::from_secs(1_763_000_000);
     for piece in split(bytes) {
@@ -49,17 +50,30 @@ pub fn topics(bytes: &[u8]) {
                 if let Ok(publication) = ServicePublication::decode(piece.bytes) {
                     let to = (&AppId::default(), publication.topic.as_str());
                     // Refused: counted.
-                    let _ = hub.publish_service(now, to, publication.flags as u8, publication.payload);
+                    let _ = hub.publish_service(now, 0, to, (publication.flags as u8, publication.payload));
                 }
             }
             _ => {
                 hub.session_closed(now, BINARY);
                 now += Micros::from_millis(700);
                 hub.handle_timeout(now);
+                broker.handle_timeout(now);
             }
         }
-        while let Some(output) = hub.poll_output() {
-            check(&hub, &output);
+        settle(now, &mut hub, &mut broker);
+    }
+}
+
+fn settle(now: Micros, hub: &mut Hub, broker: &mut MemoryBroker) {
+    loop {
+        if let Some(output) = hub.poll_output() {
+            check(hub, &output);
+        } else if let Some(request) = hub.poll_request() {
+            broker.handle_request(now, request);
+        } else if let Some(event) = broker.poll_event() {
+            hub.handle_broker(now, event);
+        } else {
+            return;
         }
     }
 }
@@ -70,8 +84,9 @@ fn check(hub: &Hub, output: &HubOutput) {
         HubOutput::Broadcast { alias, offset, .. } => {
             assert!(hub.receivers(*alias, *offset).all(|session| session == BINARY));
         }
+        HubOutput::ServicePublished { ticket, .. } => assert_eq!(*ticket, 0),
         HubOutput::SendText { text, .. } => check_text(text),
-        HubOutput::BroadcastText { place, text } => {
+        HubOutput::BroadcastText { place, text, .. } => {
             assert!(hub.text_receivers(*place).all(|session| session == TEXT));
             check_text(text);
         }
@@ -89,5 +104,6 @@ fn person(session: SessionKey) -> Person {
         app: AppId::default(),
         name: "somebody".to_owned(),
         role: Role::User,
+        grants: None,
     }
 }

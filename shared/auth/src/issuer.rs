@@ -14,7 +14,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::keys::{self, KeySet, PublicKey};
-use crate::token::topics;
+use crate::token::{GrantClaims, topics};
 use crate::verifier::{Header, LIFE_MAX};
 use crate::{DisplayName, JwksError, Role, UserToken};
 
@@ -85,6 +85,8 @@ struct Claims {
     jti: Option<String>,
     #[serde(default)]
     subscribe: Vec<String>,
+    #[serde(default)]
+    topics: GrantClaims,
     #[serde(flatten)]
     others: BTreeMap<String, Value>,
 }
@@ -149,6 +151,7 @@ impl Issuer {
             name: name.map_or_else(|| NAMELESS.to_owned(), DisplayName::into_string),
             role: self.config.role,
             subscribe: topics(&claims.subscribe).ok_or(Code::TokenInvalid)?,
+            grants: claims.topics.parse().ok_or(Code::TokenInvalid)?,
             issued,
             expires,
         })

@@ -21,6 +21,7 @@ fn user() -> UserToken {
         name: "<b>Ann'; DROP TABLE users;--".to_owned(),
         role: Role::Guest,
         subscribe: vec!["match:mch_1:chat".parse().expect("a topic"), "news".parse().expect("a topic")],
+        grants: Default::default(),
         issued: NOW,
         expires: NOW + Micros::from_secs(60),
     }

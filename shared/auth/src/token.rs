@@ -1,7 +1,7 @@
 //! The three kinds of token, and their claims on the wire.
 
-use amphi_shared_wire::limits::SUBSCRIPTIONS_MAX;
-use amphi_shared_wire::{AppId, MatchId, Micros, TokenId, Topic, TraceId, UserId};
+use amphi_shared_wire::limits::{SUBSCRIPTIONS_MAX, TOPIC_GRANTS_MAX};
+use amphi_shared_wire::{AppId, MatchId, Micros, TokenId, Topic, TopicGrants, TopicPattern, TraceId, UserId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,8 @@ pub struct UserToken {
     pub role: Role,
     /// Topics that a client without a protocol of its own reads at once; at most [`SUBSCRIPTIONS_MAX`].
     pub subscribe: Vec<Topic>,
+    /// What it lets its person do with topics whose class asks for a token; at most [`TOPIC_GRANTS_MAX`] patterns.
+    pub grants: TopicGrants,
     /// When the token was made.
     pub issued: Micros,
     /// The token is refused from this moment on.
@@ -91,6 +93,47 @@ pub(crate) struct UserClaims {
     role: Role,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     subscribe: Vec<String>,
+    #[serde(default, skip_serializing_if = "GrantClaims::is_empty")]
+    topics: GrantClaims,
+}
+
+/// The claim `topics`: patterns of names.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct GrantClaims {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    publish: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    read: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    presence: Vec<String>,
+}
+
+impl GrantClaims {
+    fn of(grants: &TopicGrants) -> Self {
+        let names = |patterns: &[TopicPattern]| patterns.iter().map(TopicPattern::to_string).collect();
+        Self { publish: names(&grants.publish), read: names(&grants.read), presence: names(&grants.presence) }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn len(&self) -> usize {
+        self.publish.len() + self.read.len() + self.presence.len()
+    }
+
+    /// `None` when there are too many or one is no pattern.
+    pub(crate) fn parse(&self) -> Option<TopicGrants> {
+        if self.len() > TOPIC_GRANTS_MAX {
+            return None;
+        }
+        let patterns = |names: &[String]| names.iter().map(|name| name.parse().ok()).collect::<Option<Vec<_>>>();
+        Some(TopicGrants {
+            publish: patterns(&self.publish)?,
+            read: patterns(&self.read)?,
+            presence: patterns(&self.presence)?,
+        })
+    }
 }
 
 impl Kind for UserToken {
@@ -105,6 +148,7 @@ impl Kind for UserToken {
             name: self.name.clone(),
             role: self.role,
             subscribe: self.subscribe.iter().map(Topic::to_string).collect(),
+            topics: GrantClaims::of(&self.grants),
         }
     }
 
@@ -120,6 +164,7 @@ impl Kind for UserToken {
             name: claims.name,
             role: claims.role,
             subscribe: topics(&claims.subscribe)?,
+            grants: claims.topics.parse()?,
             issued: life.issued,
             expires: life.expires,
         })

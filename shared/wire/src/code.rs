@@ -126,6 +126,8 @@ codes! {
     TooManySubscriptions = 306, Stop, "This session has as many subscriptions as it may have.";
     MessageEmpty = 307, Stop, "The message is empty.";
     AlreadySubscribed = 308, Stop, "This session is already subscribed to the topic.";
+    KeyReused = 309, Stop, "The idempotency key was used for another message; take a new key for each message.";
+    TopicFull = 310, Stop, "The topic holds as many entries as it may; remove one first.";
 
     QueueFull = 400, Retry, "The queue is full; try again after the stated time.";
     TicketUnknown = 401, Stop, "There is no such ticket, or it is not yours.";

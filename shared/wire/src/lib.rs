@@ -31,7 +31,7 @@ pub use frame::{
 pub use id::{AppId, HostId, IdError, LeaseId, MatchId, SessionId, TicketId, TokenId, UserId};
 pub use seed::{Rng, Seed};
 pub use time::{Micros, Tick, TickClock};
-pub use topic::{Topic, TopicError};
+pub use topic::{Topic, TopicError, TopicGrants, TopicPattern};
 pub use trace::{TraceId, TraceIdError};
 
 /// Lowest session protocol this build speaks.

@@ -208,6 +208,32 @@ pub const SERVICE_PUBLISH_BYTES_MAX: usize = FRAME_BYTES_MAX - 64;
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 64;
 /// Idempotency keys remembered per topic. Beyond: drop oldest.
 pub const IDEMPOTENCY_KEYS_MAX: usize = 256;
+/// Age of the oldest publication that a class may keep, s. Beyond: the settings are refused.
+pub const HISTORY_AGE_S_MAX: u64 = 30 * 24 * 3_600;
+/// How long a class may keep a topic that nobody uses, s. Beyond: the settings are refused.
+pub const TOPIC_IDLE_S_MAX: u64 = 30 * 24 * 3_600;
+/// Classes of topics in the settings. Beyond: the settings are refused.
+pub const TOPIC_CLASSES_MAX: usize = 64;
+/// Entries of one `state` topic; their bytes are bounded by [`HISTORY_BYTES_MAX`]. Beyond: refuse with `TopicFull`.
+pub const STATE_ENTRIES_MAX: usize = 1_024;
+/// Bytes of the name of an entry, or of what publications are conflated by. Beyond: refuse with `MessageInvalid`.
+pub const ENTRY_BYTES_MAX: usize = 64;
+/// Patterns of topics that one token may grant. Beyond: refuse with `TokenInvalid`.
+pub const TOPIC_GRANTS_MAX: usize = 64;
+/// Publications of one topic that wait for those before them. Beyond: dropped, and read from history.
+pub const TOPIC_HELD_MAX: usize = 256;
+/// How long a subscriber waits for the first read of a topic, ms. Beyond: refuse with `Unavailable`.
+pub const TOPIC_OPEN_MS_MAX: u64 = 5_000;
+/// Publications whose answer a broker owes, per node. Beyond: refuse with `Overloaded`.
+pub const PUBLISHES_PENDING_MAX: usize = 8_192;
+/// What a broker has heard and its node has not taken yet. Beyond: dropped, and every topic is read again.
+pub const BROKER_EVENTS_MAX: usize = 16_384;
+/// Calls of one node to its broker at a time. Beyond: the next one waits.
+pub const BROKER_CALLS_MAX: usize = 256;
+/// How long a broker may take to answer a call, ms. Beyond: a new connection, and `Unavailable`.
+pub const BROKER_ANSWER_MS_MAX: u64 = 2_000;
+/// Publications of a `latest` topic that wait for one slow reader, one per key. Beyond: drop oldest, counted.
+pub const LATEST_WAITING_MAX: usize = 256;
 /// Subscriptions that one session may make per second …
 pub const SUBSCRIBES_PER_S_MAX: u32 = 8;
 /// … and at once. Beyond: refuse with `RateLimited`.

@@ -3,13 +3,15 @@
 use amphi_shared_wire::limits::{CHAT_CHARS_MAX, CHAT_LINES_PER_10_S};
 use amphi_shared_wire::proto::{Payload, payload::Kind};
 use amphi_shared_wire::{Code, Micros};
+use bytes::Bytes;
+use prost::Message;
 use serde::Serialize;
 
-use crate::pace::Pace;
-use crate::{Denied, Person};
+use crate::payload::decode;
+use crate::{Denied, Pace, Person, Record};
 
-/// How often one person may write, over all chats.
-pub(crate) const PUBLISH_PACE: Pace =
+/// How often one person may write, over all chats, unless a class says something else.
+pub(crate) const LINE_PACE: Pace =
     Pace { interval: Micros(10_000_000 / CHAT_LINES_PER_10_S as u64), burst: CHAT_LINES_PER_10_S };
 
 /// A checked line of text.
@@ -36,10 +38,9 @@ impl ChatLine {
         Ok(Self(line.to_owned()))
     }
 
-    /// The payload that readers get: `{"id", "from": {"id", "name", "role"}, "text", "at_us"}`.
-    pub(crate) fn publication(&self, offset: u64, person: &Person, now: Micros) -> Payload {
+    /// The payload that is published: `{"from": {"id", "name", "role"}, "text", "at_us"}`.
+    pub(crate) fn publication(&self, person: &Person, now: Micros) -> Payload {
         let line = Line {
-            id: offset,
             from: From { id: person.user.to_string(), name: &person.name, role: person.role.as_str() },
             text: &self.0,
             at_us: now.0,
@@ -51,7 +52,6 @@ impl ChatLine {
 
 #[derive(Serialize)]
 struct Line<'a> {
-    id: u64,
     from: From<'a>,
     text: &'a str,
     at_us: u64,
@@ -62,6 +62,14 @@ struct From<'a> {
     id: String,
     name: &'a str,
     role: &'static str,
+}
+
+/// The payload that readers get: with `id`, its offset, which nobody knew before it was published.
+pub(crate) fn with_id(record: &Record) -> Bytes {
+    let Some(Kind::Json(json)) = decode(&record.payload).kind else { return record.payload.clone() };
+    let Some(rest) = json.strip_prefix('{') else { return record.payload.clone() };
+    let json = format!(r#"{{"id":{},{rest}"#, record.offset);
+    Payload { kind: Some(Kind::Json(json)) }.encode_to_vec().into()
 }
 
 fn clean(c: char) -> Option<char> {

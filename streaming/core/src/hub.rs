@@ -1,33 +1,25 @@
 //! The hub: topics, who reads them, and what each reader gets.
 
+mod following;
+mod publishing;
+mod reading;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use amphi_shared_wire::limits::{
-    CONNECTIONS_MAX, IDEMPOTENCY_KEY_BYTES_MAX, PUBLISH_BYTES_MAX, SERVICE_PUBLISH_BYTES_MAX, SUBSCRIBES_BURST_MAX,
-    SUBSCRIBES_PER_S_MAX, SUBSCRIPTIONS_MAX, TOPICS_MAX,
-};
-use amphi_shared_wire::proto::{
-    Payload, Publish, Published, Subscribe, Subscribed, TopicReply, TopicRequest, Unsubscribe, Unsubscribed, payload,
-    topic_reply, topic_request,
-};
-use amphi_shared_wire::{AppId, Code, Micros, Rng, Seed, Topic};
+use amphi_shared_wire::limits::{CONNECTIONS_MAX, TOPICS_MAX};
+use amphi_shared_wire::proto::{Subscribe, TopicReply, TopicRequest, Unsubscribed, topic_reply, topic_request};
+use amphi_shared_wire::{Code, Micros, Topic};
 use bytes::Bytes;
 use prost::Message;
 
-use crate::audience::{Audiences, stats_topic};
-use crate::chat::{ChatLine, PUBLISH_PACE};
-use crate::history::History;
-use crate::pace::{Pace, Paces};
-use crate::payload::{FLAG_KEYFRAME, check, encode};
-use crate::topic::{Keys, TopicState};
-use crate::{Audience, Content, Denied, Person, Place, Publisher, SessionKey, TopicClass, text};
+use crate::audience::Audiences;
+use crate::pace::Paces;
+use crate::topic::{How, TopicState};
+use crate::{BrokerRequest, Denied, Person, Place, SessionKey, SlowReader, TopicClass, TopicKey, text};
+use publishing::Asker;
 
 /// First byte of a reply on lane 1; a publication starts with 1.
 const REPLY: u8 = 0;
-
-/// How often one session may subscribe: each time may cost a whole history.
-const SUBSCRIBE_PACE: Pace =
-    Pace { interval: Micros(1_000_000 / SUBSCRIBES_PER_S_MAX as u64), burst: SUBSCRIBES_BURST_MAX };
 
 /// What a hub holds.
 #[derive(Clone, Debug)]
@@ -48,7 +40,7 @@ impl Default for HubConfig {
     }
 }
 
-/// What the owner of the sessions has to send, on lane 1.
+/// What the owner of the sessions has to send, on lane 1, and what services hear.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HubOutput {
     /// To one session.
@@ -64,6 +56,8 @@ pub enum HubOutput {
         alias: u32,
         /// The publication.
         offset: u64,
+        /// What becomes of those that do not keep up.
+        lag: Lag,
         /// The whole message.
         payload: Bytes,
     },
@@ -80,9 +74,27 @@ pub enum HubOutput {
     BroadcastText {
         /// The publication.
         place: Place,
+        /// What becomes of those that do not keep up.
+        lag: Lag,
         /// One JSON object.
         text: Bytes,
     },
+    /// What became of a service's publication.
+    ServicePublished {
+        /// The ticket that the service's publication was given.
+        ticket: u64,
+        /// Its offset.
+        offset: Result<u64, Denied>,
+    },
+}
+
+/// What becomes of a publication for those that do not keep up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lag {
+    /// The class's policy.
+    pub slow: SlowReader,
+    /// What a later publication with the same one replaces; empty in a class without a key.
+    pub key: String,
 }
 
 /// What a hub has counted since it was made.
@@ -104,6 +116,12 @@ pub struct HubCounters {
     pub recovered: u64,
     /// Readers that came back after their position was gone.
     pub unrecovered: u64,
+    /// Topics whose readers were told that history is gone.
+    pub resets: u64,
+    /// Times that publications were missing and read from history.
+    pub holes: u64,
+    /// First reads that a broker did not answer in time.
+    pub unanswered: u64,
     /// Topics dropped after their idle time.
     pub topics_expired: u64,
 }
@@ -118,36 +136,49 @@ struct SessionState {
 
 /// Topics, who reads them, and what each reader gets.
 ///
-/// Each `handle_*`, `publish_*` or `session_closed` is followed by [`Hub::poll_output`] until it is empty.
+/// Each `handle_*`, `publish_*` or `session_closed` is followed by [`Hub::poll_output`] and [`Hub::poll_request`] until both
+/// are empty. What a broker says to a request comes back by [`Hub::handle_broker`].
 #[derive(Debug)]
 pub struct Hub {
     config: HubConfig,
-    epochs: Rng,
-    names: BTreeMap<(AppId, Topic), u32>,
+    names: BTreeMap<TopicKey, u32>,
     topics: BTreeMap<u32, TopicState>,
     alias_last: u32,
     sessions: BTreeMap<SessionKey, SessionState>,
     audiences: Audiences,
-    publish_paces: Paces,
+    /// One per class.
+    publish_paces: Vec<Paces>,
+    /// Who waits for a broker's word about a publication.
+    pending: BTreeMap<u64, Asker>,
+    ticket_last: u64,
+    /// When a subscriber of a topic that opens gives up; all wait equally long.
+    patience: VecDeque<(Micros, u32)>,
+    /// Topics to be read again.
+    rereads: BTreeSet<(Micros, u32)>,
     sweeps: BTreeSet<(Micros, u32)>,
     outputs: VecDeque<HubOutput>,
+    requests: VecDeque<BrokerRequest>,
     counters: HubCounters,
 }
 
 impl Hub {
-    /// An empty hub. Epochs come from `seed`, which differs between processes.
-    pub fn new(config: HubConfig, seed: Seed) -> Self {
+    /// An empty hub.
+    pub fn new(config: HubConfig) -> Self {
         Self {
+            publish_paces: config.classes.iter().map(|class| Paces::new(class.pace, CONNECTIONS_MAX)).collect(),
             config,
-            epochs: seed.split("epochs").rng(),
             names: BTreeMap::new(),
             topics: BTreeMap::new(),
             alias_last: 0,
             sessions: BTreeMap::new(),
             audiences: Audiences::default(),
-            publish_paces: Paces::new(PUBLISH_PACE, CONNECTIONS_MAX),
+            pending: BTreeMap::new(),
+            ticket_last: 0,
+            patience: VecDeque::new(),
+            rereads: BTreeSet::new(),
             sweeps: BTreeSet::new(),
             outputs: VecDeque::new(),
+            requests: VecDeque::new(),
             counters: HubCounters::default(),
         }
     }
@@ -157,27 +188,23 @@ impl Hub {
         self.sessions.entry(session).or_default().text = true;
     }
 
-    /// Lets a session read a topic without having asked. It hears nothing of it but the publications, and a `Subscribed`
-    /// with the id 0 when what it missed `since` then is gone.
+    /// Lets a session read a topic without having asked: the topic's alias. It hears nothing of it but the publications, a
+    /// `Subscribed` with the id 0 when what it missed `since` then is gone, and an `Unsubscribed` when no broker answers.
     ///
     /// # Errors
     /// As a `Subscribe` would be refused.
-    pub fn read(&mut self, now: Micros, session: SessionKey, person: &Person, ask: Subscribe) -> Result<Place, Denied> {
-        let joined = self.join(now, session, person, ask);
-        let (reply, replay) = joined.inspect_err(|denied| self.count(*denied))?;
-        let place = Place { alias: reply.alias, epoch: reply.epoch, offset: reply.offset };
-        if !reply.recovered {
-            self.reply((session, 0), topic_reply::Kind::Subscribed(reply));
-        }
-        self.outputs.extend(replay);
-        Ok(place)
+    pub fn read(&mut self, now: Micros, session: SessionKey, person: &Person, ask: Subscribe) -> Result<u32, Denied> {
+        let joined = self.join(now, (session, How::Silent), person, ask);
+        joined.inspect_err(|denied| self.count(*denied))
     }
 
     /// Does what a session asks for, and answers it.
     pub fn handle_request(&mut self, now: Micros, session: SessionKey, person: &Person, request: TopicRequest) {
         let id = request.id;
         let done = match request.kind {
-            Some(topic_request::Kind::Subscribe(ask)) => self.subscribe(now, (session, id), person, ask),
+            Some(topic_request::Kind::Subscribe(ask)) => {
+                self.join(now, (session, How::Asked(id)), person, ask).map(|_| ())
+            }
             Some(topic_request::Kind::Unsubscribe(ask)) => self.unsubscribe(now, (session, id), person, &ask),
             Some(topic_request::Kind::Publish(ask)) => self.publish(now, (session, id), person, ask),
             None => Err(Denied::new(Code::MessageInvalid, "the request asks for nothing")),
@@ -191,10 +218,8 @@ impl Hub {
     /// topic that it may not read any more is `Unsubscribed`.
     pub fn restore(&mut self, now: Micros, session: SessionKey, person: &Person, ask: Subscribe) {
         let topic = ask.topic.clone();
-        if let Err(denied) = self.subscribe(now, (session, 0), person, ask) {
-            self.count(denied);
-            let code = denied.code.number();
-            self.reply((session, 0), topic_reply::Kind::Unsubscribed(Unsubscribed { topic, alias: 0, code }));
+        if let Err(denied) = self.join(now, (session, How::Restored), person, ask) {
+            self.end_subscription(session, topic, denied);
         }
     }
 
@@ -204,24 +229,7 @@ impl Hub {
         self.reply((session, id), topic_reply::Kind::Failed(denied.to_failed()));
     }
 
-    /// Publishes for a service: the offset of the publication.
-    ///
-    /// `flags` bit 0 is [`FLAG_KEYFRAME`]; the other bits are the topic's own.
-    pub fn publish_service(
-        &mut self,
-        now: Micros,
-        (app, topic): (&AppId, &str),
-        flags: u8,
-        payload: Option<Payload>,
-    ) -> Result<u64, Denied> {
-        let done = self.try_publish_service(now, (app, topic), flags, payload);
-        if let Err(denied) = done {
-            self.count(denied);
-        }
-        done
-    }
-
-    /// Ends every subscription of a session: it closed, or its connection did.
+    /// Ends all subscriptions of a session.
     pub fn session_closed(&mut self, now: Micros, session: SessionKey) {
         let Some(state) = self.sessions.remove(&session) else { return };
         for alias in state.subscriptions {
@@ -229,12 +237,17 @@ impl Hub {
         }
     }
 
-    /// Tells viewer counts that are due and drops topics whose idle time is over.
+    /// Tells viewer counts that are due, gives up on brokers that do not answer, and drops topics whose idle time is over.
     pub fn handle_timeout(&mut self, now: Micros) {
         while let Some((group, viewers)) = self.audiences.poll(now) {
-            if let Some(alias) = self.names.get(&group).copied() {
-                self.publish_viewers(now, alias, viewers);
-            }
+            self.publish_viewers(now, &group, viewers);
+        }
+        while let Some((_, alias)) = self.patience.pop_front_if(|(at, _)| *at <= now) {
+            self.give_up(now, alias);
+        }
+        while self.rereads.first().is_some_and(|(at, _)| *at <= now) {
+            let Some((_, alias)) = self.rereads.pop_first() else { break };
+            self.request_read(alias);
         }
         while self.sweeps.first().is_some_and(|(at, _)| *at <= now) {
             let Some((_, alias)) = self.sweeps.pop_first() else { break };
@@ -247,11 +260,18 @@ impl Hub {
         self.outputs.pop_front()
     }
 
+    /// The next thing to ask of a broker.
+    pub fn poll_request(&mut self) -> Option<BrokerRequest> {
+        self.requests.pop_front()
+    }
+
     /// When [`Self::handle_timeout`] has something to do, and what.
     pub fn poll_timeout(&self) -> Option<(Micros, &'static str)> {
         let viewers = self.audiences.poll_timeout().map(|at| (at, "viewer count"));
+        let patience = self.patience.front().map(|(at, _)| (*at, "unanswered read"));
+        let rereads = self.rereads.first().map(|(at, _)| (*at, "read again"));
         let sweep = self.sweeps.first().map(|(at, _)| (*at, "idle topic"));
-        viewers.into_iter().chain(sweep).min()
+        [viewers, patience, rereads, sweep].into_iter().flatten().min()
     }
 
     /// Who gets the publication `offset` of the topic `alias`.
@@ -266,7 +286,12 @@ impl Hub {
         readers.into_iter().flatten().filter(move |(_, given)| **given < place.offset).map(|(session, _)| *session)
     }
 
-    /// Number of topics.
+    /// Whether a session reads a topic, or waits to.
+    pub fn reads(&self, session: SessionKey, alias: u32) -> bool {
+        self.sessions.get(&session).is_some_and(|state| state.subscriptions.contains(&alias))
+    }
+
+    /// Number of topics that are followed.
     pub fn topics(&self) -> usize {
         self.topics.len()
     }
@@ -281,236 +306,11 @@ impl Hub {
         self.counters
     }
 
-    fn subscribe(&mut self, now: Micros, to: ReplyTo, person: &Person, ask: Subscribe) -> Result<(), Denied> {
-        let (reply, replay) = self.join(now, to.0, person, ask)?;
-        self.reply(to, topic_reply::Kind::Subscribed(reply));
-        self.outputs.extend(replay);
-        Ok(())
-    }
-
-    /// Adds a reader: what it is told, and what it gets at once.
-    fn join(
-        &mut self,
-        now: Micros,
-        session: SessionKey,
-        person: &Person,
-        ask: Subscribe,
-    ) -> Result<(Subscribed, Vec<HubOutput>), Denied> {
-        let (name, class) = self.classify(&ask.topic)?;
-        if person.role < self.config.classes[class].subscribe {
-            return Err(Denied::new(Code::SubscribeForbidden, "the topic needs a higher role"));
-        }
-        let existing = self.names.get(&(person.app.clone(), name.clone())).copied();
-        let state = self.sessions.entry(session).or_default();
-        if existing.is_some_and(|alias| state.subscriptions.contains(&alias)) {
-            return Err(Denied::new(Code::AlreadySubscribed, "the session already reads this topic"));
-        }
-        if state.subscriptions.len() >= SUBSCRIPTIONS_MAX {
-            return Err(Denied::new(Code::TooManySubscriptions, "the session reads as many topics as it may"));
-        }
-        SUBSCRIBE_PACE
-            .take(now, &mut state.subscribe_due)
-            .map_err(|wait| Denied::later(Code::RateLimited, "too many subscriptions in a short time", wait))?;
-        let alias = self.open(now, &person.app, &name, class)?;
-        let state = self.sessions.entry(session).or_default();
-        state.subscriptions.insert(alias);
-        let text = state.text;
-        Ok(self.add_reader(now, (session, text), alias, ask))
-    }
-
-    fn add_reader(
-        &mut self,
-        now: Micros,
-        (session, text): (SessionKey, bool),
-        alias: u32,
-        ask: Subscribe,
-    ) -> (Subscribed, Vec<HubOutput>) {
-        let topic = self.topics.get_mut(&alias).expect("an open topic exists");
-        let class = &self.config.classes[topic.class];
-        let readers = if text { &mut topic.text_readers } else { &mut topic.readers };
-        readers.insert(session, topic.newest);
-        topic.used_at = now;
-        let replay = topic.replay(ask.since, class);
-        if ask.since.is_some() {
-            let counter = if replay.recovered { &mut self.counters.recovered } else { &mut self.counters.unrecovered };
-            *counter += 1;
-        }
-        let reply = Subscribed {
-            topic: ask.topic,
-            alias,
-            epoch: topic.epoch,
-            offset: topic.newest,
-            recovered: replay.recovered,
-            replayed: u32::try_from(replay.publications.len()).unwrap_or(u32::MAX),
-        };
-        if class.audience == Audience::Counted
-            && let Some(stats) = stats_topic(&topic.name)
-        {
-            self.audiences.joined(now, (topic.app.clone(), stats));
-        }
-        let publications = replay.publications.into_iter().map(|entry| {
-            if text {
-                let place = Some(topic.place(alias, entry.offset));
-                return HubOutput::SendText { session, place, text: topic.text(entry) };
-            }
-            HubOutput::Send { session, payload: entry.bytes.clone() }
-        });
-        (reply, publications.collect())
-    }
-
-    fn unsubscribe(&mut self, now: Micros, to: ReplyTo, person: &Person, ask: &Unsubscribe) -> Result<(), Denied> {
-        let (name, _) = self.classify(&ask.topic)?;
-        let missing = Denied::new(Code::NotSubscribed, "the session does not read this topic");
-        let alias = self.names.get(&(person.app.clone(), name)).copied().ok_or(missing)?;
-        let state = self.sessions.get_mut(&to.0).ok_or(missing)?;
-        if !state.subscriptions.remove(&alias) {
-            return Err(missing);
-        }
-        self.remove_reader(now, to.0, alias);
-        let reply = Unsubscribed { topic: ask.topic.clone(), alias, code: Code::Bye.number() };
-        self.reply(to, topic_reply::Kind::Unsubscribed(reply));
-        Ok(())
-    }
-
-    fn publish(&mut self, now: Micros, to: ReplyTo, person: &Person, ask: Publish) -> Result<(), Denied> {
-        let (name, class) = self.classify(&ask.topic)?;
-        let allowed = match self.config.classes[class].publish {
-            Publisher::People(role) => person.role >= role,
-            Publisher::Service | Publisher::Hub => false,
-        };
-        if !allowed {
-            return Err(Denied::new(Code::PublishForbidden, "the topic does not take publications from you"));
-        }
-        if ask.key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
-            return Err(Denied::new(Code::MessageInvalid, "an idempotency key has at most 64 bytes"));
-        }
-        let existing = self.names.get(&(person.app.clone(), name.clone())).and_then(|alias| self.topics.get(alias));
-        if let Some(offset) = existing.and_then(|topic| topic.keys.find(person.user, &ask.key)) {
-            self.counters.duplicates += 1;
-            self.reply(to, topic_reply::Kind::Published(Published { offset }));
-            return Ok(());
-        }
-        let payload = check(ask.payload, PUBLISH_BYTES_MAX)?;
-        let line = match self.config.classes[class].content {
-            Content::Any => None,
-            Content::ChatLine => Some(ChatLine::parse(&payload)?),
-        };
-        self.publish_paces
-            .take(now, person.user)
-            .map_err(|wait| Denied::later(Code::RateLimited, "too many publications in a short time", wait))?;
-        let alias = self.open(now, &person.app, &name, class)?;
-        let next = self.topics.get(&alias).map_or(0, |topic| topic.newest) + 1;
-        let payload = line.map_or(payload, |line| line.publication(next, person, now));
-        let offset = self.append(now, alias, 0, &payload)?;
-        if let Some(topic) = self.topics.get_mut(&alias) {
-            topic.keys.remember(person.user, ask.key, offset);
-        }
-        self.reply(to, topic_reply::Kind::Published(Published { offset }));
-        Ok(())
-    }
-
-    fn try_publish_service(
-        &mut self,
-        now: Micros,
-        (app, topic): (&AppId, &str),
-        flags: u8,
-        payload: Option<Payload>,
-    ) -> Result<u64, Denied> {
-        let (name, class) = self.classify(topic)?;
-        if self.config.classes[class].publish == Publisher::Hub {
-            return Err(Denied::new(Code::PublishForbidden, "only the hub publishes here"));
-        }
-        let payload = check(payload, SERVICE_PUBLISH_BYTES_MAX)?;
-        let alias = self.open(now, app, &name, class)?;
-        self.append(now, alias, flags, &payload)
-    }
-
-    fn publish_viewers(&mut self, now: Micros, alias: u32, viewers: u32) {
-        let json = format!(r#"{{"viewers":{viewers}}}"#);
-        let payload = Payload { kind: Some(payload::Kind::Json(json)) };
-        // A number always fits into a frame.
-        let _ = self.append(now, alias, 0, &payload);
-    }
-
-    /// Gives a publication its offset, remembers it, and hands its bytes to every reader.
-    fn append(&mut self, now: Micros, alias: u32, flags: u8, payload: &Payload) -> Result<u64, Denied> {
-        let topic = self.topics.get_mut(&alias).expect("an open topic exists");
-        let offset = topic.newest + 1;
-        let bytes = encode(alias, offset, flags, payload)?;
-        topic.newest = offset;
-        topic.used_at = now;
-        self.counters.history_dropped += topic.history.push(offset, flags & FLAG_KEYFRAME != 0, bytes.clone());
-        self.counters.publications += 1;
-        if !topic.readers.is_empty() {
-            self.outputs.push_back(HubOutput::Broadcast { alias, offset, payload: bytes });
-        }
-        if !topic.text_readers.is_empty() {
-            let place = topic.place(alias, offset);
-            // A publication that history had no room for is made for these readers alone.
-            let kept = topic.history.newest().filter(|entry| entry.offset == offset);
-            let text = kept.map_or_else(
-                || text::publication(&topic.name, (topic.epoch, offset), payload),
-                |entry| topic.text(entry),
-            );
-            self.outputs.push_back(HubOutput::BroadcastText { place, text });
-        }
-        Ok(offset)
-    }
-
     fn classify(&self, topic: &str) -> Result<(Topic, usize), Denied> {
         let name: Topic =
             topic.parse().map_err(|_| Denied::new(Code::TopicInvalid, "the topic name breaks the rules for names"))?;
         let class = self.config.classes.iter().position(|class| class.pattern.matches(&name));
         class.map(|class| (name, class)).ok_or(Denied::new(Code::TopicUnknown, "no class of topics has such names"))
-    }
-
-    /// The alias of a topic, which is made when it does not exist.
-    fn open(&mut self, now: Micros, app: &AppId, name: &Topic, class: usize) -> Result<u32, Denied> {
-        let key = (app.clone(), name.clone());
-        if let Some(alias) = self.names.get(&key) {
-            return Ok(*alias);
-        }
-        let full = Denied::later(Code::Overloaded, "this node holds as many topics as it may", Micros::from_secs(5));
-        if self.topics.len() >= self.config.topics_max {
-            return Err(full);
-        }
-        let alias = self.alias_last.checked_add(1).ok_or(full)?;
-        self.alias_last = alias;
-        let rules = &self.config.classes[class];
-        let topic = TopicState {
-            app: app.clone(),
-            name: name.clone(),
-            class,
-            epoch: self.epochs.next_u64(),
-            newest: 0,
-            history: History::new(rules.history),
-            readers: BTreeMap::new(),
-            text_readers: BTreeMap::new(),
-            keys: Keys::default(),
-            used_at: now,
-            sweep_at: None,
-        };
-        let viewers = (rules.publish == Publisher::Hub).then(|| self.audiences.opened(now, &key));
-        self.names.insert(key, alias);
-        self.topics.insert(alias, topic);
-        self.plan_sweep(now, alias);
-        if let Some(viewers) = viewers {
-            self.publish_viewers(now, alias, viewers);
-        }
-        Ok(alias)
-    }
-
-    fn remove_reader(&mut self, now: Micros, session: SessionKey, alias: u32) {
-        let Some(topic) = self.topics.get_mut(&alias) else { return };
-        topic.readers.remove(&session);
-        topic.text_readers.remove(&session);
-        topic.used_at = now;
-        if self.config.classes[topic.class].audience == Audience::Counted
-            && let Some(stats) = stats_topic(&topic.name)
-        {
-            self.audiences.left(now, (topic.app.clone(), stats));
-        }
-        self.plan_sweep(now, alias);
     }
 
     /// Looks again at a topic when it may have become idle. One plan per topic at a time.
@@ -533,12 +333,27 @@ impl Hub {
             self.plan_sweep(now, alias);
             return;
         }
-        if let Some(topic) = self.topics.remove(&alias) {
-            let key = (topic.app, topic.name);
-            self.names.remove(&key);
-            self.audiences.closed(&key);
-            self.counters.topics_expired += 1;
+        self.forget(alias);
+        self.counters.topics_expired += 1;
+    }
+
+    /// Follows a topic no more.
+    fn forget(&mut self, alias: u32) {
+        let Some(topic) = self.topics.remove(&alias) else { return };
+        if let Some(at) = topic.sweep_at {
+            self.sweeps.remove(&(at, alias));
         }
+        let rules = self.config.classes[topic.class].rules();
+        self.names.remove(&topic.key);
+        self.audiences.closed(&(topic.key.app.clone(), topic.key.name.clone()));
+        self.requests.push_back(BrokerRequest::Leave { topic: topic.key, rules });
+    }
+
+    /// Tells a session that it does not read a topic.
+    fn end_subscription(&mut self, session: SessionKey, topic: String, denied: Denied) {
+        self.count(denied);
+        let ended = Unsubscribed { topic, alias: 0, code: denied.code.number() };
+        self.reply((session, 0), topic_reply::Kind::Unsubscribed(ended));
     }
 
     fn reply(&mut self, (session, id): ReplyTo, kind: topic_reply::Kind) {

@@ -6,11 +6,11 @@ use amphi_shared_wire::{Micros, UserId};
 
 /// A rate with a burst (GCRA, ITU-T I.371 annex A): `burst` at once, then one per `interval`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Pace {
+pub struct Pace {
     /// Time in which one more is earned.
-    pub(crate) interval: Micros,
+    pub interval: Micros,
     /// How many may come at once.
-    pub(crate) burst: u32,
+    pub burst: u32,
 }
 
 impl Pace {

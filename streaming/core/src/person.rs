@@ -1,6 +1,8 @@
 //! Who acts, in the hub's terms.
 
-use amphi_shared_wire::{AppId, UserId};
+use std::sync::Arc;
+
+use amphi_shared_wire::{AppId, TopicGrants, UserId};
 
 /// How far a person is trusted; a later one may do what an earlier one may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +43,8 @@ pub struct Person {
     pub name: String,
     /// How far the person is trusted.
     pub role: Role,
+    /// What the person's token grants beside it.
+    pub grants: Option<Arc<TopicGrants>>,
 }
 
 /// Handle of a session at the node that owns the hub.

@@ -1,36 +1,65 @@
-//! One topic: its position, its history and its readers.
+//! One topic that a hub follows: its tail and its readers.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use amphi_shared_wire::limits::IDEMPOTENCY_KEYS_MAX;
-use amphi_shared_wire::proto::Position;
-use amphi_shared_wire::{AppId, Micros, Topic, UserId};
+use amphi_shared_wire::proto::{Position, Subscribe};
+use amphi_shared_wire::{Micros, Topic};
 use bytes::Bytes;
 
 use crate::history::{Entry, History};
-use crate::payload::decode;
-use crate::{Place, SessionKey, TopicClass, text};
+use crate::log::EMPTY_IDLE;
+use crate::payload::{decode, encode};
+use crate::{Content, LogView, Place, Record, SessionKey, TopicClass, TopicKey, chat, text};
 
-/// One topic: its position, its history and its readers.
+/// One topic that a hub follows: its tail and its readers.
 #[derive(Debug)]
 pub(crate) struct TopicState {
-    pub(crate) app: AppId,
-    pub(crate) name: Topic,
+    pub(crate) key: TopicKey,
     /// Index of its class.
     pub(crate) class: usize,
-    /// Differs whenever the history starts anew.
+    /// Differs whenever the history starts anew. 0 before the first read.
     pub(crate) epoch: u64,
     /// Offset of the newest publication; the first one has 1.
     pub(crate) newest: u64,
+    /// All that the broker remembers, once it was read.
     pub(crate) history: History,
     /// Each reader with the newest offset it was given when it subscribed.
     pub(crate) readers: BTreeMap<SessionKey, u64>,
     /// The same for readers of text.
     pub(crate) text_readers: BTreeMap<SessionKey, u64>,
-    pub(crate) keys: Keys,
+    /// The first read is answered: everything up to `newest` is known.
+    pub(crate) is_open: bool,
+    /// A broker owes the answer to a read.
+    pub(crate) is_reading: bool,
+    /// More is to be read then.
+    pub(crate) reads_again: bool,
+    /// Who waits for the first read.
+    pub(crate) waiting: Vec<Waiting>,
+    /// Publications, with their epochs, that came before one that is missing.
+    pub(crate) held: VecDeque<(u64, Record)>,
     pub(crate) used_at: Micros,
     /// When the hub looks whether it may go.
     pub(crate) sweep_at: Option<Micros>,
+}
+
+/// A subscriber that waits for the first read.
+#[derive(Clone, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) session: SessionKey,
+    pub(crate) how: How,
+    pub(crate) ask: Subscribe,
+    pub(crate) until: Micros,
+}
+
+/// How a subscriber came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// By a request with this id.
+    Asked(u32),
+    /// By the positions in its Hello.
+    Restored,
+    /// By its token: it hears nothing but publications.
+    Silent,
 }
 
 /// What a reader gets at once.
@@ -40,22 +69,71 @@ pub(crate) struct Replay<'a> {
 }
 
 impl TopicState {
+    pub(crate) fn new(key: TopicKey, class: usize, rules: &TopicClass, now: Micros) -> Self {
+        Self {
+            key,
+            class,
+            epoch: 0,
+            newest: 0,
+            history: History::new(rules.history),
+            readers: BTreeMap::new(),
+            text_readers: BTreeMap::new(),
+            is_open: false,
+            is_reading: false,
+            reads_again: false,
+            waiting: Vec::new(),
+            held: VecDeque::new(),
+            used_at: now,
+            sweep_at: None,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &Topic {
+        &self.key.name
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        Position { epoch: self.epoch, offset: self.newest }
+    }
+
     pub(crate) fn replay(&self, since: Option<Position>, class: &TopicClass) -> Replay<'_> {
         let newcomer = || self.history.newcomer(class.newcomer_messages);
         let Some(since) = since else {
             return Replay { recovered: true, publications: newcomer() };
         };
-        let missed = (since.epoch == self.epoch).then(|| self.history.after(since.offset, self.newest)).flatten();
-        match missed {
+        let known = class.recovery && since.epoch == self.epoch;
+        match known.then(|| self.history.after(since.offset, self.newest)).flatten() {
             Some(publications) => Replay { recovered: true, publications },
             None => Replay { recovered: false, publications: newcomer() },
         }
     }
 
-    /// A publication as text; made once.
-    pub(crate) fn text(&self, entry: &Entry) -> Bytes {
-        let make = || text::publication(&self.name, (self.epoch, entry.offset), &decode(&entry.bytes));
-        entry.text.get_or_init(make).clone()
+    /// Takes what the broker holds in place of what was known.
+    pub(crate) fn replace(&mut self, view: LogView, class: &TopicClass) {
+        self.epoch = view.epoch;
+        self.newest = view.newest;
+        self.history = History::new(class.history);
+        view.state.iter().for_each(|record| self.history.keep_state(record));
+        for record in view.records {
+            self.history.push(record);
+        }
+    }
+
+    /// A publication as every reader gets it.
+    pub(crate) fn frame(alias: u32, content: Content, record: &Record) -> Bytes {
+        match content {
+            Content::Any => encode(alias, record.offset, record.flags, &record.payload),
+            Content::ChatLine => encode(alias, record.offset, record.flags, &chat::with_id(record)),
+        }
+    }
+
+    /// A publication as text.
+    pub(crate) fn text(&self, content: Content, record: &Record) -> Bytes {
+        let payload = match content {
+            Content::Any => decode(&record.payload),
+            Content::ChatLine => decode(&chat::with_id(record)),
+        };
+        text::publication(self.name(), (self.epoch, record.offset), &payload)
     }
 
     pub(crate) fn place(&self, alias: u32, offset: u64) -> Place {
@@ -63,45 +141,14 @@ impl TopicState {
     }
 
     pub(crate) fn has_readers(&self) -> bool {
-        !self.readers.is_empty() || !self.text_readers.is_empty()
+        !self.readers.is_empty() || !self.text_readers.is_empty() || !self.waiting.is_empty()
     }
 
-    /// When a topic without readers may go. One that holds nothing goes sooner.
+    /// When a topic without readers is followed no more. One that holds nothing goes sooner.
     pub(crate) fn expires_at(&self, class: &TopicClass) -> Micros {
-        self.used_at + if self.history.is_empty() { class.idle.min(EMPTY_IDLE) } else { class.idle }
+        self.used_at + class.idle.min(if self.history.is_empty() { EMPTY_IDLE } else { FOLLOWED_IDLE })
     }
 }
 
-/// How long a topic without readers and history keeps its position.
-const EMPTY_IDLE: Micros = Micros::from_secs(15);
-
-/// Idempotency keys of the newest keyed publications. Beyond the maximum the oldest is forgotten.
-#[derive(Debug, Default)]
-pub(crate) struct Keys {
-    offsets: BTreeMap<(UserId, String), u64>,
-    order: VecDeque<(UserId, String)>,
-}
-
-impl Keys {
-    /// Offset of the publication that `user` made with `key`.
-    pub(crate) fn find(&self, user: UserId, key: &str) -> Option<u64> {
-        if key.is_empty() {
-            return None;
-        }
-        self.offsets.get(&(user, key.to_owned())).copied()
-    }
-
-    /// Remembers a key; an empty one is none.
-    pub(crate) fn remember(&mut self, user: UserId, key: String, offset: u64) {
-        if key.is_empty() {
-            return;
-        }
-        if self.order.len() >= IDEMPOTENCY_KEYS_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.offsets.remove(&oldest);
-        }
-        self.order.push_back((user, key.clone()));
-        self.offsets.insert((user, key), offset);
-    }
-}
+/// How long a topic without readers is followed at most: those who lost their connection find its tail.
+const FOLLOWED_IDLE: Micros = Micros::from_secs(60);

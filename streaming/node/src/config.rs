@@ -35,6 +35,8 @@ pub struct LiveConfig {
     pub publishes: Rate,
     /// Base URL of the fleet role, which tells the relay where matches run; without it nothing is relayed.
     pub fleet_url: Option<String>,
+    /// `redis://…` of the broker that the nodes share; without it this node's memory is the broker.
+    pub redis_url: Option<String>,
 }
 
 /// How often something may happen.
@@ -72,6 +74,7 @@ impl Default for LiveConfig {
             hellos: Rate { burst: CONNECTIONS_MAX as u32, per_s: 2_000 },
             publishes: Rate { burst: 512, per_s: 64 },
             fleet_url: None,
+            redis_url: None,
         }
     }
 }

@@ -9,6 +9,8 @@ use amphi_shared_session::{PipeId, Session};
 use amphi_shared_wire::{Micros, SessionId, TokenId};
 use amphi_streaming_core::{Person, SessionKey};
 
+use crate::lag::Lateness;
+
 /// A plan this far ahead needs no precision …
 const FAR: Micros = Micros::from_secs(5);
 /// … and moves up to a multiple of this, so that sessions share the wake-ups.
@@ -47,6 +49,7 @@ impl HomeToken {
 pub(crate) struct Pipe {
     pub(crate) session: SessionKey,
     pub(crate) handle: PipeHandle,
+    pub(crate) lateness: Lateness,
 }
 
 /// Home sessions of one shard.
@@ -132,6 +135,10 @@ impl Homes {
 
     pub(crate) fn pipe(&self, id: PipeId) -> Option<&Pipe> {
         self.pipes.get(&id)
+    }
+
+    pub(crate) fn pipe_mut(&mut self, id: PipeId) -> Option<&mut Pipe> {
+        self.pipes.get_mut(&id)
     }
 
     pub(crate) fn remove_pipe(&mut self, id: PipeId) -> Option<Pipe> {

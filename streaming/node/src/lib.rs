@@ -7,21 +7,29 @@
 
 #![forbid(unsafe_code)]
 
+mod broker;
 mod config;
 mod home;
 mod http;
+mod lag;
 mod metrics;
 mod overview;
 mod people;
+mod redis;
 mod relay;
 mod role;
 mod shard;
 mod stock;
 mod tokens;
 
+pub use amphi_streaming_core::{
+    Access, HistoryKind, HistoryLimits, HubConfig, Pace, PresenceRules, Role, SlowReader, TopicClass,
+};
+pub use broker::Broker;
 pub use config::{LiveConfig, Rate};
 pub use overview::LiveOverview;
 pub use people::add_account;
+pub use redis::{RedisBroker, RedisError};
 pub use relay::RelayError;
 pub use role::{LiveError, LiveRole};
 pub use tokens::{Minted, TokenDesk, TokenWish};

@@ -12,6 +12,8 @@ pub(crate) struct ShardCounters {
     pub(crate) deliveries: u64,
     /// Connections closed because their reader was too slow.
     pub(crate) slow_readers: u64,
+    /// Publications that a reader of a `latest` or `lossy` topic did not get because it was too slow.
+    pub(crate) left_out: u64,
     /// Sessions that began.
     pub(crate) sessions_started: u64,
     /// Readers of text that began.
@@ -62,9 +64,13 @@ pub(crate) fn export(overview: &LiveOverview, hub: HubCounters, shard: ShardCoun
     counter!("live_history_dropped_total").absolute(hub.history_dropped);
     counter!("live_readers_recovered_total").absolute(hub.recovered);
     counter!("live_readers_unrecovered_total").absolute(hub.unrecovered);
+    counter!("live_topics_reset_total").absolute(hub.resets);
+    counter!("live_topic_holes_total").absolute(hub.holes);
+    counter!("live_reads_unanswered_total").absolute(hub.unanswered);
     counter!("live_topics_expired_total").absolute(hub.topics_expired);
     counter!("live_deliveries_total").absolute(shard.deliveries);
     counter!("live_slow_readers_total").absolute(shard.slow_readers);
+    counter!("live_publications_left_out_total").absolute(shard.left_out);
     counter!("live_sessions_started_total").absolute(shard.sessions_started);
     counter!("live_text_readers_started_total").absolute(shard.stock_started);
     counter!("live_sessions_resumed_total").absolute(shard.sessions_resumed);
@@ -72,4 +78,15 @@ pub(crate) fn export(overview: &LiveOverview, hub: HubCounters, shard: ShardCoun
     counter!("live_sessions_rate_limited_total").absolute(shard.rate_limited);
     counter!("live_sessions_revoked_total").absolute(shard.revoked);
     counter!("live_sessions_invalid_total").absolute(shard.invalid);
+}
+
+/// The connection to the shared broker began or ended.
+pub(crate) fn broker_connected(connected: bool) {
+    gauge!("live_broker_connected").set(f64::from(u8::from(connected)));
+    counter!("live_broker_connects_total").increment(u64::from(connected));
+}
+
+/// A publication was dropped because the hub did not keep up with the broker; all topics are read again.
+pub(crate) fn broker_dropped() {
+    counter!("live_broker_publications_dropped_total").increment(1);
 }

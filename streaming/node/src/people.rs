@@ -140,6 +140,7 @@ impl People {
             name: user.name.clone(),
             role,
             subscribe: Vec::new(),
+            grants: Default::default(),
             issued: now,
             expires,
         };

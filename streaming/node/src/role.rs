@@ -4,18 +4,20 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-use amphi_shared_auth::{Keyring, OneTimeCode};
+use amphi_shared_auth::{Keyring, OneTimeCode, random_bytes};
 use amphi_shared_edge::clock::Clock;
 use amphi_shared_edge::http::Routes;
 use amphi_shared_edge::session::{Incoming, Refusal, Transport};
 use amphi_shared_edge::shutdown::Shutdown;
 use amphi_shared_store::{LiveStore, StoreError};
-use amphi_shared_wire::Code;
 use amphi_shared_wire::limits::HANDSHAKES_PENDING_MAX;
+use amphi_shared_wire::{Code, Seed};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 
+use crate::broker::Broker;
 use crate::people::People;
+use crate::redis::{RedisBroker, RedisError};
 use crate::relay::{Relay, RelayError};
 use crate::shard::{Command, Shard, ShardConfig, Sources};
 use crate::tokens::TokenDesk;
@@ -40,6 +42,9 @@ pub enum LiveError {
     /// There is no relay.
     #[error("the live role has no relay: {0}")]
     Relay(#[from] RelayError),
+    /// There is no shared broker.
+    #[error("the live role has no broker: {0}")]
+    Broker(#[from] RedisError),
     /// What was revoked could not be read.
     #[error("the revoked tokens could not be read: {0}")]
     Revocations(#[from] StoreError),
@@ -83,13 +88,19 @@ impl LiveRole {
         let (overview_out, overview) = watch::channel(LiveOverview::default());
         let (commands, command_queue) = mpsc::channel(COMMANDS_MAX);
         let (incoming, incoming_queue) = mpsc::channel(INCOMING_MAX);
-        let shard = Shard::new(ShardConfig {
+        let shared = config.redis_url.as_ref().map(|url| {
+            let seed = Seed(u64::from_le_bytes(random_bytes()));
+            RedisBroker::start(url, seed, shutdown.clone()).map(|broker| Box::new(broker) as Box<dyn Broker>)
+        });
+        let shared = shared.transpose()?;
+        let shard = ShardConfig {
             live: config,
             verifier,
             clock,
             overview: overview_out,
             mailbox_events_max: MAILBOX_EVENTS_MAX,
-        });
+        };
+        let shard = Shard::new(shard, shared);
         let sources = Sources { incoming: incoming_queue, commands: command_queue, shutdown: shutdown.clone() };
         let (ending, ended) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;

@@ -1,5 +1,6 @@
 //! The shard: one thread that owns the hub and every home session.
 
+mod fanout;
 mod stock;
 
 use std::collections::VecDeque;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use amphi_shared_auth::{Revoked, UserToken, Verifier, random_bytes};
 use amphi_shared_edge::clock::Clock;
 use amphi_shared_edge::http::Events;
-use amphi_shared_edge::session::{Broadcast, Incoming, PipeEvent, PipeEventKind, Transport};
+use amphi_shared_edge::session::{Incoming, PipeEvent, PipeEventKind, Transport};
 use amphi_shared_edge::shutdown::Shutdown;
 use amphi_shared_session::{
     Event, Output, PipeId, PipeInfo, RateTable, Refusal, SendError, ServerParams, Session, TopicPosition,
@@ -19,15 +20,19 @@ use amphi_shared_wire::limits::REFRESH_EVERY_MS_MIN;
 use amphi_shared_wire::proto::{
     Control, Position, Refresh, Refreshed, ServicePublication, Subscribe, TopicRequest, control, topic_request,
 };
-use amphi_shared_wire::{AppId, Code, LANE_CONTROL, LANE_TOPICS, Lane, Micros, Rng, Seed, SessionId, UserId};
-use amphi_streaming_core::{Denied, Hub, HubOutput, Person, SessionKey};
+use amphi_shared_wire::{
+    AppId, Code, LANE_CONTROL, LANE_TOPICS, Lane, Micros, Rng, Seed, SessionId, TopicGrants, UserId,
+};
+use amphi_streaming_core::{Denied, Hub, HubOutput, MemoryBroker, Person, SessionKey};
 use bytes::Bytes;
 use prost::Message;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use self::stock::EventsWish;
 use crate::LiveConfig;
+use crate::broker::{Batches, Broker, Brokers};
 use crate::home::{Home, HomeToken, Homes, Pipe};
+use crate::lag::{Lagging, Lateness};
 use crate::metrics::{self, ShardCounters};
 use crate::overview::LiveOverview;
 use crate::stock::Stocks;
@@ -70,9 +75,13 @@ pub(crate) struct Shard {
     /// Shared by every home session.
     sessions: Arc<amphi_shared_session::Config>,
     hub: Hub,
+    brokers: Brokers,
+    /// Publications of services that are not answered yet.
+    batches: Batches,
     homes: Homes,
     /// Readers without a session.
     stocks: Stocks,
+    lagging: Lagging,
     ids: Rng,
     mailbox: mpsc::Sender<PipeEvent>,
     events: mpsc::Receiver<PipeEvent>,
@@ -92,6 +101,7 @@ pub(crate) struct Shard {
 /// One thing that happened.
 enum Happening {
     Events,
+    Broker,
     Incoming(Box<Incoming>),
     Command(Command),
     Timer,
@@ -100,14 +110,17 @@ enum Happening {
 }
 
 impl Shard {
-    pub(crate) fn new(config: ShardConfig) -> Self {
+    pub(crate) fn new(config: ShardConfig, shared: Option<Box<dyn Broker>>) -> Self {
         let (mailbox, events) = mpsc::channel(config.mailbox_events_max);
         let seed = Seed(u64::from_le_bytes(random_bytes()));
         Self {
-            hub: Hub::new(config.live.hub.clone(), seed.split("hub")),
+            hub: Hub::new(config.live.hub.clone()),
+            brokers: Brokers::new(MemoryBroker::new(config.live.hub.topics_max, seed.split("broker")), shared),
+            batches: Batches::default(),
             sessions: Arc::new(amphi_shared_session::Config::home()),
             homes: Homes::default(),
             stocks: Stocks::default(),
+            lagging: Lagging::default(),
             ids: seed.split("ids").rng(),
             mailbox,
             events,
@@ -129,10 +142,12 @@ impl Shard {
         while !self.is_done() {
             let happening = self.next(&mut batch, &mut sources).await;
             let now = self.config.clock.now();
+            self.brokers.begin_turn();
             match happening {
                 Happening::Events => batch.drain(..).for_each(|event| self.handle_event(now, event)),
                 Happening::Incoming(incoming) => self.handle_incoming(now, *incoming),
                 Happening::Command(command) => self.handle_command(now, command),
+                Happening::Broker => self.drain(now),
                 Happening::Timer => {}
                 Happening::Draining => self.start_drain(now),
                 Happening::Stopping => break,
@@ -149,6 +164,7 @@ impl Shard {
             _ = self.events.recv_many(batch, BATCH) => Happening::Events,
             Some(incoming) = sources.incoming.recv() => Happening::Incoming(Box::new(incoming)),
             Some(command) = sources.commands.recv() => Happening::Command(command),
+            () = self.brokers.ready() => Happening::Broker,
             () = tokio::time::sleep(wait.min(Duration::from_secs(1))) => Happening::Timer,
             () = sources.shutdown.wait(), if !draining => Happening::Draining,
             () = sources.shutdown.wait_stop() => Happening::Stopping,
@@ -191,9 +207,9 @@ impl Shard {
     fn handle_command(&mut self, now: Micros, command: Command) {
         match command {
             Command::Publish { publications, reply } => {
-                let offsets = publications.into_iter().map(|publication| self.publish(now, publication)).collect();
-                // The caller may have gone; the publications stand.
-                let _ = reply.send(offsets);
+                for (ticket, publication) in self.batches.begin(publications, reply) {
+                    self.publish(now, ticket, publication);
+                }
             }
             Command::Revoke(revoked) => self.revoke(now, &revoked),
             Command::Events { wish, events, reply } => {
@@ -217,18 +233,15 @@ impl Shard {
         self.drain(now);
     }
 
-    fn publish(&mut self, now: Micros, publication: ServicePublication) -> u64 {
-        let (topic, flags) = (publication.topic, publication.flags as u8);
-        let done = publication.app.parse::<AppId>().map_err(|error| error.to_string()).and_then(|app| {
-            self.hub
-                .publish_service(now, (&app, &topic), flags, publication.payload)
-                .map_err(|denied| denied.to_string())
-        });
+    fn publish(&mut self, now: Micros, ticket: u64, publication: ServicePublication) {
+        let ServicePublication { topic, flags, payload, app } = publication;
+        let app = app.parse::<AppId>().map_err(|_| Denied::new(Code::RequestInvalid, "the app has no valid name"));
+        let done = app.and_then(|app| self.hub.publish_service(now, ticket, (&app, &topic), (flags as u8, payload)));
+        if let Err(denied) = done {
+            tracing::debug!(topic = %topic.escape_debug(), "a service may not publish this");
+            self.batches.end(ticket, Err(denied));
+        }
         self.drain(now);
-        done.unwrap_or_else(|error| {
-            tracing::warn!(topic = %topic.escape_debug(), error, "a service's publication was refused");
-            0
-        })
     }
 
     fn handle_incoming(&mut self, now: Micros, incoming: Incoming) {
@@ -239,7 +252,7 @@ impl Shard {
         match self.admit(now, &incoming, pipe) {
             Ok(session) => {
                 let handle = incoming.accept_resting(pipe, self.mailbox.clone());
-                self.homes.insert_pipe(pipe, Pipe { session, handle });
+                self.homes.insert_pipe(pipe, Pipe { session, handle, lateness: Lateness::default() });
                 self.dirty.push_back(session);
                 self.drain(now);
             }
@@ -275,6 +288,7 @@ impl Shard {
             home.address = address;
             home.person.name = token.name;
             home.person.role = role(token.role);
+            home.person.grants = grants(token.grants);
             self.counters.sessions_resumed += 1;
             return Ok(key);
         }
@@ -291,7 +305,8 @@ impl Shard {
         };
         let engine = Session::accept(now, self.sessions.clone(), params, hello, info);
         let proof = HomeToken::of(&token);
-        let person = Person { user: token.user, app: token.app, name: token.name, role: role(token.role) };
+        let grants = grants(token.grants);
+        let person = Person { user: token.user, app: token.app, name: token.name, role: role(token.role), grants };
         self.counters.sessions_started += 1;
         tracing::debug!(session = %id, user = %person.user, "a home session began");
         Ok(self.homes.insert(id, (person, engine), (proof, address)))
@@ -334,7 +349,9 @@ impl Shard {
             self.drain(now);
         }
         self.end_stocks(now);
+        self.flush_lagging(now);
         self.hub.handle_timeout(now);
+        self.brokers.handle_timeout(now);
         self.drain(now);
         if now >= self.exported.0 + EXPORT_EVERY {
             self.sweep_stocks(now);
@@ -345,7 +362,14 @@ impl Shard {
     fn next_timeout(&self) -> Micros {
         let leaving = self.leaving.as_ref().and_then(|leaving| leaving.last()).map(|(at, _)| *at);
         let hub = self.hub.poll_timeout().map(|(at, _)| at);
-        let others = [self.homes.next_due(), self.stocks.next_end(), hub, leaving];
+        let others = [
+            self.homes.next_due(),
+            self.stocks.next_end(),
+            hub,
+            self.brokers.poll_timeout(),
+            leaving,
+            self.lagging.next_look(),
+        ];
         others.into_iter().flatten().fold(self.exported.0 + EXPORT_EVERY, Micros::min)
     }
 
@@ -357,32 +381,20 @@ impl Shard {
             } else if let Some(output) = self.hub.poll_output() {
                 match output {
                     HubOutput::Send { session, payload } => self.send(now, session, payload),
-                    HubOutput::Broadcast { alias, offset, payload } => self.broadcast(now, (alias, offset), payload),
+                    HubOutput::Broadcast { alias, offset, lag, payload } => {
+                        self.broadcast(now, (alias, offset), &lag, &payload);
+                    }
                     HubOutput::SendText { session, place, text } => self.send_text(now, session, place, &text),
-                    HubOutput::BroadcastText { place, text } => self.broadcast_text(now, place, &text),
+                    HubOutput::BroadcastText { place, lag, text } => self.broadcast_text(now, place, &lag, &text),
+                    HubOutput::ServicePublished { ticket, offset } => self.batches.end(ticket, offset),
                 }
+            } else if let Some(request) = self.hub.poll_request() {
+                self.brokers.submit(now, request);
+            } else if let Some(event) = self.brokers.poll_event() {
+                self.hub.handle_broker(now, event);
             } else {
                 return;
             }
-        }
-    }
-
-    /// One job for the network thread, whatever the number of readers.
-    fn broadcast(&mut self, now: Micros, (alias, offset): (u32, u64), payload: Bytes) {
-        let (bytes, mut slow) = (payload.len(), Vec::new());
-        let mut broadcast = Broadcast::new(LANE_TOPICS, payload);
-        for key in self.hub.receivers(alias, offset) {
-            self.counters.deliveries += 1;
-            let Some(pipe_id) = self.homes.get(key).and_then(|home| home.engine.broadcast(bytes)) else { continue };
-            let Some(pipe) = self.homes.pipe(pipe_id) else { continue };
-            if broadcast.add(&pipe.handle).is_err() {
-                slow.push((key, pipe_id));
-            }
-        }
-        broadcast.send();
-        for (key, pipe_id) in slow {
-            self.let_go(now, (key, pipe_id));
-            self.drain_engine(now, key);
         }
     }
 
@@ -562,7 +574,7 @@ impl Shard {
         let overview = LiveOverview {
             sessions: self.homes.len() as u64,
             attached: (self.homes.pipes() + self.stocks.len()) as u64,
-            topics: self.hub.topics() as u64,
+            topics: self.hub.topics().max(self.brokers.topics()) as u64,
             viewers: self.hub.viewers(),
             publications_per_s: (hub.publications - publications) as f64 / seconds,
             deliveries_per_s: (self.counters.deliveries - deliveries) as f64 / seconds,
@@ -591,7 +603,13 @@ fn renew(now: Micros, home: &mut Home, verifier: &Verifier, token: &str) -> Resu
     home.token = HomeToken::of(&token);
     home.person.name = token.name;
     home.person.role = role(token.role);
+    home.person.grants = grants(token.grants);
     Ok(())
+}
+
+/// What a token grants; most grant nothing, and take no memory for it.
+fn grants(grants: TopicGrants) -> Option<Arc<TopicGrants>> {
+    (!grants.is_empty()).then(|| Arc::new(grants))
 }
 
 /// A token's role in the hub's terms.

@@ -11,10 +11,11 @@ use amphi_shared_session::PipeId;
 use amphi_shared_wire::limits::SUBSCRIPTIONS_MAX;
 use amphi_shared_wire::proto::Position;
 use amphi_shared_wire::{Code, LANE_TOPICS, Micros};
-use amphi_streaming_core::{Person, Place, SessionKey};
+use amphi_streaming_core::{Person, Place, SessionKey, SlowReader};
 use bytes::Bytes;
 
 use crate::home::HomeToken;
+use crate::lag::{Fate, Lateness};
 
 /// Keys of these readers; those of home sessions stay below.
 const KEYS_FROM: u64 = 1 << 63;
@@ -29,6 +30,7 @@ pub(crate) struct Stock {
     pub(crate) token: Option<HomeToken>,
     pub(crate) address: IpAddr,
     pub(crate) way: Way,
+    pub(crate) lateness: Lateness,
 }
 
 /// How text reaches a reader.
@@ -119,6 +121,23 @@ impl Stocks {
 }
 
 impl Stock {
+    /// What becomes of a publication for this reader.
+    pub(crate) fn fate(&mut self, now: Micros, slow: SlowReader, bytes: usize) -> Fate {
+        match &self.way {
+            Way::Text { handle, .. } => self.lateness.fate(now, slow, handle, bytes),
+            // An event stream has the limits of its own queue.
+            Way::Events { .. } => Fate::Send,
+        }
+    }
+
+    /// Bytes that wait for this reader.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        match &self.way {
+            Way::Text { handle, .. } => handle.queued_bytes(),
+            Way::Events { .. } => 0,
+        }
+    }
+
     /// Sends one text. False: it reads too slowly, or is gone.
     pub(crate) fn send(&mut self, place: Option<Place>, text: &Bytes) -> bool {
         match &mut self.way {

@@ -85,6 +85,7 @@ impl TokenDesk {
             name: DisplayName::parse(name)?.into_string(),
             role: Role::Guest,
             subscribe: wish.subscribe.iter().map(topic).collect::<Result<_, _>>()?,
+            grants: Default::default(),
             issued: now,
             expires: now + Micros::from_secs(wish.ttl_s),
         };

@@ -99,6 +99,7 @@ fn viewer_token(keyring: &Keyring, clock: Clock) -> String {
         name: "Viewer".to_owned(),
         role: Role::Guest,
         subscribe: Vec::new(),
+        grants: Default::default(),
         issued: now,
         expires: now + HOUR,
     };

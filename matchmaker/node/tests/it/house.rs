@@ -77,6 +77,7 @@ impl House {
             name: name.to_owned(),
             role: Role::Guest,
             subscribe: Vec::new(),
+            grants: Default::default(),
             issued: now,
             expires: now + Micros::from_secs(600),
         };

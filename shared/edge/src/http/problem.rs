@@ -140,6 +140,8 @@ fn status_of(code: Code) -> u16 {
         (Code::AlreadyQueued, 409),
         (Code::TicketEnded, 409),
         (Code::AlreadySubscribed, 409),
+        (Code::KeyReused, 409),
+        (Code::TopicFull, 409),
         (Code::UserExists, 409),
         (Code::MatchEnded, 410),
         (Code::BodyTooLarge, 413),

@@ -45,6 +45,8 @@ pub(crate) struct Outlet {
     /// Reliable frames and their bytes that the transport has not taken yet.
     frames: AtomicU32,
     bytes: AtomicU32,
+    /// Bytes of all reliable frames so far; only the owner writes it.
+    entered: AtomicU64,
     datagrams: AtomicU32,
     /// Closed by the owner, or gone: nothing is queued any more.
     ended: AtomicBool,
@@ -59,6 +61,7 @@ impl Outlet {
             counters,
             frames: AtomicU32::new(0),
             bytes: AtomicU32::new(0),
+            entered: AtomicU64::new(0),
             datagrams: AtomicU32::new(0),
             ended: AtomicBool::new(false),
             path: Path::default(),
@@ -86,6 +89,7 @@ impl Outlet {
         }
         self.frames.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u32, Ordering::Relaxed);
+        self.entered.store(self.entered.load(Ordering::Relaxed) + bytes as u64, Ordering::Relaxed);
         Ok(true)
     }
 
@@ -116,6 +120,11 @@ impl Outlet {
     /// Bytes of reliable messages that the transport has not taken yet.
     pub(crate) fn queued_bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed) as usize
+    }
+
+    /// Bytes of all reliable messages so far.
+    pub(crate) fn entered_bytes(&self) -> u64 {
+        self.entered.load(Ordering::Relaxed)
     }
 
     /// Less than a quarter of the queue is used.

@@ -77,6 +77,11 @@ impl PipeHandle {
         self.outlet.queued_bytes()
     }
 
+    /// Bytes of all reliable messages so far, those that wait included.
+    pub fn entered_bytes(&self) -> u64 {
+        self.outlet.entered_bytes()
+    }
+
     /// Whether less than a quarter of its queue is used: time for more, where one can wait.
     pub fn has_room(&self) -> bool {
         self.outlet.has_room()

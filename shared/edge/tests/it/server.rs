@@ -141,6 +141,7 @@ impl Server {
             name: "Ada".into(),
             role,
             subscribe: Vec::new(),
+            grants: Default::default(),
             issued: self.clock.now(),
             expires: self.in_a_minute(),
         };

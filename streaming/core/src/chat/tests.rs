@@ -27,10 +27,12 @@ fn markup_and_sql_are_text() {
         app: AppId::default(),
         name: "<b>Bobby\"; DROP</b>".to_owned(),
         role: Role::Guest,
+        grants: None,
     };
     let payload = Payload { kind: Some(Kind::Text(text.to_owned())) };
-    let shown = ChatLine::parse(&payload).unwrap().publication(3, &person, Micros(9));
-    let Some(Kind::Json(json)) = shown.kind else { panic!("a chat line is JSON") };
+    let line = ChatLine::parse(&payload).unwrap().publication(&person, Micros(9));
+    let record = Record { offset: 3, at: Micros(9), flags: 0, entry: None, payload: line.encode_to_vec().into() };
+    let Some(Kind::Json(json)) = decode(&with_id(&record)).kind else { panic!("a chat line is JSON") };
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(value["text"], text);
     assert_eq!(value["from"]["name"], person.name);

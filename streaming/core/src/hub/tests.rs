@@ -1,9 +1,13 @@
-use amphi_shared_wire::UserId;
-use amphi_shared_wire::limits::{CHAT_HISTORY, CHAT_LINES_PER_10_S, IDEMPOTENCY_KEYS_MAX};
-use amphi_shared_wire::proto::{Failed, Position, payload::Kind};
+use amphi_shared_wire::limits::{
+    CHAT_HISTORY, CHAT_LINES_PER_10_S, IDEMPOTENCY_KEYS_MAX, SERVICE_PUBLISH_BYTES_MAX, SUBSCRIPTIONS_MAX,
+};
+use amphi_shared_wire::proto::{Failed, Payload, Position, Publish, Subscribed, Unsubscribe, payload::Kind};
+use amphi_shared_wire::{AppId, Seed, UserId};
 
 use super::*;
-use crate::Role;
+use crate::{Access, BrokerEvent, Content, FLAG_KEYFRAME, MemoryBroker, Role};
+
+mod classes;
 
 const CHAT: &str = "match:mch_1:chat";
 const VIEW: &str = "match:mch_1:view:0";
@@ -27,7 +31,8 @@ pub(super) fn read(bytes: &Bytes) -> Sent {
 }
 
 pub(super) fn person(n: u64, role: Role) -> Person {
-    Person { user: UserId::from_bits(u128::from(n)), app: AppId::default(), name: format!("Person {n}"), role }
+    let (user, app) = (UserId::from_bits(u128::from(n)), AppId::default());
+    Person { user, app, name: format!("Person {n}"), role, grants: None }
 }
 
 pub(super) fn subscribe(topic: &str, since: Option<Position>) -> topic_request::Kind {
@@ -41,19 +46,30 @@ pub(super) fn say(topic: &str, text: &str, key: &str) -> topic_request::Kind {
 
 struct Harness {
     hub: Hub,
+    broker: MemoryBroker,
     now: Micros,
+    /// What became of service publications.
+    services: Vec<Result<u64, Code>>,
 }
 
 impl Harness {
     fn new() -> Self {
-        Self { hub: Hub::new(HubConfig::default(), Seed(1)), now: Micros::from_secs(1_000) }
+        Self::with(HubConfig::default())
+    }
+
+    fn with(config: HubConfig) -> Self {
+        let broker = MemoryBroker::new(config.topics_max, Seed(1));
+        Self { hub: Hub::new(config), broker, now: Micros::from_secs(1_000), services: Vec::new() }
     }
 
     fn wait(&mut self, seconds: u64) -> Vec<(u64, Sent)> {
         let until = self.now + Micros::from_secs(seconds);
         let mut sent = Vec::new();
-        while let Some((at, _)) = self.hub.poll_timeout().filter(|(at, _)| *at <= until) {
+        loop {
+            let due = [self.hub.poll_timeout(), self.broker.poll_timeout()].into_iter().flatten().min();
+            let Some((at, _)) = due.filter(|(at, _)| *at <= until) else { break };
             self.now = at.max(self.now);
+            self.broker.handle_timeout(self.now);
             self.hub.handle_timeout(self.now);
             sent.extend(self.drain());
         }
@@ -72,17 +88,52 @@ impl Harness {
 
     fn frame(&mut self, flags: u8, byte: u8) -> Vec<(u64, Sent)> {
         let payload = Some(Payload { kind: Some(Kind::Binary(vec![byte; 4].into())) });
-        self.hub.publish_service(self.now, (&AppId::default(), VIEW), flags, payload).unwrap();
+        self.serve(VIEW, flags, payload).unwrap();
         self.drain()
     }
 
+    /// Publishes as a service; the offset.
+    fn serve(&mut self, topic: &str, flags: u8, payload: Option<Payload>) -> Result<u64, Code> {
+        let to = (&AppId::default(), topic);
+        self.hub.publish_service(self.now, 3, to, (flags, payload)).map_err(|denied| denied.code)?;
+        self.ask_broker();
+        self.services.pop().unwrap()
+    }
+
+    /// Everything that the hub asks of its broker, and what comes of it.
+    fn ask_broker(&mut self) {
+        while let Some(request) = self.hub.poll_request() {
+            self.broker.handle_request(self.now, request);
+            while let Some(event) = self.broker.poll_event() {
+                if let BrokerEvent::Published { ticket: 0, .. } = event {
+                    panic!("tickets begin with 1");
+                }
+                self.hub.handle_broker(self.now, event);
+            }
+        }
+        self.hub.outputs.retain(|output| match output {
+            HubOutput::ServicePublished { ticket, offset } => {
+                assert_eq!(*ticket, 3);
+                self.services.push(offset.map_err(|denied| denied.code));
+                false
+            }
+            HubOutput::Send { .. }
+            | HubOutput::SendText { .. }
+            | HubOutput::Broadcast { .. }
+            | HubOutput::BroadcastText { .. } => true,
+        });
+    }
+
     fn drain(&mut self) -> Vec<(u64, Sent)> {
+        self.ask_broker();
         let mut sent = Vec::new();
         while let Some(output) = self.hub.poll_output() {
             match output {
                 HubOutput::Send { session, payload } => sent.push((session.0, read(&payload))),
-                HubOutput::SendText { .. } | HubOutput::BroadcastText { .. } => panic!("nobody here reads text"),
-                HubOutput::Broadcast { alias, offset, payload } => {
+                HubOutput::SendText { .. } | HubOutput::BroadcastText { .. } | HubOutput::ServicePublished { .. } => {
+                    panic!("nobody here reads text, and services were heard")
+                }
+                HubOutput::Broadcast { alias, offset, payload, .. } => {
                     sent.extend(self.hub.receivers(alias, offset).map(|session| (session.0, read(&payload))));
                 }
             }
@@ -184,18 +235,20 @@ fn an_idle_topic_goes_and_comes_back_with_another_epoch() {
     harness.wait(1_000);
     assert_eq!(harness.hub.topics(), 1, "a topic with a reader stays");
     harness.hub.session_closed(harness.now, SessionKey(1));
+    harness.wait(60);
+    assert_eq!((harness.hub.topics(), harness.broker.topics()), (0, 1), "it is followed no more, and remembered");
     harness.wait(299);
-    assert_eq!(harness.hub.topics(), 1);
+    assert_eq!(harness.broker.topics(), 1);
     harness.wait(1);
-    assert_eq!(harness.hub.topics(), 0);
+    assert_eq!(harness.broker.topics(), 0);
     let back = subscribed(&harness.ask(1, subscribe(CHAT, Some(Position { epoch: first.epoch, offset: 1 }))));
     assert!(!back.recovered);
     assert_ne!(back.epoch, first.epoch);
     assert_ne!(back.alias, first.alias);
     harness.hub.session_closed(harness.now, SessionKey(1));
-    harness.wait(15);
-    assert_eq!(harness.hub.topics(), 0, "an empty topic goes sooner");
-    assert_eq!(harness.hub.poll_timeout(), None);
+    harness.wait(75);
+    assert_eq!(harness.broker.topics(), 0, "an empty topic goes sooner");
+    assert_eq!((harness.hub.poll_timeout(), harness.broker.poll_timeout()), (None, None));
 }
 
 #[test]
@@ -227,9 +280,7 @@ fn viewers_are_counted_at_most_once_per_second() {
     assert_eq!(harness.hub.viewers(), 9);
     assert_eq!(texts(&harness.ask(2, subscribe(STATS, None)), "viewers"), ["9"]);
     assert_eq!(refused(&harness.ask(2, say(STATS, "{}", ""))), Code::PublishForbidden);
-    let app = AppId::default();
-    let faked = harness.hub.publish_service(harness.now, (&app, STATS), 0, Some(Payload { kind: None }));
-    assert_eq!(faked.map_err(|denied| denied.code), Err(Code::PublishForbidden));
+    assert_eq!(harness.serve(STATS, 0, Some(Payload { kind: None })), Err(Code::PublishForbidden));
 }
 
 #[test]
@@ -239,6 +290,7 @@ fn a_key_publishes_once() {
     let again = harness.ask(1, say(CHAT, "a", "k"));
     assert_eq!((published(&again), harness.hub.counters().duplicates), (Some(1), 1));
     assert_eq!(published(&harness.ask(2, say(CHAT, "b", "k"))), Some(2), "keys belong to a person");
+    assert_eq!(refused(&harness.ask(1, say(CHAT, "other", "k"))), Code::KeyReused);
     assert_eq!(refused(&harness.ask(1, say(CHAT, "a", &"k".repeat(65)))), Code::MessageInvalid);
     for n in 0..IDEMPOTENCY_KEYS_MAX as u64 {
         harness.ask(100 + n, say(CHAT, "c", "x"));
@@ -295,13 +347,13 @@ fn subscriptions_are_bounded_and_wrong_requests_numbered() {
 fn classes_ask_for_roles_and_apps_are_apart() {
     let staff = TopicClass {
         pattern: "staff".parse().unwrap(),
-        subscribe: Role::Moderator,
-        publish: Publisher::People(Role::Operator),
+        subscribe: Access::People(Role::Moderator),
+        publish: Access::People(Role::Operator),
         content: Content::Any,
         ..TopicClass::match_chat()
     };
     let config = HubConfig { classes: vec![staff, TopicClass::match_chat()], topics_max: 3 };
-    let mut harness = Harness { hub: Hub::new(config, Seed(2)), now: Micros::from_secs(1) };
+    let mut harness = Harness::with(config);
     let (moderator, operator) = (person(2, Role::Moderator), person(3, Role::Operator));
     assert_eq!(refused(&harness.ask(1, subscribe("staff", None))), Code::SubscribeForbidden);
     subscribed(&harness.ask_as(2, &moderator, subscribe("staff", None)));
@@ -319,11 +371,8 @@ fn classes_ask_for_roles_and_apps_are_apart() {
 #[test]
 fn service_publications_are_checked_too() {
     let mut harness = Harness::new();
-    let app = AppId::default();
-    let mut publish = |topic: &str, kind: Option<Kind>| {
-        let payload = kind.map(|kind| Payload { kind: Some(kind) });
-        harness.hub.publish_service(harness.now, (&app, topic), 0, payload).map_err(|denied| denied.code)
-    };
+    let mut publish =
+        |topic: &str, kind: Option<Kind>| harness.serve(topic, 0, kind.map(|kind| Payload { kind: Some(kind) }));
     assert_eq!(publish(VIEW, None), Err(Code::MessageEmpty));
     let large = Kind::Binary(vec![0; SERVICE_PUBLISH_BYTES_MAX + 1].into());
     assert_eq!(publish(VIEW, Some(large)), Err(Code::MessageTooLarge));

@@ -26,8 +26,27 @@ fn nothing_and_too_much_are_refused() {
     assert_eq!(check(Some(Payload { kind: None }), 10).map_err(|denied| denied.code), Err(Code::MessageEmpty));
     let eleven = Payload { kind: Some(Kind::Text("a".repeat(11))) };
     assert_eq!(check(Some(eleven), 10).map_err(|denied| denied.code), Err(Code::MessageTooLarge));
-    let huge = Payload { kind: Some(Kind::Binary(vec![0; FRAME_BYTES_MAX].into())) };
-    assert_eq!(encode(1, 1, 0, &huge).map_err(|denied| denied.code), Err(Code::MessageTooLarge));
+}
+
+#[test]
+fn the_named_member_says_what_changes() {
+    let change = |json: &str| {
+        let payload = Payload { kind: Some(Kind::Json(json.to_owned())) };
+        entry(&payload, "id").map(|change| (change.key, change.removes)).map_err(|denied| denied.code)
+    };
+    assert_eq!(change(r#"{"id":"a","x":1}"#), Ok(("a".to_owned(), false)));
+    assert_eq!(change(r#"{"id":7}"#), Ok(("7".to_owned(), true)));
+    let long = format!(r#"{{"id":"{}"}}"#, "a".repeat(ENTRY_BYTES_MAX + 1));
+    for wrong in ["[1]", "{}", r#"{"id":null}"#, r#"{"id":""}"#, r#"{"id":{}}"#, "1", &long] {
+        assert_eq!(change(wrong), Err(Code::MessageInvalid), "{wrong}");
+    }
+}
+
+#[test]
+fn another_body_has_another_fingerprint() {
+    let bodies = [Kind::Text("a".to_owned()), Kind::Json("a".to_owned()), Kind::Text("b".to_owned())];
+    let [a, b, c] = bodies.map(|kind| fingerprint(&Payload { kind: Some(kind) }));
+    assert!(a != b && b != c && a != c);
 }
 
 proptest! {

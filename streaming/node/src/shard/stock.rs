@@ -4,16 +4,17 @@ use std::net::IpAddr;
 
 use amphi_shared_auth::{Revoked, Role, UserToken};
 use amphi_shared_edge::http::Events;
-use amphi_shared_edge::session::{Broadcast, Incoming};
+use amphi_shared_edge::session::Incoming;
 use amphi_shared_session::{PipeId, Refusal};
 use amphi_shared_wire::limits::SUBSCRIPTIONS_MAX;
 use amphi_shared_wire::proto::{Position, Subscribe};
-use amphi_shared_wire::{AppId, Code, LANE_TOPICS, Micros, UserId};
+use amphi_shared_wire::{AppId, Code, Micros, UserId};
 use amphi_streaming_core::{Denied, Person, Place, SessionKey, parse_request};
 use bytes::Bytes;
 
-use super::{Shard, role};
+use super::{Shard, grants, role};
 use crate::home::HomeToken;
+use crate::lag::Lateness;
 use crate::stock::{Places, Stock, Way, parse_places};
 
 /// Name of a reader without a token; nobody sees it.
@@ -41,7 +42,11 @@ impl Shard {
                 let (pipe, address) = (self.next_pipe(), incoming.peer.ip());
                 let handle = incoming.accept(pipe, self.mailbox.clone());
                 let way = Way::Text { pipe, handle };
-                self.begin(now, key, Stock { person, token: Some(HomeToken::of(&token)), address, way });
+                self.begin(
+                    now,
+                    key,
+                    Stock { person, token: Some(HomeToken::of(&token)), address, way, lateness: Lateness::default() },
+                );
             }
             Err(refusal) => {
                 self.refuse_text(now, key, &refusal);
@@ -55,7 +60,8 @@ impl Shard {
         let key = self.stocks.next_key();
         let admitted = self.admit_events(now, key, wish);
         let (person, token, places) = admitted.inspect_err(|refusal| self.refuse_text(now, key, refusal))?;
-        let stock = Stock { person, token, address: wish.address, way: Way::Events { events, places } };
+        let (way, lateness) = (Way::Events { events, places }, Lateness::default());
+        let stock = Stock { person, token, address: wish.address, way, lateness };
         self.begin(now, key, stock);
         Ok(())
     }
@@ -77,21 +83,6 @@ impl Shard {
         if !stock.send(place, text) {
             self.let_stock_go(now, key, Some((Code::SlowReader, 0)));
         }
-    }
-
-    /// The same text to every reader of a topic: made once, and one job for the network thread.
-    pub(super) fn broadcast_text(&mut self, now: Micros, place: Place, text: &Bytes) {
-        let mut broadcast = Broadcast::new(LANE_TOPICS, text.clone());
-        let (mut event, mut slow) = (None, Vec::new());
-        for key in self.hub.text_receivers(place) {
-            self.counters.deliveries += 1;
-            let Some(stock) = self.stocks.get(key) else { continue };
-            if !stock.broadcast(place, text, (&mut broadcast, &mut event)) {
-                slow.push(key);
-            }
-        }
-        broadcast.send();
-        slow.into_iter().for_each(|key| self.let_stock_go(now, key, Some((Code::SlowReader, 0))));
     }
 
     /// Ends the readers of tokens that are over or revoked, and of connections that went away.
@@ -182,6 +173,7 @@ impl Shard {
                 app: wish.app.clone(),
                 name: NAMELESS.to_owned(),
                 role: role(Role::Guest),
+                grants: None,
             },
         };
         let of_token = || token.iter().flat_map(|token| token.subscribe.iter().map(ToString::to_string)).collect();
@@ -196,8 +188,8 @@ impl Shard {
         self.hub.open_text(key);
         let mut places = Vec::with_capacity(topics.len());
         for (topic, since) in topics.into_iter().zip(since) {
-            let place = self.hub.read(now, key, &person, Subscribe { topic, since }).map_err(refusal)?;
-            places.push((place.alias, since));
+            let alias = self.hub.read(now, key, &person, Subscribe { topic, since }).map_err(refusal)?;
+            places.push((alias, since));
         }
         Ok((person, token.as_ref().map(HomeToken::of), places))
     }
@@ -217,7 +209,8 @@ impl Shard {
 
 fn person(token: &UserToken) -> Person {
     let role = role(token.role);
-    Person { user: token.user, app: token.app.clone(), name: token.name.clone(), role }
+    let grants = grants(token.grants.clone());
+    Person { user: token.user, app: token.app.clone(), name: token.name.clone(), role, grants }
 }
 
 /// One place per topic; those that are not named were never read.

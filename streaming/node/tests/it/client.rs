@@ -73,12 +73,27 @@ impl Client {
         client
     }
 
+    /// The same, for a client whose system takes no more than some kilobytes before they are read.
+    pub(crate) async fn connect_narrow(address: SocketAddr, token: &str) -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4_096).unwrap();
+        let stream = MaybeTlsStream::Plain(socket.connect(address).await.unwrap());
+        let socket = tokio_tungstenite::client_async(upgrade(address), stream).await.unwrap().0;
+        let mut client = Self::dial_over(socket, address, token).await;
+        assert_eq!(client.next().await, Heard::Attached { resumed: false });
+        client
+    }
+
     /// Sends a Hello.
     pub(crate) async fn dial(address: SocketAddr, token: &str) -> Self {
+        Self::dial_over(open(address).await, address, token).await
+    }
+
+    async fn dial_over(socket: WebSocketStream<MaybeTlsStream<TcpStream>>, address: SocketAddr, token: &str) -> Self {
         let request = ConnectRequest { token: token.to_owned(), build: "test".to_owned(), ..ConnectRequest::default() };
         let mut client = Self {
             address,
-            socket: open(address).await,
+            socket,
             engine: Session::connect(Config::default(), request),
             clock: Clock::start(),
             pipe: 0,
@@ -295,9 +310,13 @@ pub(crate) fn subscribe(topic: &str) -> topic_request::Kind {
 }
 
 async fn open(address: SocketAddr) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
+    tokio_tungstenite::connect_async(upgrade(address)).await.unwrap().0
+}
+
+fn upgrade(address: SocketAddr) -> tokio_tungstenite::tungstenite::handshake::client::Request {
     let mut request = format!("ws://{address}/session").into_client_request().unwrap();
     request.headers_mut().insert("sec-websocket-protocol", WS_BINARY.parse().unwrap());
-    tokio_tungstenite::connect_async(request).await.unwrap().0
+    request
 }
 
 fn heard(event: Event) -> Option<Heard> {

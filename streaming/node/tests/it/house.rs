@@ -117,6 +117,7 @@ impl House {
             name: "Ada".to_owned(),
             role: Role::Guest,
             subscribe: Vec::new(),
+            grants: Default::default(),
             issued: now,
             expires: now + expires_in,
         };

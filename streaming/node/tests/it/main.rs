@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod brokers;
 mod client;
 mod drain;
 mod hostile;
 mod house;
+mod nodes;
 mod people;
+mod redis;
 mod relay;
 mod stock;
 mod tokens;

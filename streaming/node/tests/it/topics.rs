@@ -2,9 +2,10 @@
 
 use amphi_shared_wire::proto::{Position, payload::Kind, topic_reply};
 use amphi_shared_wire::{Code, Micros};
+use amphi_streaming_node::{HubConfig, LiveConfig, SlowReader, TopicClass};
 use serde_json::json;
 
-use crate::client::{Client, Heard};
+use crate::client::{Client, Heard, publish};
 use crate::house::House;
 
 const CHAT: &str = "match:mch_1:chat";
@@ -163,6 +164,35 @@ async fn who_never_reads_is_cut_off_and_can_come_back() {
     assert!(!back.recovered, "megabytes are not kept");
     assert_eq!(back.replayed, 8, "the reader starts again at the last keyframe");
     assert_eq!(sleeper.publication().await.offset, expected - 7);
+}
+
+#[tokio::test]
+async fn slow_readers_of_latest_and_lossy_topics_stay() {
+    let class = |prefix: &str, slow| {
+        let pattern = format!("{prefix}:**").parse().unwrap();
+        TopicClass { slow, newcomer_messages: 0, ..TopicClass::new(pattern) }
+    };
+    let mut hub = HubConfig::default();
+    hub.classes.push(class("latest", SlowReader::Latest { bytes_max: 64 << 10 }));
+    hub.classes.push(class("lossy", SlowReader::Lossy { bytes_max: 64 << 10 }));
+    let house = House::open_with(LiveConfig { hub, ..LiveConfig::default() }).await;
+    for topic in ["latest", "lossy"] {
+        let mut sleeper = Client::connect_narrow(house.address, &house.guest_token("Sleeper").await).await;
+        sleeper.subscribe(topic, None).await;
+        // More than the kernel's buffers hold. A reader that takes nothing for seconds would lose its connection.
+        let frames = (0..30).map(|_| (0, vec![7; 60_000]));
+        house.publish_view(topic, frames).await.unwrap();
+        // The answer comes behind all that waited; then there is room.
+        assert_eq!(sleeper.refused(publish(topic, Kind::Text("mine".to_owned()))).await, Code::PublishForbidden);
+        let newest = house.publish_view(topic, [(0, vec![8])]).await.unwrap()[0];
+        let (mut last, mut seen) = (0, 0);
+        while last < newest {
+            let publication = sleeper.publication().await;
+            assert!(publication.offset > last, "an older one never comes after a newer one");
+            (last, seen) = (publication.offset, seen + 1);
+        }
+        assert!(seen < newest, "{topic}: nothing was left out");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,98 @@
+//! The shard's publications on their way out: one job per network thread, and what slow readers get of it.
+
+use amphi_shared_edge::session::Broadcast;
+use amphi_shared_wire::{Code, LANE_TOPICS, Micros};
+use amphi_streaming_core::{Lag, Place, SessionKey, SlowReader};
+use bytes::Bytes;
+
+use super::Shard;
+use crate::lag::{Fate, Kept};
+
+impl Shard {
+    /// One job for the network thread, whatever the number of readers.
+    pub(super) fn broadcast(&mut self, now: Micros, (alias, offset): (u32, u64), lag: &Lag, payload: &Bytes) {
+        let (bytes, mut slow) = (payload.len(), Vec::new());
+        let mut broadcast = Broadcast::new(LANE_TOPICS, payload.clone());
+        // The connection's own limits are the default, so nothing is to be asked then.
+        let has_policy = lag.slow != SlowReader::default();
+        for key in self.hub.receivers(alias, offset) {
+            self.counters.deliveries += 1;
+            let Some(pipe_id) = self.homes.get(key).and_then(|home| home.engine.broadcast(bytes)) else { continue };
+            let Some(pipe) = self.homes.pipe_mut(pipe_id) else { continue };
+            let fate = if has_policy { pipe.lateness.fate(now, lag.slow, &pipe.handle, bytes) } else { Fate::Send };
+            let fate = if self.lagging.holds((key, alias)) { Fate::Keep } else { fate };
+            match fate {
+                Fate::Send if broadcast.add(&pipe.handle).is_ok() => {}
+                Fate::Send | Fate::Close => slow.push((key, pipe_id)),
+                Fate::LeaveOut => self.counters.left_out += 1,
+                Fate::Keep => {
+                    let kept = Kept { offset, bytes_max: budget(lag.slow), place: None, payload: payload.clone() };
+                    self.counters.left_out += self.lagging.keep(now, (key, alias), (lag.key.clone(), kept));
+                }
+            }
+        }
+        broadcast.send();
+        for (key, pipe_id) in slow {
+            self.let_go(now, (key, pipe_id));
+            self.drain_engine(now, key);
+        }
+    }
+
+    /// The same text to every reader of a topic: made once, and one job for the network thread.
+    pub(super) fn broadcast_text(&mut self, now: Micros, place: Place, lag: &Lag, text: &Bytes) {
+        let mut broadcast = Broadcast::new(LANE_TOPICS, text.clone());
+        let (mut event, mut slow) = (None, Vec::new());
+        let has_policy = lag.slow != SlowReader::default();
+        for key in self.hub.text_receivers(place) {
+            self.counters.deliveries += 1;
+            let Some(stock) = self.stocks.get(key) else { continue };
+            let fate = if has_policy { stock.fate(now, lag.slow, text.len()) } else { Fate::Send };
+            let fate = if self.lagging.holds((key, place.alias)) { Fate::Keep } else { fate };
+            match fate {
+                Fate::Send if stock.broadcast(place, text, (&mut broadcast, &mut event)) => {}
+                Fate::Send | Fate::Close => slow.push(key),
+                Fate::LeaveOut => self.counters.left_out += 1,
+                Fate::Keep => {
+                    let (offset, bytes_max) = (place.offset, budget(lag.slow));
+                    let kept = Kept { offset, bytes_max, place: Some(place), payload: text.clone() };
+                    self.counters.left_out += self.lagging.keep(now, (key, place.alias), (lag.key.clone(), kept));
+                }
+            }
+        }
+        broadcast.send();
+        slow.into_iter().for_each(|key| self.let_stock_go(now, key, Some((Code::SlowReader, 0))));
+    }
+
+    /// Sends what was kept to those for whom there is room again.
+    pub(super) fn flush_lagging(&mut self, now: Micros) {
+        for ((key, alias), bytes_max) in self.lagging.poll_look(now) {
+            if !self.hub.reads(key, alias) {
+                self.lagging.take((key, alias));
+            } else if self.waiting_bytes(key) <= bytes_max {
+                for Kept { place, payload, .. } in self.lagging.take((key, alias)) {
+                    match place {
+                        Some(_) => self.send_text(now, key, place, &payload),
+                        None => self.send(now, key, payload),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Bytes that wait for a reader; none for one that is not connected.
+    fn waiting_bytes(&mut self, key: SessionKey) -> usize {
+        if let Some(stock) = self.stocks.get(key) {
+            return stock.waiting_bytes();
+        }
+        let pipe = self.homes.get(key).and_then(|home| home.engine.pipe()).map(|pipe| pipe.id);
+        pipe.and_then(|pipe| self.homes.pipe(pipe)).map_or(0, |pipe| pipe.handle.queued_bytes())
+    }
+}
+
+fn budget(slow: SlowReader) -> usize {
+    match slow {
+        SlowReader::Reliable { bytes_max, .. } | SlowReader::Latest { bytes_max } | SlowReader::Lossy { bytes_max } => {
+            bytes_max
+        }
+    }
+}
