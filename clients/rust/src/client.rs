@@ -154,8 +154,8 @@ pub struct Joined {
 pub struct ShownRow<'a> {
     /// The entity.
     pub id: NetId,
-    /// The id that it was shown under first: what goes by this stays with the entity. It is another one where the own player's
-    /// input spawned the entity, which then had a provisional id until the server named it.
+    /// What a picture of the entity goes by. It is `id` of all but what the own player's input spawned in the prediction: that has
+    /// a provisional id until the server has named it, and this stays.
     pub shown_as: NetId,
     /// The row that is in force.
     pub row: Cow<'a, Row>,

@@ -110,7 +110,7 @@ impl<I: Input> Predictor<I> {
         self.near.iter().filter_map(read).collect()
     }
 
-    /// What the own player has spawned and is there now: ids, the first ids that they had, and rows as they should be shown.
+    /// What the own player has spawned and is there now: ids, what shows them goes by, and rows as they should be shown.
     pub(crate) fn spawned(&self) -> impl Iterator<Item = (NetId, NetId, Row)> {
         let row = |id, smoothing: &Smoothing| Some(smoothing.shown(&self.sim.row_of(id)?));
         self.spawns.bodies().filter_map(move |(id, body)| Some((id, body.shown_as, row(id, &body.watch.smoothing)?)))
@@ -261,31 +261,33 @@ impl<I: Input> Predictor<I> {
         row.spawned(self.sim.schema()).filter(|key| key.seat == self.seat.0)
     }
 
-    /// What is judged, as it is now: the first ids that it had, and rows.
+    /// What is judged, as it is now: what shows it goes by, and rows.
     fn rows(&self) -> Vec<(NetId, Row)> {
         let spawns = self.spawns.bodies().map(|(id, body)| (body.shown_as, id));
         let all = self.own.map(|id| (id, id)).into_iter().chain(spawns);
-        all.filter_map(|(first, id)| Some((first, self.sim.row_of(id)?))).collect()
+        all.filter_map(|(shown_as, id)| Some((shown_as, self.sim.row_of(id)?))).collect()
     }
 
     /// What was so `before` glides to where it is now. True when the own player is among it.
     fn smooth(&mut self, before: &[(NetId, Row)]) -> bool {
         let mut moves = false;
-        for (first, after) in self.rows() {
-            let Some((_, before)) = before.iter().find(|(id, _)| *id == first) else { continue };
-            if self.own == Some(first) {
+        for (shown_as, after) in self.rows() {
+            let Some((_, before)) = before.iter().find(|(id, _)| *id == shown_as) else { continue };
+            if self.own == Some(shown_as) {
                 moves = !matches!(self.error(before, &after), Error::None);
             }
-            self.glide(first, before, &after);
+            self.glide(shown_as, before, &after);
         }
         moves
     }
 
-    /// Shows what a correction moved gliding there; `first` is the first id that it had.
-    fn glide(&mut self, first: NetId, before: &Row, after: &Row) {
-        let watch = match self.own == Some(first) {
+    /// Shows what a correction moved gliding there.
+    fn glide(&mut self, shown_as: NetId, before: &Row, after: &Row) {
+        let watch = match self.own == Some(shown_as) {
             true => Some(&mut self.watch),
-            false => self.spawns.bodies_mut().find(|(_, body)| body.shown_as == first).map(|(_, body)| &mut body.watch),
+            false => {
+                self.spawns.bodies_mut().find(|(_, body)| body.shown_as == shown_as).map(|(_, body)| &mut body.watch)
+            }
         };
         if let Some(watch) = watch {
             watch.smoothing.corrected(self.sim.schema(), before, after);
@@ -362,8 +364,8 @@ impl<I: Input> Predictor<I> {
             after.values.iter_mut().zip(moved).for_each(|(value, by)| *value = value.wrapping_add(*by));
             self.sim.apply_row(id, &after)?;
             self.history.shift(tick, id, now.mask, moved);
-            let first = self.spawns.first_id(id);
-            self.glide(first, &now, &after);
+            let shown_as = self.spawns.shown_as(id);
+            self.glide(shown_as, &now, &after);
         }
         Ok(true)
     }

@@ -1,7 +1,7 @@
 //! What the own player's input spawns: predicted at once, and the same entity when the server's comes.
 //!
 //! Both sides find the key of a spawn alike. Until the server has told the key, an entity has a provisional id, made of the key,
-//! so that a tick which is simulated again spawns it under the same one. What shows it goes by the first id that it had.
+//! so that a tick which is simulated again spawns it under the same one. What shows it goes by a number that stays with it.
 
 use std::collections::BTreeMap;
 
@@ -51,7 +51,7 @@ struct Open {
 /// What stays with a spawn under whatever id it has.
 #[derive(Debug)]
 pub(crate) struct Body {
-    /// The first id that it was shown under.
+    /// What shows it goes by this.
     pub(crate) shown_as: NetId,
     pub(crate) watch: Watch,
 }
@@ -82,8 +82,8 @@ impl Born {
 }
 
 impl Body {
-    fn new(id: NetId) -> Self {
-        Self { shown_as: id, watch: Watch::default() }
+    fn new(shown_as: NetId) -> Self {
+        Self { shown_as, watch: Watch::default() }
     }
 }
 
@@ -112,8 +112,8 @@ impl Spawns {
         self.named.get_mut(&id).map(|body| &mut body.watch)
     }
 
-    /// The id that an entity had first.
-    pub(crate) fn first_id(&self, id: NetId) -> NetId {
+    /// What shows an entity goes by this.
+    pub(crate) fn shown_as(&self, id: NetId) -> NetId {
         self.named.get(&id).map_or(id, |body| body.shown_as)
     }
 
@@ -141,8 +141,10 @@ impl Spawns {
     /// A tick was simulated for the first time.
     pub(crate) fn add(&mut self, born: Vec<Born>) {
         for born in born {
+            // Not its id: a spawn that has moved to another tick keeps its number, and the tick may spawn a new one.
+            let shown_as = NetId::provisional(self.counts.predicted as u32);
             self.counts.predicted += 1;
-            self.insert(Open { born, body: Body::new(born.id) });
+            self.insert(Open { born, body: Body::new(shown_as) });
         }
     }
 

@@ -18,7 +18,12 @@ pub struct NetId(pub u32);
 
 impl NetId {
     /// The bit that no number of a server has.
-    pub(crate) const PROVISIONAL: u32 = 1 << 31;
+    const PROVISIONAL: u32 = 1 << 31;
+
+    /// A number of the client's own, of the 31 lower bits of `number`.
+    pub fn provisional(number: u32) -> Self {
+        Self(Self::PROVISIONAL | number)
+    }
 
     /// A client gave this number to what it predicts; it means nothing to the server.
     pub fn is_provisional(self) -> bool {

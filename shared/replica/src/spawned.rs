@@ -31,7 +31,7 @@ impl SpawnedFor {
     /// The id of a predicted entity that the server has not named. The ticks of such entities are near each other, so none is
     /// given twice.
     pub(crate) fn provisional(&self) -> NetId {
-        NetId(NetId::PROVISIONAL | ((self.tick << 16) & (NetId::PROVISIONAL - 1)) | u32::from(self.ordinal))
+        NetId::provisional(self.tick << 16 | u32::from(self.ordinal))
     }
 }
 

@@ -96,7 +96,7 @@ struct Match {
     /// Rows of the server, by tick, on their way.
     told: VecDeque<(Tick, Vec<(NetId, Row)>)>,
     corrections: u32,
-    /// By tick: what was shown, as (first id, place), by place.
+    /// By tick: what was shown, as (what it is shown as, place), by place.
     shown: BTreeMap<u32, Vec<(NetId, i32)>>,
 }
 
@@ -147,7 +147,7 @@ impl Match {
         (predicted, confirmed, dropped)
     }
 
-    /// The ticks in which an entity was shown, by its first id.
+    /// The ticks in which an entity was shown, by what it is shown as.
     fn lives(&self) -> BTreeMap<NetId, Vec<u32>> {
         let mut lives: BTreeMap<NetId, Vec<u32>> = BTreeMap::new();
         for (tick, shown) in &self.shown {

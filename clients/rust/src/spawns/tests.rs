@@ -16,6 +16,11 @@ fn told(id: u32, tick: u32, ordinal: u16) -> Born {
     Born { id: NetId(id), ..born(tick, ordinal) }
 }
 
+/// What the spawn with this number is shown as.
+fn number(n: u32) -> NetId {
+    NetId::provisional(n)
+}
+
 fn predicted(born: &[Born]) -> Spawns {
     let mut spawns = Spawns::default();
     spawns.add(born.to_vec());
@@ -38,8 +43,7 @@ fn keys_match_whatever_the_order_in_which_the_server_named_them() {
     let naming = spawns.name(Tick(12), &[told(5, 10, 1), told(6, 10, 0)]);
     assert_eq!(naming.renamed, [(born(10, 1).id, NetId(5)), (born(10, 0).id, NetId(6))]);
     assert_eq!((naming.adopted, naming.left), (vec![], vec![]));
-    let first = [(NetId(5), born(10, 1).id), (NetId(6), born(10, 0).id), (born(12, 0).id, born(12, 0).id)];
-    assert_eq!(shown(&spawns), first);
+    assert_eq!(shown(&spawns), [(NetId(5), number(1)), (NetId(6), number(0)), (born(12, 0).id, number(2))]);
     // Told again it stays what it is; not told it has left.
     assert_eq!(spawns.name(Tick(13), &[told(6, 10, 0)]), Naming { left: vec![NetId(5)], ..Naming::default() });
     assert_eq!(counted(&spawns), (3, 2, 0));
@@ -73,14 +77,18 @@ fn what_the_server_does_not_tell_expires() {
 fn simulated_again_it_keeps_what_it_is_shown_as() {
     let mut spawns = predicted(&[born(8, 0), born(10, 0), born(20, 0), born(30, 0)]);
     spawns.again(Tick(9), vec![born(10, 0), born(23, 0)]);
-    let first = [(8, 8), (10, 10), (23, 20)].map(|(now, first)| (born(now, 0).id, born(first, 0).id));
-    assert_eq!((shown(&spawns), counted(&spawns)), (first.to_vec(), (4, 0, 1)));
+    let expected = [(8, 0), (10, 1), (23, 2)].map(|(tick, n)| (born(tick, 0).id, number(n)));
+    assert_eq!((shown(&spawns), counted(&spawns)), (expected.to_vec(), (4, 0, 1)));
     // What is overdue at the tick that was gone back to is what comes after it.
     spawns.again(Tick(12), vec![born(14, 0), born(23, 0)]);
-    let first = [(10, 10), (14, 8), (23, 20)].map(|(now, first)| (born(now, 0).id, born(first, 0).id));
-    assert_eq!((shown(&spawns), spawns.take_dropped()), (first.to_vec(), vec![born(8, 0).id]));
+    let expected = [(10, 1), (14, 0), (23, 2)].map(|(tick, n)| (born(tick, 0).id, number(n)));
+    assert_eq!((shown(&spawns), spawns.take_dropped()), (expected.to_vec(), vec![born(8, 0).id]));
     assert!(spawns.is_there(born(10, 0).id, Tick(12)) && !spawns.is_there(born(14, 0).id, Tick(12)));
     assert_eq!(counted(&spawns), (4, 0, 1));
+    // A new one in the tick from which another has moved is another one.
+    spawns.name(Tick(13), &[told(5, 10, 0)]);
+    spawns.again(Tick(13), vec![born(14, 0), born(20, 0), born(23, 0)]);
+    assert_eq!(shown(&spawns)[2], (born(20, 0).id, number(4)));
 }
 
 #[test]
