@@ -43,12 +43,7 @@ impl Shown {
     }
 
     /// Makes the entities of the world what a client shows now; `own` is the entity of its seat.
-    pub(crate) fn show<'a>(
-        &mut self,
-        world: &mut World,
-        own: Option<NetId>,
-        rows: impl Iterator<Item = ShownRow<'a>>,
-    ) {
+    pub(crate) fn show<'a>(&mut self, world: &mut World, own: Option<NetId>, rows: impl Iterator<Item = ShownRow<'a>>) {
         self.frame += 1;
         for ShownRow { id, shown_as, row, steps } in rows {
             let known = self.entities.remove(&shown_as.0).filter(|body| world.get_entity(body.entity).is_ok());

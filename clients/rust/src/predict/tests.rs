@@ -32,10 +32,14 @@ struct Bolt {
     until: u32,
 }
 
-/// What only the server knows: ticks in which the gun is jammed, and in which the gunner is pushed.
+/// What only the server knows, by ticks.
 #[derive(Clone, Default, Resource)]
 struct Mishaps {
+    /// The gun does not fire.
     jammed: Vec<u32>,
+    /// The gun fires by itself.
+    misfires: Vec<u32>,
+    /// The gunner is pushed.
     pushed: Vec<u32>,
     bolts_burst: Vec<u32>,
 }
@@ -68,7 +72,8 @@ fn shoot(
     let now = tick.0.0;
     for (seat, mut gunner) in &mut gunners {
         gunner.x += if mishaps.pushed.contains(&now) { 100 } else { 1 };
-        if inputs.get(*seat).fire && now >= gunner.ready_at && !mishaps.jammed.contains(&now) {
+        let fires = inputs.get(*seat).fire || mishaps.misfires.contains(&now);
+        if fires && now >= gunner.ready_at && !mishaps.jammed.contains(&now) {
             gunner.ready_at = now + RELOAD;
             commands.spawn_for(*seat, Bolt { x: gunner.x, until: now + FLIGHT });
         }
@@ -215,6 +220,20 @@ fn one_that_comes_in_another_tick_is_still_the_same_one() {
     let ticks = lives.values().next().unwrap();
     assert_eq!(*ticks, (40..42 + FLIGHT).collect::<Vec<_>>());
     assert!(played.shown.values().all(|shown| shown.len() <= 1));
+}
+
+#[test]
+fn one_that_the_server_alone_spawned_is_predicted_from_then_on() {
+    let misfires = vec![40];
+    let played = Match::new(Mishaps { misfires, ..Mishaps::default() }).play(100, |_| false, always);
+    assert_eq!((played.counts(), played.corrections), ((0, 0, 0), 1));
+    let lives = played.lives();
+    assert_eq!(lives.keys().collect::<Vec<_>>(), [&NetId(2)]);
+    // What is heard after a tick is shown in the next.
+    let ticks: Vec<u32> = (40 + DELAY as u32 + 1..40 + FLIGHT).collect();
+    assert_eq!(lives[&NetId(2)], ticks);
+    let now = 40 + DELAY as u32 + 1;
+    assert_eq!(played.shown[&now], [(NetId(2), 40 + 10 * (now as i32 - 39))]);
 }
 
 #[test]
