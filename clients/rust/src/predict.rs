@@ -203,7 +203,7 @@ impl<I: Input> Predictor<I> {
             }
             let predicted = self.history.row(tick, known.id);
             let error = predicted.as_ref().map_or(Error::Large, |row| self.error(row, known.row));
-            let fresh = known.tick == tick || naming.adopted.contains(&known.id);
+            let fresh = known.tick == tick || self.spawns.is_adopted(known.id);
             let right = matches!(error, Error::None);
             let Some(watch) = self.spawns.watch(known.id) else { continue };
             judged.push(Judged {
@@ -283,14 +283,11 @@ impl<I: Input> Predictor<I> {
 
     /// Shows what a correction moved gliding there.
     fn glide(&mut self, shown_as: NetId, before: &Row, after: &Row) {
-        let watch = match self.own == Some(shown_as) {
-            true => Some(&mut self.watch),
-            false => {
-                self.spawns.bodies_mut().find(|(_, body)| body.shown_as == shown_as).map(|(_, body)| &mut body.watch)
-            }
-        };
-        if let Some(watch) = watch {
-            watch.smoothing.corrected(self.sim.schema(), before, after);
+        let schema = self.sim.schema();
+        if self.own == Some(shown_as) {
+            self.watch.smoothing.corrected(schema, before, after);
+        } else if let Some((_, body)) = self.spawns.bodies_mut().find(|(_, body)| body.shown_as == shown_as) {
+            body.watch.smoothing.corrected(schema, before, after);
         }
     }
 

@@ -17,6 +17,8 @@ pub(crate) struct Spawns {
     /// Those that the server has not named, by key.
     open: Vec<Open>,
     named: BTreeMap<NetId, Body>,
+    /// Those of the last snapshot that nothing was predicted for.
+    adopted: Vec<Born>,
     /// Named ones below it are too many to be predicted.
     oldest: Option<NetId>,
     /// Ids that are to leave the predicted world.
@@ -61,8 +63,6 @@ pub(crate) struct Body {
 pub(crate) struct Naming {
     /// Provisional ids and those of the server.
     pub(crate) renamed: Vec<(NetId, NetId)>,
-    /// Ids of the server that nothing was predicted for.
-    pub(crate) adopted: Vec<NetId>,
     /// Ids of the server that it does not tell of any more.
     pub(crate) left: Vec<NetId>,
 }
@@ -122,6 +122,11 @@ impl Spawns {
         self.named.contains_key(&id)
     }
 
+    /// The last snapshot was the first to tell of it, and nothing was predicted.
+    pub(crate) fn is_adopted(&self, id: NetId) -> bool {
+        self.adopted.iter().any(|born| born.id == id)
+    }
+
     /// It belongs into the predicted world of `tick`.
     pub(crate) fn is_there(&self, id: NetId, tick: Tick) -> bool {
         let open = |open: &Open| open.born.id == id && open.born.key.tick <= tick.0;
@@ -148,8 +153,8 @@ impl Spawns {
         }
     }
 
-    /// The ticks after `tick` were simulated again. A spawn that is now in another tick keeps its body; one that is not there
-    /// any more is dropped.
+    /// The ticks after `tick`, which the server has told of, were simulated again. A spawn that is now in another tick keeps its
+    /// body; one that is not there any more is dropped, unless it is what the server has spawned earlier.
     pub(crate) fn again(&mut self, tick: Tick, born: Vec<Born>) {
         let (overdue, mut before): (Vec<Open>, Vec<Open>) =
             core::mem::take(&mut self.open).into_iter().partition(|open| open.born.key.tick <= tick.0);
@@ -179,7 +184,7 @@ impl Spawns {
                 None => self.add(vec![born]),
             }
         }
-        self.counts.dropped += before.len() as u64;
+        before.into_iter().for_each(|open| self.hand_over(open));
     }
 
     /// The state of `tick` tells of these spawns of the own player, by ascending id: all that there are, with their keys and
@@ -188,6 +193,7 @@ impl Spawns {
         let too_many = told.len().saturating_sub(SPAWNS_PREDICTED_MAX);
         let told = told.get(too_many..).unwrap_or(told);
         self.oldest = told.first().filter(|_| too_many > 0).map(|born| born.id);
+        self.adopted.clear();
         let mut naming = Naming::default();
         let gone = |id: &NetId| told.binary_search_by_key(id, |born| born.id).is_err();
         naming.left.extend(self.named.keys().copied().filter(gone));
@@ -210,6 +216,19 @@ impl Spawns {
         }
     }
 
+    /// What is not spawned any more becomes what the server has spawned instead.
+    fn hand_over(&mut self, open: Open) {
+        let at = self.adopted.iter().position(|told| open.born.is_like(told.key, told.kind));
+        let named = at.map(|at| self.adopted.remove(at)).and_then(|told| self.named.get_mut(&told.id));
+        match named {
+            Some(body) => {
+                *body = open.body;
+                self.counts.confirmed += 1;
+            }
+            None => self.counts.dropped += 1,
+        }
+    }
+
     fn confirm(&mut self, born: &Born, find: impl FnOnce(&Self, &Born) -> Option<usize>, naming: &mut Naming) {
         let body = match find(self, born) {
             Some(at) => {
@@ -219,7 +238,7 @@ impl Spawns {
                 open.body
             }
             None => {
-                naming.adopted.push(born.id);
+                self.adopted.push(*born);
                 Body::new(born.id)
             }
         };

@@ -223,6 +223,15 @@ fn one_that_comes_in_another_tick_is_still_the_same_one() {
 }
 
 #[test]
+fn one_that_the_server_spawned_earlier_is_the_one_that_was_predicted() {
+    let misfires = vec![38];
+    let played = Match::new(Mishaps { misfires, ..Mishaps::default() }).play(100, at(&[40]), always);
+    assert_eq!(played.counts(), (1, 1, 0));
+    let lives: Vec<Vec<u32>> = played.lives().into_values().collect();
+    assert_eq!(lives, [(40..38 + FLIGHT).collect::<Vec<_>>()]);
+}
+
+#[test]
 fn one_that_the_server_alone_spawned_is_predicted_from_then_on() {
     let misfires = vec![40];
     let played = Match::new(Mishaps { misfires, ..Mishaps::default() }).play(100, |_| false, always);

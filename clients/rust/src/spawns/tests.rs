@@ -42,7 +42,7 @@ fn keys_match_whatever_the_order_in_which_the_server_named_them() {
     let mut spawns = predicted(&[born(10, 0), born(10, 1), born(12, 0)]);
     let naming = spawns.name(Tick(12), &[told(5, 10, 1), told(6, 10, 0)]);
     assert_eq!(naming.renamed, [(born(10, 1).id, NetId(5)), (born(10, 0).id, NetId(6))]);
-    assert_eq!((naming.adopted, naming.left), (vec![], vec![]));
+    assert_eq!((&spawns.adopted, naming.left), (&vec![], vec![]));
     assert_eq!(shown(&spawns), [(NetId(5), number(1)), (NetId(6), number(0)), (born(12, 0).id, number(2))]);
     // Told again it stays what it is; not told it has left.
     assert_eq!(spawns.name(Tick(13), &[told(6, 10, 0)]), Naming { left: vec![NetId(5)], ..Naming::default() });
@@ -55,8 +55,12 @@ fn one_that_the_server_spawned_a_little_later_is_the_same_one() {
     // The exact one first; that of tick 22 is for the server to decide yet.
     let naming = spawns.name(Tick(20), &[told(5, 18, 0), told(6, 16, 0)]);
     assert_eq!(naming.renamed, [(born(16, 0).id, NetId(6)), (born(10, 0).id, NetId(5))]);
-    let naming = spawns.name(Tick(21), &[told(5, 18, 0), told(6, 16, 0), told(7, 20, 0)]);
-    assert_eq!(naming.adopted, [NetId(7)]);
+    assert_eq!(spawns.name(Tick(21), &[told(5, 18, 0), told(6, 16, 0), told(7, 20, 0)]), Naming::default());
+    assert!(spawns.is_adopted(NetId(7)) && !spawns.is_adopted(NetId(5)));
+    // When the one of tick 22 is not spawned again, that is what has become of it.
+    spawns.again(Tick(21), vec![]);
+    assert_eq!(shown(&spawns), [(NetId(5), number(0)), (NetId(6), number(1)), (NetId(7), number(2))]);
+    assert_eq!(counted(&spawns), (3, 3, 0));
     // Of another kind, or too far away.
     let mut spawns = predicted(&[born(10, 0)]);
     let other = Born { kind: 0b1000, ..told(5, 11, 0) };
