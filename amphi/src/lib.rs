@@ -57,7 +57,7 @@ pub mod prelude {
         Asked, Begin, BitReader, BitWriter, Done, Field, FieldKind, Game, GameEvents, Importance, Input, InputError,
         InputField, Inputs, Interest, Late, Lerp, MatchBoard, MatchMode, Mode, NetId, OutOfBits, Reach, Reckon,
         ReplicaApp, Replicate, Request, Requests, Row, Seat, SeatState, Seats, SeenBy, SimMode, SimRng, SimTick,
-        Simulate, VisibleTo, authority, blend,
+        Simulate, SpawnFor, SpawnedFor, VisibleTo, authority, blend,
     };
     pub use amphi_shared_wire::{Rng, Seed, Tick};
     // Bevy's derive macros name its crates by path.

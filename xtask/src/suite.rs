@@ -109,6 +109,7 @@ fn steps(house: &House) -> Vec<Step> {
                 seeds("session", SESSION_SEEDS),
                 seeds("quic", QUIC_SEEDS),
                 seeds("room", ROOM_SEEDS),
+                seeds("shots", ROOM_SEEDS),
             ],
         ),
         step("players on a bad network", Weight::One, vec![faults]),

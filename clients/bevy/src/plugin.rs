@@ -120,7 +120,8 @@ fn receive<I: Input>(world: &mut World) {
             shown.begin(world, state.joins);
             if let Some(player) = &mut state.player {
                 let now = player.now();
-                shown.show(world, player.client(), now);
+                let client = player.client();
+                shown.show(world, client.own_id(), client.shown_rows(now));
             }
         });
         let mut link = world.resource_mut::<MatchLink>();

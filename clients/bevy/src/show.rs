@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use amphi_clients_rust::{Client, ShownRow};
-use amphi_shared_replica::{Input, RowWriter};
-use amphi_shared_wire::Micros;
+use amphi_clients_rust::ShownRow;
+use amphi_shared_replica::{NetId, RowWriter};
 use bevy_ecs::prelude::{Entity, Resource, World};
 
 use crate::plugin::Own;
 
-/// Entities by their number on the wire.
+/// Entities by `ShownRow::shown_as`.
 #[derive(Debug, Resource)]
 pub(crate) struct Shown {
     writer: RowWriter,
@@ -43,17 +42,20 @@ impl Shown {
         }
     }
 
-    /// Makes the entities of the world what the client shows now.
-    pub(crate) fn show<I: Input>(&mut self, world: &mut World, client: &Client<I>, now: Micros) {
+    /// Makes the entities of the world what a client shows now; `own` is the entity of its seat.
+    pub(crate) fn show<'a>(&mut self, world: &mut World, own: Option<NetId>, rows: impl Iterator<Item = ShownRow<'a>>) {
         self.frame += 1;
-        let own = client.own_id();
-        for ShownRow { id, row, steps } in client.shown_rows(now) {
-            let known = self.entities.remove(&id.0).filter(|body| world.get_entity(body.entity).is_ok());
+        for ShownRow { id, shown_as, row, steps } in rows {
+            let known = self.entities.remove(&shown_as.0).filter(|body| world.get_entity(body.entity).is_ok());
             let mut body = known.unwrap_or_else(|| Body { entity: world.spawn(id).id(), mask: 0, frame: 0 });
             // It was found above, or is new.
             let Ok(mut entity) = world.get_entity_mut(body.entity) else { continue };
             body.mask = self.writer.show(&mut entity, body.mask, (&row, steps.as_deref()));
             body.frame = self.frame;
+            if entity.get::<NetId>() != Some(&id) {
+                // The server has named what the own player spawned.
+                entity.insert(id);
+            }
             let is_own = own == Some(id);
             if is_own != entity.contains::<Own>() {
                 if is_own {
@@ -62,7 +64,7 @@ impl Shown {
                     entity.remove::<Own>()
                 };
             }
-            self.entities.insert(id.0, body);
+            self.entities.insert(shown_as.0, body);
         }
         self.sweep(world);
     }
@@ -80,3 +82,6 @@ impl Shown {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -154,6 +154,9 @@ pub struct Joined {
 pub struct ShownRow<'a> {
     /// The entity.
     pub id: NetId,
+    /// What a picture of the entity goes by. It is `id` of all but what the own player's input spawned in the prediction: that has
+    /// a provisional id until the server has named it, and this stays.
+    pub shown_as: NetId,
     /// The row that is in force.
     pub row: Cow<'a, Row>,
     /// Where the numbers of the row are between it and the next one, or beyond it: one for each, in its unit. Nothing where they
@@ -182,6 +185,12 @@ pub struct ClientStats {
     pub inputs_late: u8,
     /// Least margin of inputs in the last snapshot that measured one, in quarters of a tick.
     pub margin: i8,
+    /// Entities that the own player's input spawned in the prediction …
+    pub spawns: u64,
+    /// … that the server spawned, too …
+    pub spawns_confirmed: u64,
+    /// … and that were taken away, because it did not.
+    pub spawns_dropped: u64,
 }
 
 /// A player in a match. `I` is the game's input type.
@@ -351,16 +360,19 @@ impl<I: Input> Client<I> {
         Some(self.predictor.as_ref()?.seat().0)
     }
 
-    /// A component of every entity that has it, by id, as it should be shown now.
+    /// A component of every entity that has it, as it should be shown now: by id, and then what the own player has spawned, as
+    /// it is predicted.
     pub fn shown<C: Replicate>(&self, now: Micros) -> Vec<(NetId, C)> {
         let Some(clock) = self.session.tick_clock() else { return Vec::new() };
         let at = self.session.clock().server_time(now) - self.playout.delay();
+        let others = self.received.entities().filter(|(id, _, row)| !self.has_spawned(*id, row));
         let sample = |id| Some((id, self.playout.sample(self.game.schema(), id, (at, clock))?));
-        self.received.entities().filter_map(|(id, _, _)| sample(id)).collect()
+        let spawned = self.spawned_rows().filter_map(|shown| Some((shown.id, self.read(&shown.row)?)));
+        others.filter_map(|(id, _, _)| sample(id)).chain(spawned).collect()
     }
 
-    /// Every entity as it should be shown now, by id. What is predicted of the own one is as
-    /// [`Self::own_shown`] has it.
+    /// Every entity as it should be shown now: by id, and then what the own player has spawned. What is predicted of that and
+    /// of the own entity is as [`Self::own_shown`] has it.
     pub fn shown_rows(&self, now: Micros) -> impl Iterator<Item = ShownRow<'_>> {
         let at = self.session.tick_clock().map(|clock| {
             let time = self.session.clock().server_time(now) - self.playout.delay();
@@ -368,12 +380,16 @@ impl<I: Input> Client<I> {
         });
         let own = self.predictor.as_ref().and_then(|predictor| Some((predictor.own()?, predictor.shown()?)));
         let schema = self.game.schema();
-        at.into_iter().flat_map(move |at| self.playout.rows(schema, at)).map(move |(id, row, steps)| match &own {
+        let rows = at.into_iter().flat_map(move |at| self.playout.rows(schema, at));
+        let others = rows.filter(|(id, row, _)| !self.has_spawned(*id, row));
+        let others = others.map(move |(id, row, steps)| match &own {
             Some((own, predicted)) if *own == id => {
-                ShownRow { id, row: Cow::Owned(row.with_predicted(schema, predicted)), steps: None }
+                let row = Cow::Owned(row.with_predicted(schema, predicted));
+                ShownRow { id, shown_as: id, row, steps: None }
             }
-            Some(_) | None => ShownRow { id, row: Cow::Borrowed(row), steps },
-        })
+            Some(_) | None => ShownRow { id, shown_as: id, row: Cow::Borrowed(row), steps },
+        });
+        others.chain(self.spawned_rows())
     }
 
     /// A component of every entity that has it, by id, as received last. What is reckoned has not gone on since.
@@ -398,7 +414,28 @@ impl<I: Input> Client<I> {
 
     /// Plain counters.
     pub fn stats(&self) -> ClientStats {
-        self.stats
+        let spawns = self.predictor.as_ref().map(Predictor::spawn_counts).unwrap_or_default();
+        ClientStats {
+            spawns: spawns.predicted,
+            spawns_confirmed: spawns.confirmed,
+            spawns_dropped: spawns.dropped,
+            ..self.stats
+        }
+    }
+
+    /// The entity is shown as [`Self::spawned_rows`] has it.
+    fn has_spawned(&self, id: NetId, row: &Row) -> bool {
+        self.predictor.as_ref().is_some_and(|predictor| predictor.has_spawned(id, row))
+    }
+
+    /// What the own player has spawned, as it is predicted; the rest of what the server has named is as received last.
+    fn spawned_rows(&self) -> impl Iterator<Item = ShownRow<'_>> {
+        let spawned = self.predictor.iter().flat_map(Predictor::spawned);
+        spawned.map(|(id, shown_as, predicted)| {
+            let received = self.received.row(id);
+            let row = received.map(|(_, row)| row.with_predicted(self.game.schema(), &predicted));
+            ShownRow { id, shown_as, row: Cow::Owned(row.unwrap_or(predicted)), steps: None }
+        })
     }
 
     fn predict_to(&mut self, target: Tick) -> Result<(), ClientError> {
@@ -627,7 +664,8 @@ impl<I: Input> Client<I> {
         let Some(predictor) = &mut self.predictor else { return };
         let (schema, seat) = (self.game.schema(), [i32::from(predictor.seat().0)]);
         // Component 0 of every schema is the seat.
-        let is_own = |row: &Row| row.component(schema, 0) == Some(&seat);
+        let has_spawned = |row: &Row| row.spawned(schema).is_some_and(|key| [i32::from(key.seat)] == seat);
+        let is_own = |row: &Row| row.component(schema, 0) == Some(&seat) || has_spawned(row);
         let all = predictor.has_nearby();
         let known: Vec<_> = self.received.entities().filter(|(_, _, row)| all || is_own(row)).collect();
         let tick_hz = self.session.tick_clock().map_or(60, |clock| clock.tick_hz);

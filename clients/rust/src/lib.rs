@@ -16,6 +16,8 @@ mod predict;
 pub mod quic;
 mod received;
 mod smooth;
+mod spawns;
+mod watch;
 
 pub use amphi_shared_session::{Config as SessionConfig, Saved};
 pub use client::{Client, ClientConfig, ClientError, ClientEvent, ClientOutput, ClientStats, Joined, Said, ShownRow};

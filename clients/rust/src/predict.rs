@@ -1,22 +1,24 @@
-//! The own player and what it can touch, simulated ahead of the server in a world that holds nothing else but statics.
+//! The own player, what it spawns and what it can touch, simulated ahead of the server in a world that holds nothing else but
+//! statics.
 //!
-//! Every predicted tick is kept. A snapshot judges the own entity by its quantised state, and corrects what is near. When it
-//! shows that the prediction was wrong, the world goes back to that tick, takes the server's rows, and simulates again.
+//! Every predicted tick is kept. A snapshot judges the own entity and its spawns by their quantised state, and corrects what is
+//! near. When it shows that the prediction was wrong, the world goes back to that tick, takes the server's rows, and simulates
+//! again.
 
 use std::collections::VecDeque;
 
 use amphi_shared_replica::{
-    Game, GameError, GameEvent, History, Input, Lerp, MatchMode, NetId, Replicate, Row, Seat, Sim, SimMode,
+    Game, GameError, GameEvent, History, Input, Lerp, MatchMode, NetId, Replicate, Row, Seat, Sim, SimMode, SpawnedFor,
 };
 use amphi_shared_wire::limits::INPUTS_PER_DATAGRAM_MAX;
 use amphi_shared_wire::{Seed, Tick};
 
 use crate::smooth::Smoothing;
+use crate::spawns::{Born, SpawnCounts, Spawns};
+use crate::watch::{SILENT_MAX, Watch};
 
 /// Ticks that are kept: of a longer way to the server and back, predictions are made but not judged.
 const TICKS_KEPT: usize = 64;
-/// Snapshots in a row that may leave a differing prediction unmentioned: its row may be under way.
-const SILENT_MAX: u32 = 8;
 /// Steps by which each integer of what is near may differ without being simulated again: none of it is the player's own.
 const NEAR_SLACK: u32 = 8;
 
@@ -30,8 +32,10 @@ pub(crate) struct Predictor<I: Input> {
     near: Vec<NetId>,
     inputs: VecDeque<(Tick, I)>,
     acked_input: Tick,
-    silent: u32,
-    smoothing: Smoothing,
+    /// The newest tick that the server has told.
+    judged: Tick,
+    watch: Watch,
+    spawns: Spawns,
 }
 
 impl<I: Input> Predictor<I> {
@@ -46,8 +50,9 @@ impl<I: Input> Predictor<I> {
             near: Vec::new(),
             inputs: VecDeque::new(),
             acked_input: Tick(0),
-            silent: 0,
-            smoothing: Smoothing::default(),
+            judged: Tick(0),
+            watch: Watch::default(),
+            spawns: Spawns::default(),
         })
     }
 
@@ -67,11 +72,14 @@ impl<I: Input> Predictor<I> {
     /// Simulates the tick after the last one with this input, and says what the game said in it.
     pub(crate) fn advance(&mut self, tick: Tick, input: I) -> Result<Vec<GameEvent>, GameError> {
         let said = self.simulate(tick, &input)?;
+        self.spawns.add(Born::in_last_tick(&self.sim));
+        self.sweep()?;
         if self.inputs.len() == 2 * TICKS_KEPT {
             self.inputs.pop_front();
         }
         self.inputs.push_back((tick, input));
-        self.smoothing.tick();
+        self.watch.smoothing.tick();
+        self.spawns.bodies_mut().for_each(|(_, body)| body.watch.smoothing.tick());
         Ok(said)
     }
 
@@ -91,7 +99,7 @@ impl<I: Input> Predictor<I> {
 
     /// The own row, as it should be shown.
     pub(crate) fn shown(&self) -> Option<Row> {
-        Some(self.smoothing.shown(&self.row()?))
+        Some(self.watch.smoothing.shown(&self.row()?))
     }
 
     /// A component of what is predicted beside the own entity, by id.
@@ -102,61 +110,122 @@ impl<I: Input> Predictor<I> {
         self.near.iter().filter_map(read).collect()
     }
 
-    /// A snapshot of `tick` was read; `received` is what is known after it. True when the own player was predicted and had to
-    /// be corrected, or when a correction of what is near moves it.
+    /// What the own player has spawned and is there now: ids, what shows them goes by, and rows as they should be shown.
+    pub(crate) fn spawned(&self) -> impl Iterator<Item = (NetId, NetId, Row)> {
+        let row = |id, smoothing: &Smoothing| Some(smoothing.shown(&self.sim.row_of(id)?));
+        self.spawns.bodies().filter_map(move |(id, body)| Some((id, body.shown_as, row(id, &body.watch.smoothing)?)))
+    }
+
+    /// The entity with this received row is shown as it is predicted, or not at all.
+    pub(crate) fn has_spawned(&self, id: NetId, row: &Row) -> bool {
+        self.key(row).is_some() && self.spawns.is_predicted(id)
+    }
+
+    pub(crate) fn spawn_counts(&self) -> SpawnCounts {
+        self.spawns.counts()
+    }
+
+    /// A snapshot of `tick` was read; `received` is what is known after it, by ascending id. True when the own player or what it
+    /// spawned was predicted and had to be corrected, or when a correction of what is near moves the player.
     pub(crate) fn reconcile(
         &mut self,
         tick: Tick,
         applied: Option<Tick>,
         received: &[Known<'_>],
     ) -> Result<bool, GameError> {
+        if tick < self.judged {
+            // It was overtaken: what it tells is judged with the next one.
+            return Ok(false);
+        }
+        self.judged = tick;
+        self.acked_input = self.acked_input.max(applied.unwrap_or(Tick(0)));
         let seat = [i32::from(self.seat.0)];
         // Component 0 of every schema is the seat.
         let own = received.iter().find(|known| known.row.component(self.sim.schema(), 0) == Some(&seat));
-        let Some(own) = own else { return Ok(false) };
-        self.acked_input = self.acked_input.max(applied.unwrap_or(Tick(0)));
-        let first = self.own != Some(own.id);
-        self.own = Some(own.id);
-        let predicted = self.history.row(tick, own.id).filter(|_| !first);
-        let error = predicted.as_ref().map_or(Error::Large, |row| self.error(row, own.row));
-        let fresh = own.tick == tick;
-        let right = matches!(error, Error::None);
-        self.silent = if right || fresh { 0 } else { self.silent + 1 };
-        let wrong = first || (!right && (fresh || self.silent > SILENT_MAX));
-        let near = self.choose(own, received);
-        let near_wrong = near != self.near || self.is_near_wrong(tick, received);
-        self.near = near;
-        if !wrong && !near_wrong {
-            self.forget(tick);
+        if own.is_none() && self.spawns.is_empty() && !received.iter().any(|known| self.key(known.row).is_some()) {
             return Ok(false);
         }
-        let guessed = predicted.is_some();
-        let before = self.row().filter(|_| !first);
-        if wrong {
-            self.silent = 0;
+        let (mut judged, unseen) = self.judge_spawns(tick, received)?;
+        let guessed = own.is_some_and(|own| self.own == Some(own.id) && self.history.row(tick, own.id).is_some());
+        judged.extend(own.map(|own| self.judge_own(tick, own)));
+        let near = own.map_or_else(|| self.near.clone(), |own| self.choose(own, received));
+        let others_wrong = unseen || near != self.near || self.is_near_wrong(tick, received);
+        self.near = near;
+        judged.retain(|judged| judged.wrong);
+        let wrong = unseen || judged.iter().any(|judged| judged.guessed);
+        if !others_wrong && (judged.is_empty() || self.nudge(tick, &judged)?) {
+            self.forget(tick);
+            return Ok(wrong);
         }
-        if let (Error::Small(moved), Some(before), true, false) = (error, &before, wrong, near_wrong) {
-            self.nudge(own.id, tick, before, &moved)?;
-            return Ok(guessed);
+        let before = self.rows();
+        self.again(tick, &judged, received)?;
+        let moves = self.smooth(&before);
+        Ok(wrong || (guessed && moves))
+    }
+
+    fn judge_own<'a>(&mut self, tick: Tick, own: &Known<'a>) -> Judged<'a> {
+        let first = self.own.replace(own.id) != Some(own.id);
+        let predicted = self.history.row(tick, own.id).filter(|_| !first);
+        let error = predicted.as_ref().map_or(Error::Large, |row| self.error(row, own.row));
+        let wrong = self.watch.is_wrong(matches!(error, Error::None), first || own.tick == tick);
+        Judged { known: *own, error, guessed: predicted.is_some(), wrong }
+    }
+
+    /// Matches what the server tells of the own player's spawns with what was predicted, and judges it. Also true when something
+    /// was predicted in `tick` that is not there any more.
+    fn judge_spawns<'a>(&mut self, tick: Tick, received: &[Known<'a>]) -> Result<(Vec<Judged<'a>>, bool), GameError> {
+        let mask = self.sim.schema().predicted();
+        let born =
+            |known: &Known<'_>| Some(Born { id: known.id, key: self.key(known.row)?, kind: known.row.mask & mask });
+        let told: Vec<Born> = received.iter().filter_map(born).collect();
+        let naming = self.spawns.name(tick, &told);
+        for (id, to) in naming.renamed {
+            self.history.rename(id, to);
+            if self.sim.row_of(id).is_some() {
+                self.sim.rename(id, to)?;
+            }
         }
-        self.again(tick, own, wrong, received)?;
-        let (Some(before), Some(after)) = (before, self.row()) else { return Ok(false) };
-        self.smoothing.corrected(self.sim.schema(), &before, &after);
-        let moves = !matches!(self.error(&before, &after), Error::None);
-        Ok(guessed && (wrong || moves))
+        let mut unseen = false;
+        for id in naming.left {
+            if self.history.row(tick, id).is_some() {
+                // What it did since is undone with it.
+                unseen = true;
+            } else if self.sim.row_of(id).is_some() {
+                self.sim.remove(id)?;
+            }
+        }
+        self.spawns.expire(tick);
+        self.sweep()?;
+        let mut judged = Vec::new();
+        for known in received {
+            if !self.spawns.is_named(known.id) {
+                continue;
+            }
+            let predicted = self.history.row(tick, known.id);
+            let error = predicted.as_ref().map_or(Error::Large, |row| self.error(row, known.row));
+            let fresh = known.tick == tick || self.spawns.is_adopted(known.id);
+            let right = matches!(error, Error::None);
+            let Some(watch) = self.spawns.watch(known.id) else { continue };
+            judged.push(Judged {
+                known: *known,
+                error,
+                guessed: predicted.is_some(),
+                wrong: watch.is_wrong(right, fresh),
+            });
+        }
+        Ok((judged, unseen))
     }
 
     /// Goes back to `tick`, takes the rows of the server, and simulates up to the newest input.
-    fn again(&mut self, tick: Tick, own: &Known<'_>, wrong: bool, received: &[Known<'_>]) -> Result<(), GameError> {
+    fn again(&mut self, tick: Tick, wrong: &[Judged<'_>], received: &[Known<'_>]) -> Result<(), GameError> {
         if !self.history.restore(&mut self.sim, tick)? {
             self.sim.set_tick(tick);
         }
-        let gone = |id: &NetId| *id != own.id && self.near.binary_search(id).is_err();
-        let gone: Vec<NetId> = self.sim.ids().filter(gone).collect();
+        let is_there =
+            |id| self.own == Some(id) || self.near.binary_search(&id).is_ok() || self.spawns.is_there(id, tick);
+        let gone: Vec<NetId> = self.sim.ids().filter(|id| !is_there(*id)).collect();
         gone.into_iter().try_for_each(|id| self.sim.remove(id))?;
-        if wrong {
-            self.sim.apply_row(own.id, own.row)?;
-        }
+        wrong.iter().try_for_each(|judged| self.sim.apply_row(judged.known.id, judged.known.row))?;
         for known in received.iter().filter(|known| self.near.binary_search(&known.id).is_ok()) {
             let now = self.sim.row_of(known.id);
             // What the server has not mentioned for a while rests; otherwise its row may be under way.
@@ -167,14 +236,59 @@ impl<I: Input> Predictor<I> {
         }
         self.history.save(&mut self.sim);
         self.forget(tick);
+        let mut born = Vec::new();
         for i in 0..self.inputs.len() {
             let (at, input) = self.inputs[i].clone();
             if at > tick {
                 // What it says again was shown before, or comes from the server.
                 self.simulate(at, &input)?;
+                born.extend(Born::in_last_tick(&self.sim));
             }
         }
-        Ok(())
+        self.spawns.again(tick, born);
+        self.sweep()
+    }
+
+    /// Takes out of the world what is not a spawn any more.
+    fn sweep(&mut self) -> Result<(), GameError> {
+        let there = |id: &NetId| self.sim.row_of(*id).is_some();
+        let dropped: Vec<NetId> = self.spawns.take_dropped().into_iter().filter(there).collect();
+        dropped.into_iter().try_for_each(|id| self.sim.remove(id))
+    }
+
+    /// The key of what the own player has spawned.
+    fn key(&self, row: &Row) -> Option<SpawnedFor> {
+        row.spawned(self.sim.schema()).filter(|key| key.seat == self.seat.0)
+    }
+
+    /// What is judged, as it is now: what shows it goes by, and rows.
+    fn rows(&self) -> Vec<(NetId, Row)> {
+        let spawns = self.spawns.bodies().map(|(id, body)| (body.shown_as, id));
+        let all = self.own.map(|id| (id, id)).into_iter().chain(spawns);
+        all.filter_map(|(shown_as, id)| Some((shown_as, self.sim.row_of(id)?))).collect()
+    }
+
+    /// What was so `before` glides to where it is now. True when the own player is among it.
+    fn smooth(&mut self, before: &[(NetId, Row)]) -> bool {
+        let mut moves = false;
+        for (shown_as, after) in self.rows() {
+            let Some((_, before)) = before.iter().find(|(id, _)| *id == shown_as) else { continue };
+            if self.own == Some(shown_as) {
+                moves = !matches!(self.error(before, &after), Error::None);
+            }
+            self.glide(shown_as, before, &after);
+        }
+        moves
+    }
+
+    /// Shows what a correction moved gliding there.
+    fn glide(&mut self, shown_as: NetId, before: &Row, after: &Row) {
+        let schema = self.sim.schema();
+        if self.own == Some(shown_as) {
+            self.watch.smoothing.corrected(schema, before, after);
+        } else if let Some((_, body)) = self.spawns.bodies_mut().find(|(_, body)| body.shown_as == shown_as) {
+            body.watch.smoothing.corrected(schema, before, after);
+        }
     }
 
     fn simulate(&mut self, tick: Tick, input: &I) -> Result<Vec<GameEvent>, GameError> {
@@ -189,7 +303,8 @@ impl<I: Input> Predictor<I> {
         if !self.sim.has_nearby() {
             return Vec::new();
         }
-        let others = received.iter().filter(|known| known.id != own.id).map(|known| (known.id, known.row));
+        let others = received.iter().filter(|known| known.id != own.id && self.key(known.row).is_none());
+        let others = others.map(|known| (known.id, known.row));
         self.sim.near(own.row, &self.near, others)
     }
 
@@ -233,15 +348,23 @@ impl<I: Input> Predictor<I> {
         Error::Small(moved)
     }
 
-    /// Moves what was predicted from `tick` on by a small error, without simulating again; `now` is the own row.
-    fn nudge(&mut self, id: NetId, tick: Tick, now: &Row, moved: &[i32]) -> Result<(), GameError> {
-        let mut after = now.clone();
-        after.values.iter_mut().zip(moved).for_each(|(value, by)| *value = value.wrapping_add(*by));
-        self.sim.apply_row(id, &after)?;
-        self.forget(tick);
-        self.history.shift(tick, id, now.mask, moved);
-        self.smoothing.corrected(self.sim.schema(), now, &after);
-        Ok(())
+    /// Moves what was predicted from `tick` on by small errors, without simulating again; false, and nothing changed, when
+    /// one is not small.
+    fn nudge(&mut self, tick: Tick, judged: &[Judged<'_>]) -> Result<bool, GameError> {
+        let mut nudges = Vec::with_capacity(judged.len());
+        for Judged { known, error, .. } in judged {
+            let (Error::Small(moved), Some(now)) = (error, self.sim.row_of(known.id)) else { return Ok(false) };
+            nudges.push((known.id, moved, now));
+        }
+        for (id, moved, now) in nudges {
+            let mut after = now.clone();
+            after.values.iter_mut().zip(moved).for_each(|(value, by)| *value = value.wrapping_add(*by));
+            self.sim.apply_row(id, &after)?;
+            self.history.shift(tick, id, now.mask, moved);
+            let shown_as = self.spawns.shown_as(id);
+            self.glide(shown_as, &now, &after);
+        }
+        Ok(true)
     }
 
     fn forget(&mut self, tick: Tick) {
@@ -259,6 +382,15 @@ enum Error {
     Large,
 }
 
+/// A prediction beside what the server says of it.
+struct Judged<'a> {
+    known: Known<'a>,
+    error: Error,
+    /// There was a prediction.
+    guessed: bool,
+    wrong: bool,
+}
+
 /// What is known of an entity.
 #[derive(Clone, Copy)]
 pub(crate) struct Known<'a> {
@@ -267,3 +399,6 @@ pub(crate) struct Known<'a> {
     pub(crate) tick: Tick,
     pub(crate) row: &'a Row,
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,6 +37,8 @@ enum Command {
     Quic(Seeds),
     /// Two players in a room of the sample game, over the pipes of `session`
     Room(Seeds),
+    /// Two players in a room who shoot at each other and predict what they shoot
+    Shots(Seeds),
 }
 
 #[derive(Args)]
@@ -74,33 +76,34 @@ const QUIC: Scene = Scene {
     without: &["datagram never read", "early data replayed"],
 };
 
-const ROOM: Scene = Scene {
-    name: "room",
-    run: room::run,
-    explain: |_| {},
-    without: &[
-        "welcome lost",
-        "first welcome lost",
-        "reader paused",
-        "slow reader closed",
-        "dial refused",
-        "client without memory",
-        "resume in early data",
-        "early data not taken",
-        "early data replayed",
-        "lane given up",
-        "lane full",
-        "max_datagram changed",
-        "datagram too large",
-        "datagram never read",
-    ],
-};
+const ROOM: Scene = Scene { name: "room", run: room::run, explain: |_| {}, without: WITHOUT_IN_ROOMS };
+
+const SHOTS: Scene = Scene { name: "shots", run: room::run_shots, explain: |_| {}, without: WITHOUT_IN_ROOMS };
+
+/// Faults that cannot happen in a room.
+const WITHOUT_IN_ROOMS: &[&str] = &[
+    "welcome lost",
+    "first welcome lost",
+    "reader paused",
+    "slow reader closed",
+    "dial refused",
+    "client without memory",
+    "resume in early data",
+    "early data not taken",
+    "early data replayed",
+    "lane given up",
+    "lane full",
+    "max_datagram changed",
+    "datagram too large",
+    "datagram never read",
+];
 
 fn main() -> ExitCode {
     let (scene, seeds) = match Command::parse() {
         Command::Session(seeds) => (SESSION, seeds),
         Command::Quic(seeds) => (QUIC, seeds),
         Command::Room(seeds) => (ROOM, seeds),
+        Command::Shots(seeds) => (SHOTS, seeds),
     };
     let (first, last) = match (seeds.seed, seeds.seeds) {
         (Some(seed), _) => (seed, seed),

@@ -36,7 +36,7 @@ pub enum GameError {
     /// A system says an event that is not registered.
     #[error("event `{0}` is not registered: app.event::<…>() or app.effect::<…>()")]
     EventUnregistered(&'static str),
-    /// More entities than a room may have.
+    /// More entities than a room may have, or more than 2³¹ in the course of a match.
     #[error("more than {} entities", amphi_shared_wire::limits::ENTITIES_MAX)]
     Entities,
     /// There is no entity with this id.

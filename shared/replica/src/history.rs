@@ -33,7 +33,7 @@ pub struct History {
 struct Place {
     /// `None`: nothing is kept here.
     tick: Option<Tick>,
-    /// Entities with their ids, those with an id first and by ascending id.
+    /// Entities with their ids, those with an id first.
     entities: Vec<(Entity, Option<NetId>)>,
     next_id: u32,
 }
@@ -122,7 +122,7 @@ impl History {
             let (entity, id) = self.places[at].entities[n];
             if sim.world().get_entity(entity).is_err() {
                 let again = sim.spawn_again(id);
-                self.rename(entity, again);
+                self.replace(entity, again);
             }
         }
         let place = &self.places[at];
@@ -147,6 +147,12 @@ impl History {
             }
         }
         Some(row)
+    }
+
+    /// Gives an entity another id in all ticks: the server has named what was predicted.
+    pub fn rename(&mut self, id: NetId, to: NetId) {
+        let entities = self.places.iter_mut().flat_map(|place| &mut place.entities);
+        entities.filter(|(_, named)| *named == Some(id)).for_each(|(_, named)| *named = Some(to));
     }
 
     /// Adds `moved`, one integer for each of the row of `id`, to what is kept of the ticks after `tick`: a small error need
@@ -198,7 +204,7 @@ impl History {
         }
     }
 
-    fn rename(&mut self, before: Entity, after: Entity) {
+    fn replace(&mut self, before: Entity, after: Entity) {
         let entities = self.places.iter_mut().flat_map(|place| &mut place.entities);
         entities.filter(|(entity, _)| *entity == before).for_each(|(entity, _)| *entity = after);
     }
@@ -212,8 +218,7 @@ impl fmt::Debug for History {
 
 impl Place {
     fn number_of(&self, id: NetId) -> Option<u32> {
-        let named = self.entities.partition_point(|(_, id)| id.is_some());
-        let at = self.entities[..named].binary_search_by_key(&Some(id), |(_, id)| *id).ok()?;
+        let at = self.entities.iter().position(|(_, named)| *named == Some(id))?;
         u32::try_from(at).ok()
     }
 }

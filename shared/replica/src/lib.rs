@@ -36,6 +36,7 @@ mod seat;
 mod selection;
 mod sim;
 mod snapshot;
+mod spawned;
 mod state_hash;
 
 pub use amphi_shared_replica_derive::{Input, Replicate};
@@ -67,4 +68,5 @@ pub use snapshot::{
     Recipient, Snapshot, SnapshotDecoder, SnapshotEncoder, SnapshotError, SnapshotHeader, TRAINED_SET, ViewDecoder,
     ViewEncoder,
 };
+pub use spawned::{SpawnFor, SpawnedFor};
 pub use state_hash::StateHasher;

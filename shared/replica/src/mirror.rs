@@ -316,15 +316,21 @@ impl Mirror {
     }
 
     fn relation(&self, slot: u32, seat: Option<Seat>) -> SeenBy {
-        // Component 0 of every schema is `Seat`.
-        let (Some(Seat(seat)), 1) = (seat, self.mask(slot) & 1) else { return SeenBy::All };
-        let owner = self.component_row(slot, 0)[0];
+        let (Some(Seat(seat)), Some(owner)) = (seat, self.owner(slot)) else { return SeenBy::All };
         let team = |seat: usize| self.teams.get(seat);
         match usize::try_from(owner) {
             Ok(owner) if owner == usize::from(seat) => SeenBy::Owner,
             Ok(owner) if team(owner).is_some() && team(owner) == team(usize::from(seat)) => SeenBy::Team,
             Ok(_) | Err(_) => SeenBy::All,
         }
+    }
+
+    /// The seat of the entity in a slot, or else the one it was spawned for; any number, as the game says it.
+    fn owner(&self, slot: u32) -> Option<i32> {
+        // Component 0 of every schema is `Seat`.
+        let mut says = [Some(0), self.schema.spawned()].into_iter().flatten();
+        let component = says.find(|component| self.mask(slot) >> component & 1 == 1)?;
+        self.component_row(slot, component).first().copied()
     }
 
     /// Appends the whole row of a slot: the integers of its components, in order.
@@ -379,6 +385,14 @@ impl Mirror {
         let at = self.order.partition_point(|other| self.ids[*other as usize] < id.0);
         self.order.insert(at, slot);
         slot
+    }
+
+    /// Gives the entity in a slot another id, which must be new.
+    pub(crate) fn rename(&mut self, slot: u32, id: NetId) {
+        self.order.retain(|other| *other != slot);
+        self.ids[slot as usize] = id.0;
+        let at = self.order.partition_point(|other| self.ids[*other as usize] < id.0);
+        self.order.insert(at, slot);
     }
 
     /// Starts the state of a tick: forgets the entities in `freed`.

@@ -6,7 +6,7 @@ mod parse;
 pub use parse::SchemaError;
 
 use crate::message::read_row;
-use crate::{Curve, Field, InputField, Reckoning, Seat, SeenBy, StateHasher};
+use crate::{Curve, Field, InputField, Reckoning, Replicate as _, Seat, SeenBy, SpawnedFor, StateHasher};
 
 /// A sent component.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +75,10 @@ pub struct Schema {
     reckoned: u64,
     /// Components with fields.
     with_fields: u64,
+    /// Components that are predicted.
+    predicted: u64,
+    /// Number of the engine's [`SpawnedFor`].
+    spawned: Option<usize>,
     /// How components are shown in time.
     curves: Vec<Curve>,
     json: String,
@@ -105,8 +109,24 @@ impl Schema {
             with.fold(0, |mask, (i, _)| mask | 1_u64.checked_shl(i as u32).unwrap_or(0))
         };
         let (reckoned, with_fields) = (which(|c| c.reckon.is_some()), which(|c| !c.fields.is_empty()));
+        let predicted = which(|c| c.predict);
+        // A game may have a component of that name and of its own.
+        let spawned = components.iter().position(|c| c.name == SpawnedFor::NAME && c.fields == SpawnedFor::fields());
         let curves = components.iter().map(Curve::of).collect();
-        Self { components, input, events, requests, seen, reckoned, with_fields, curves, json, hash }
+        Self {
+            components,
+            input,
+            events,
+            requests,
+            seen,
+            reckoned,
+            with_fields,
+            predicted,
+            spawned,
+            curves,
+            json,
+            hash,
+        }
     }
 
     /// The input, when its layout is derived.
@@ -175,6 +195,16 @@ impl Schema {
     /// The components that have fields, as a bit set.
     pub(crate) fn with_fields(&self) -> u64 {
         self.with_fields
+    }
+
+    /// Number of [`SpawnedFor`](crate::SpawnedFor), if the game has registered it.
+    pub(crate) fn spawned(&self) -> Option<usize> {
+        self.spawned
+    }
+
+    /// The components that are predicted, as a bit set.
+    pub fn predicted(&self) -> u64 {
+        self.predicted
     }
 
     /// No component is kept from anyone.

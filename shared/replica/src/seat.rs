@@ -10,8 +10,26 @@ use crate::Replicate;
 pub struct Seat(#[replica(lerp = "step")] pub u8);
 
 /// Number of an entity on the wire. The engine assigns it in the tick that spawns the entity; it is never used twice.
+///
+/// What a client predicts of its own spawns has a number of the client until the server has named it, see
+/// [`is_provisional`](Self::is_provisional).
 #[derive(Clone, Component, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NetId(pub u32);
+
+impl NetId {
+    /// The bit that no number of a server has.
+    const PROVISIONAL: u32 = 1 << 31;
+
+    /// A number of the client's own, of the 31 lower bits of `number`.
+    pub fn provisional(number: u32) -> Self {
+        Self(Self::PROVISIONAL | number)
+    }
+
+    /// A client gave this number to what it predicts; it means nothing to the server.
+    pub fn is_provisional(self) -> bool {
+        self.0 & Self::PROVISIONAL != 0
+    }
+}
 
 /// Who sits on a seat.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,9 +13,9 @@ pub enum SeenBy {
     /// Everyone, spectators too.
     #[default]
     All,
-    /// Seats of the team of the entity's [`Seat`](crate::Seat).
+    /// Seats of the team of the owner.
     Team,
-    /// The entity's [`Seat`](crate::Seat).
+    /// The entity's [`Seat`](crate::Seat), or else the one that it was [`SpawnedFor`](crate::SpawnedFor).
     Owner,
 }
 

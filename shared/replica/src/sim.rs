@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use amphi_shared_wire::limits::ENTITIES_MAX;
+use amphi_shared_wire::limits::{ENTITIES_MAX, SPAWNS_PREDICTED_MAX};
 use amphi_shared_wire::{Seed, Tick};
 use bevy_app::SubApp;
 use bevy_ecs::component::ComponentId;
@@ -16,9 +16,10 @@ use crate::nearby::{self, Reaching};
 use crate::port::ReplicatedPort;
 use crate::register::Registry;
 use crate::selection::{Selection, SelectionPort};
+use crate::spawned::SpawnCounts;
 use crate::{
     Begin, GameError, GameEvent, GameEvents, Input, InputPort, Inputs, MatchBoard, MatchMode, NetId, OwnSeat,
-    RequestPort, Row, Schema, Seat, SeatState, Seats, SimMode, SimRng, SimTick, Simulate, StateHasher,
+    RequestPort, Row, Schema, Seat, SeatState, Seats, SimMode, SimRng, SimTick, Simulate, SpawnedFor, StateHasher,
 };
 
 /// A world of a game. It lives in a `SubApp` of its own and never in an app that draws.
@@ -219,6 +220,27 @@ impl Sim {
         Ok(())
     }
 
+    /// Gives an entity another id: the server has named what was predicted.
+    ///
+    /// # Errors
+    /// There is no such entity, or another one has that id.
+    pub fn rename(&mut self, id: NetId, to: NetId) -> Result<(), GameError> {
+        let slot = self.mirror.slot_of(id).filter(|_| self.mirror.slot_of(to).is_none());
+        let known = slot.and_then(|slot| Some((slot, self.mirror.entity(slot)?)));
+        let (slot, entity) = known.ok_or(GameError::EntityUnknown(id.0))?;
+        self.mirror.rename(slot, to);
+        self.world_mut().entity_mut(entity).insert(to);
+        Ok(())
+    }
+
+    /// The keys of predicted entities that the server has not named, with the ids that they have here, ascending.
+    pub fn unconfirmed(&self) -> impl Iterator<Item = (NetId, SpawnedFor)> {
+        let ids = self.mirror.order().iter().rev().map(|slot| (self.mirror.id(*slot), *slot));
+        let ids: Vec<_> = ids.take_while(|(id, _)| id.is_provisional()).collect();
+        let key = |slot| self.world().get::<SpawnedFor>(self.mirror.entity(slot)?).copied();
+        ids.into_iter().rev().filter_map(move |(id, slot)| Some((id, key(slot)?)))
+    }
+
     /// Despawns an entity.
     pub fn remove(&mut self, id: NetId) -> Result<(), GameError> {
         let entity = self.entity_of(id).ok_or(GameError::EntityUnknown(id.0))?;
@@ -293,6 +315,7 @@ impl Sim {
         if let Some(event) = world.resource::<GameEvents>().unknown() {
             return Err(GameError::EventUnregistered(event));
         }
+        world.resource_mut::<SpawnCounts>().clear();
         self.name_entities()?;
         self.check_archetypes()?;
         self.refresh();
@@ -300,25 +323,47 @@ impl Sim {
         Ok(())
     }
 
-    // A client gets its ids from the server.
     fn name_entities(&mut self) -> Result<(), GameError> {
         let world = self.app.world_mut();
+        let mut fresh: Vec<Entity> = self.fresh.iter(world).collect();
         match *world.resource::<SimMode>() {
             SimMode::Authority | SimMode::Replay => {}
-            SimMode::Predict => return Ok(()),
+            SimMode::Predict => {
+                fresh.into_iter().for_each(|entity| self.name_predicted(entity));
+                return Ok(());
+            }
         }
-        let mut fresh: Vec<Entity> = self.fresh.iter(world).collect();
         fresh.sort_unstable();
-        if self.mirror.order().len() + fresh.len() > ENTITIES_MAX {
+        let ids = fresh.len().try_into().ok().and_then(|count| self.next_id.checked_add(count));
+        let ids_left = ids.is_some_and(|next| !NetId(next).is_provisional());
+        if self.mirror.order().len() + fresh.len() > ENTITIES_MAX || !ids_left {
             return Err(GameError::Entities);
         }
         for entity in fresh {
             let id = NetId(self.next_id);
             self.next_id += 1;
-            let slot = self.mirror.insert(id, entity);
-            world.entity_mut(entity).insert((id, Mirrored { slot }));
+            self.name(entity, id);
         }
         Ok(())
+    }
+
+    // A client gets its ids from the server, but for what its own player spawns.
+    fn name_predicted(&mut self, entity: Entity) {
+        let world = self.app.world();
+        let Some(key) = world.get::<SpawnedFor>(entity).copied() else { return };
+        let id = key.provisional();
+        let is_own = world.resource::<OwnSeat>().0 == Some(Seat(key.seat));
+        let is_full = self.unconfirmed().count() >= SPAWNS_PREDICTED_MAX;
+        if is_own && !is_full && self.mirror.slot_of(id).is_none() {
+            self.name(entity, id);
+        } else {
+            self.world_mut().despawn(entity);
+        }
+    }
+
+    fn name(&mut self, entity: Entity, id: NetId) {
+        let slot = self.mirror.insert(id, entity);
+        self.app.world_mut().entity_mut(entity).insert((id, Mirrored { slot }));
     }
 
     fn check_archetypes(&mut self) -> Result<(), GameError> {
@@ -380,6 +425,7 @@ fn insert_resources(world: &mut World, mode: SimMode, match_mode: &MatchMode, se
     world.insert_resource(OwnSeat::default());
     world.insert_resource(SimRng(seed.split("sim").rng()));
     world.init_resource::<Freed>();
+    world.init_resource::<SpawnCounts>();
 }
 
 fn strict_schedule(label: bevy_ecs::schedule::InternedScheduleLabel) -> Schedule {

@@ -129,6 +129,12 @@ pub const ENTITIES_MAX: usize = 100_000;
 pub const HISTORY_TICKS_MAX: usize = 128;
 /// Entities that a client predicts beside its own. Beyond: the nearest; others are only shown.
 pub const PREDICTED_MAX: usize = 64;
+/// Entities spawned for its own player that a client predicts, those that the server has named and those that it has not,
+/// each. Beyond: of the named ones the newest, the others are only shown; further ones wait for the server.
+pub const SPAWNS_PREDICTED_MAX: usize = 64;
+/// Ticks that a predicted spawn outlives the snapshot that should have told of it: the server may have spawned it a little later,
+/// or have had no room for it. Beyond: it is taken away.
+pub const SPAWN_SLACK_TICKS: u32 = 12;
 /// Ticks of inputs in one datagram.
 pub const INPUTS_PER_DATAGRAM_MAX: usize = 32;
 /// Ticks that inputs may lie ahead of the room. Beyond: the input is dropped and counted.
@@ -300,6 +306,8 @@ const _: () = {
         INPUTS_PER_DATAGRAM_MAX * INPUT_BYTES_MAX < 4_096 && INPUT_LEAD_TICKS_MAX >= INPUTS_PER_DATAGRAM_MAX as u32
     );
     assert!(INPUT_LEAD_MS_MAX * 128 <= INPUT_LEAD_TICKS_MAX as u64 * 1_000);
+    // Ids of predicted spawns repeat after 2^15 ticks.
+    assert!(INPUT_LEAD_TICKS_MAX + SPAWN_SLACK_TICKS < 1 << 15);
     assert!(BASELINE_TICKS_MAX.is_multiple_of(KEYFRAME_TICKS));
     assert!(CLOCK_SLEW_PPM < CLOCK_DRIFT_PPM);
     assert!(PING_EVERY_MS * 3 < IDLE_MS_MAX && HOME_PING_EVERY_MS < IDLE_MS_MAX);

@@ -34,7 +34,7 @@ pub(crate) struct Host {
 impl Host {
     pub(crate) fn new(game: &Game, start: Micros, seed: Seed) -> Result<Self, String> {
         let clock = TickClock { tick0: start, tick_hz: 60 };
-        let mode = game.mode("1v1").ok_or("the sample game has no mode 1v1")?;
+        let mode = game.modes().first().ok_or("the game has no mode")?;
         let config = RoomConfig {
             match_id: MatchId::from_bits(1),
             app: AppId::default(),

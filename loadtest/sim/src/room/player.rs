@@ -1,8 +1,7 @@
 //! A player's side: the client, how it dials, and the seat it must keep.
 
 use amphi_clients_rust::{Client, ClientConfig, ClientEvent, ClientOutput};
-use amphi_server_arena::ArenaInput;
-use amphi_shared_replica::Game;
+use amphi_shared_replica::{Game, Input};
 use amphi_shared_session::{Config, PipeId, PipeKind};
 use amphi_shared_wire::{AppId, Micros, Rng};
 
@@ -10,8 +9,8 @@ use amphi_shared_wire::{AppId, Micros, Rng};
 const AWAY_US_MAX: u64 = 4_000_000;
 
 /// One player.
-pub(crate) struct Player {
-    pub(crate) client: Client<ArenaInput>,
+pub(crate) struct Player<I: Input> {
+    pub(crate) client: Client<I>,
     pub(crate) kind: PipeKind,
     /// A pipe that is dialled and not there yet.
     pub(crate) opening: Option<PipeId>,
@@ -21,7 +20,7 @@ pub(crate) struct Player {
     closed: bool,
 }
 
-impl Player {
+impl<I: Input> Player<I> {
     pub(crate) fn new(game: &Game, now: Micros, kind: PipeKind) -> Self {
         let session = Config { path_silent_after: Some(Micros::from_millis(300)), ..Config::default() };
         let config = ClientConfig { app: AppId::default(), token: "token".to_owned(), resume: None, session };

@@ -17,3 +17,23 @@ fn players_come_back_to_their_seats_and_see_the_truth() {
 fn the_same_seed_gives_the_same_history() {
     assert_eq!(run(Seed(3)), run(Seed(3)));
 }
+
+#[test]
+fn shots_are_there_once_even_when_connections_break() {
+    for seed in 1..=2 {
+        if let Err(violation) = run_shots(Seed(seed)) {
+            panic!("{violation}; repeat with `shots --seed {seed}`");
+        }
+    }
+}
+
+#[test]
+fn predicted_shots_are_those_of_the_server() {
+    for seed in 1..=2 {
+        let missing = World::<Shots<false, false>>::new(Seed(seed)).and_then(World::run);
+        let hitting = World::<Shots<false, true>>::new(Seed(seed)).and_then(World::run);
+        if let Err(violation) = missing.and(hitting) {
+            panic!("seed {seed}, {violation}");
+        }
+    }
+}

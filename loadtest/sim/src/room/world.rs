@@ -1,9 +1,7 @@
 //! One history: virtual time, a room, two players, the pipes between them.
 
-use amphi_clients_rust::ClientOutput;
-use amphi_server_arena::movement::PlayerBody;
-use amphi_server_arena::{Arena, ArenaInput, Pose};
-use amphi_shared_replica::{Game, NetId, Replicate, Row};
+use amphi_clients_rust::{Client, ClientOutput};
+use amphi_shared_replica::{Game, Input, NetId, Replicate, Row};
 use amphi_shared_session::{Output, PipeId, PipeKind, Session, parse_hello};
 use amphi_shared_wire::{Code, LANE_CONTROL, Micros, Rng, Seed};
 
@@ -26,26 +24,37 @@ const WHOLE_TICK_MAX: Micros = Micros::from_secs(3);
 const STRIKE_EVERY_US: u64 = 1_000_000;
 /// How long a dial may wait for its pipe.
 const OPENING_MAX: Micros = Micros::from_secs(1);
-/// The path of each player.
-const LINK: Link = Link {
-    latency: Micros::from_millis(20),
-    jitter: Micros::from_millis(2),
-    lost_permille: 30,
-    doubled_permille: 20,
-    late_permille: 100,
-    corrupted_permille: 5,
-    max_datagram: 1_000,
-};
-/// How long a player runs into one direction.
-const TURN_EVERY: Micros = Micros::from_millis(400);
+/// What players do in a room, and what must hold.
+pub(crate) trait Play: Default {
+    type Input: Input;
+    /// The path of each player.
+    const LINK: Link;
+    /// Connections break, stall and change in the storm.
+    const STRIKES: bool;
+    /// How long a player wants the same.
+    const TURN_EVERY: Micros;
+
+    /// The game; its first mode has two seats.
+    fn game() -> Game;
+
+    /// What a player wants next; nothing when all are to stand still.
+    fn turn(&mut self, rng: &mut Rng, still: bool) -> Self::Input;
+
+    /// Looks at what a player is shown, whenever something has happened.
+    fn watch(&mut self, who: usize, client: &Client<Self::Input>, now: Micros) -> Result<(), String>;
+
+    /// The player who stands still knows what is true.
+    fn check(world: &World<Self>, who: usize) -> Result<(), String>;
+}
 
 /// Everything in one history.
-pub(crate) struct World {
+pub(crate) struct World<P: Play> {
+    play: P,
     start: Micros,
     now: Micros,
     game: Game,
     host: Host,
-    players: [Player; 2],
+    players: [Player<P::Input>; 2],
     net: Pipes,
     /// Who dialled a pipe, by its number.
     owners: Vec<usize>,
@@ -61,19 +70,20 @@ pub(crate) struct World {
     history: Seed,
 }
 
-impl World {
+impl<P: Play> World<P> {
     pub(crate) fn new(seed: Seed) -> Result<Self, Violation> {
         let start = Micros::from_secs(1_763_000_000);
-        let game = Game::new("arena", Arena);
+        let game = P::game();
         let host = Host::new(&game, start, seed).map_err(|what| Violation { at: Micros(0), what })?;
         let players = [PipeKind::Streams, PipeKind::Ordered].map(|kind| Player::new(&game, start, kind));
         Ok(Self {
+            play: P::default(),
             start,
             now: start,
             game,
             host,
             players,
-            net: Pipes::new(seed, [LINK; 2]),
+            net: Pipes::new(seed, [P::LINK; 2]),
             owners: Vec::new(),
             load_rng: seed.split("load").rng(),
             fault_rng: seed.split("faults").rng(),
@@ -89,7 +99,7 @@ impl World {
     }
 
     pub(crate) fn run(mut self) -> Result<Report, Violation> {
-        match self.play() {
+        match self.go() {
             Ok(()) => Ok(Report {
                 faults: self.faults,
                 messages: self.players.iter().map(|p| p.client.session().stats().messages_in).sum(),
@@ -104,9 +114,9 @@ impl World {
         }
     }
 
-    fn play(&mut self) -> Result<(), String> {
+    fn go(&mut self) -> Result<(), String> {
         self.pass(CALM)?;
-        (self.storm, self.strikes_at) = (true, self.now);
+        (self.storm, self.strikes_at) = (P::STRIKES, self.now);
         self.pass(STORM)?;
         self.storm = false;
         self.net.calm(self.now);
@@ -136,29 +146,25 @@ impl World {
         if stats.snapshots == 0 || stats.snapshots_invalid > 0 {
             return Err(format!("player {who} could not read {} snapshots", stats.snapshots_invalid));
         }
-        if stats.snapshots_trained == 0 {
-            return Err(format!("player {who} got no snapshot in the tables of the game"));
-        }
-        self.compare(who)?;
-        let own = player.client.own::<PlayerBody>();
-        let received = player.client.received::<PlayerBody>();
-        let truth = player.client.own_id().and_then(|id| received.iter().find(|(known, _)| *known == id));
-        // Not its height: a prediction knows no crate to stand on.
-        let ground = |body: PlayerBody| [body.x, body.z];
-        if own.is_none() || own.map(ground) != truth.map(|(_, body)| ground(*body)) {
-            return Err(format!("player {who} stands at {own:?}, truly at {truth:?}"));
-        }
-        Ok(())
+        P::check(self, who)
     }
 
-    /// A player has received what spectators saw of the same tick, also while the ball still rolls.
-    fn compare(&self, who: usize) -> Result<(), String> {
-        let client = &self.players[who].client;
-        let Some(truth) = self.host.truth(client.tick()) else {
-            return Err(format!("spectators saw nothing of tick {}, which player {who} holds", client.tick()));
-        };
-        let same = self.read::<PlayerBody>(truth) == client.received() && self.read::<Pose>(truth) == client.received();
-        if same { Ok(()) } else { Err(format!("player {who} sees another world at tick {}", client.tick())) }
+    /// What the players do.
+    pub(crate) fn play(&self) -> &P {
+        &self.play
+    }
+
+    /// The client of a player.
+    pub(crate) fn client(&self, who: usize) -> &Client<P::Input> {
+        &self.players[who].client
+    }
+
+    /// A component of what spectators saw of the tick that a player holds.
+    pub(crate) fn truth<C: Replicate>(&self, who: usize) -> Result<Vec<(NetId, C)>, String> {
+        let tick = self.client(who).tick();
+        let truth = self.host.truth(tick);
+        let truth = truth.ok_or_else(|| format!("spectators saw nothing of tick {tick}, which player {who} holds"))?;
+        Ok(self.read(truth))
     }
 
     fn read<C: Replicate>(&self, rows: &[(NetId, Row)]) -> Vec<(NetId, C)> {
@@ -174,6 +180,7 @@ impl World {
             self.do_next()?;
             for who in 0..self.players.len() {
                 self.drain(who)?;
+                self.play.watch(who, &self.players[who].client, self.now)?;
             }
         }
         self.now = until;
@@ -219,18 +226,11 @@ impl World {
         Ok(())
     }
 
-    /// Everyone turns and runs somewhere else.
+    /// Everyone wants something else.
     fn turn(&mut self) {
-        self.turns_at = self.now + TURN_EVERY;
+        self.turns_at = self.now + P::TURN_EVERY;
         for player in &mut self.players {
-            let running = ArenaInput {
-                move_x: self.load_rng.below(255) as i8,
-                move_y: 127,
-                yaw: self.load_rng.below(65_536) as u16,
-                ..ArenaInput::default()
-            };
-            let running = running.with_buttons(self.load_rng.chance(200), false, false);
-            player.client.set_input(if self.still { ArenaInput::default() } else { running });
+            player.client.set_input(self.play.turn(&mut self.load_rng, self.still));
         }
     }
 

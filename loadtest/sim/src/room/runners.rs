@@ -1,0 +1,71 @@
+//! Players of the sample game who run and jump.
+
+use amphi_clients_rust::Client;
+use amphi_server_arena::movement::PlayerBody;
+use amphi_server_arena::{Arena, ArenaInput, Pose};
+use amphi_shared_replica::Game;
+use amphi_shared_wire::{Micros, Rng};
+
+use super::world::{Play, World};
+use crate::net::Link;
+
+/// Players who run, each turn into another direction.
+#[derive(Debug, Default)]
+pub(crate) struct Runners;
+
+impl Play for Runners {
+    type Input = ArenaInput;
+
+    const LINK: Link = Link {
+        latency: Micros::from_millis(20),
+        jitter: Micros::from_millis(2),
+        lost_permille: 30,
+        doubled_permille: 20,
+        late_permille: 100,
+        corrupted_permille: 5,
+        max_datagram: 1_000,
+    };
+    const STRIKES: bool = true;
+    const TURN_EVERY: Micros = Micros::from_millis(400);
+
+    fn game() -> Game {
+        Game::new("arena", Arena)
+    }
+
+    fn turn(&mut self, rng: &mut Rng, still: bool) -> ArenaInput {
+        let running = ArenaInput {
+            move_x: rng.below(255) as i8,
+            move_y: 127,
+            yaw: rng.below(65_536) as u16,
+            ..ArenaInput::default()
+        };
+        let running = running.with_buttons(rng.chance(200), false, false);
+        if still { ArenaInput::default() } else { running }
+    }
+
+    fn watch(&mut self, _: usize, _: &Client<ArenaInput>, _: Micros) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// The player holds what spectators saw of the same tick, also while the ball still rolls, and predicts where it stands.
+    fn check(world: &World<Self>, who: usize) -> Result<(), String> {
+        let client = world.client(who);
+        if client.stats().snapshots_trained == 0 {
+            return Err(format!("player {who} got no snapshot in the tables of the game"));
+        }
+        let same =
+            world.truth::<PlayerBody>(who)? == client.received() && world.truth::<Pose>(who)? == client.received();
+        if !same {
+            return Err(format!("player {who} sees another world at tick {}", client.tick()));
+        }
+        let own = client.own::<PlayerBody>();
+        let received = client.received::<PlayerBody>();
+        let truth = client.own_id().and_then(|id| received.iter().find(|(known, _)| *known == id));
+        // Not its height: a prediction knows no crate to stand on.
+        let ground = |body: PlayerBody| [body.x, body.z];
+        if own.is_none() || own.map(ground) != truth.map(|(_, body)| ground(*body)) {
+            return Err(format!("player {who} stands at {own:?}, truly at {truth:?}"));
+        }
+        Ok(())
+    }
+}
