@@ -1,7 +1,7 @@
 // Written by `amphi schema generate --lang ts` from the schema of arena. Do not edit.
 
 /** Hash of the schema that this was made from. */
-export const SCHEMA_HASH = 0x4496a376440a1d57n;
+export const SCHEMA_HASH = 0xce55a76cdb776bcen;
 
 /** Takes numbers in bits, the least significant first. */
 export interface BitSink {
