@@ -25,7 +25,6 @@ impl Effects {
         tick: Tick,
         said: Vec<GameEvent>,
     ) -> Vec<(u32, Vec<u8>)> {
-        self.pending.retain(|(shown, _)| tick.diff(*shown) <= 2 * WINDOW_TICKS);
         let mut shown = Vec::new();
         for event in said {
             let GameEvent::Event { kind, body, to: None } = event else { continue };
@@ -40,11 +39,13 @@ impl Effects {
         shown
     }
 
-    /// The server says an event: true when it was shown before.
+    /// The server says an event: true when it was shown before. However late that is, as after a stall; the server says
+    /// events in order, so what is older than a window by then was wrong.
     pub(crate) fn confirmed(&mut self, schema: &Schema, own: Option<Seat>, tick: Tick, kind: u32, body: &[u8]) -> bool {
         if !own.is_some_and(|own| is_own(schema, own, kind, body)) {
             return false;
         }
+        self.pending.retain(|(shown, _)| tick.diff(*shown) <= WINDOW_TICKS);
         let near = |(shown, of): &(Tick, u32)| *of == kind && tick.diff(*shown).abs() <= WINDOW_TICKS;
         self.pending.iter().position(near).and_then(|at| self.pending.remove(at)).is_some()
     }

@@ -44,6 +44,18 @@ fn an_own_effect_is_shown_once_even_when_the_server_puts_it_elsewhere() {
 }
 
 #[test]
+fn an_own_effect_is_shown_once_when_the_server_says_it_seconds_later() {
+    let (game, mut effects) = (game(), Effects::default());
+    let schema = game.schema();
+    for tick in [10, 300] {
+        let shown = effects.predicted(schema, OWN, Tick(tick), vec![said(SHOT, &Shot { seat: 3, at: 5 })]);
+        assert_eq!(shown.len(), 1);
+    }
+    assert!(effects.confirmed(schema, Some(OWN), Tick(11), SHOT, &body(3, 5)));
+    assert!(effects.confirmed(schema, Some(OWN), Tick(301), SHOT, &body(3, 5)));
+}
+
+#[test]
 fn two_predicted_effects_swallow_two() {
     let (game, mut effects) = (game(), Effects::default());
     let schema = game.schema();
