@@ -17,6 +17,7 @@ use amphi_shared_edge::service::ServiceClient;
 use amphi_shared_edge::shutdown::Shutdown;
 use amphi_shared_edge::{ListenConfig, Listener, Origins, Sessions};
 use amphi_shared_replica::Game;
+use amphi_shared_session::ConnectRequest;
 use amphi_shared_store::{LiveStore, Location};
 use amphi_shared_wire::proto::{CreateRoom, CreateRoomReply, HostReport, HostReportReply};
 use amphi_shared_wire::{AppId, HostId, LeaseId, MatchId, Micros, Rng, Seed, TokenId, UserId};
@@ -207,6 +208,18 @@ impl Node {
         let host = self.host.context("there is no host")?;
         let _: CreateRoomReply = self.service(host, Scope::HostRooms)?.call("/internal/v1/rooms", &request).await?;
         Ok(match_id)
+    }
+
+    /// What person `number` says first at the host of a match.
+    pub(crate) fn hello(&mut self, match_id: MatchId, number: usize) -> ConnectRequest {
+        let game = game();
+        ConnectRequest {
+            token: self.seat(match_id, number),
+            game: game.name().to_owned(),
+            build: "bench".to_owned(),
+            schema_hash: game.schema().hash(),
+            ..ConnectRequest::default()
+        }
     }
 
     /// A connect token of person `number` for a match.

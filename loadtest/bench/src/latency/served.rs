@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use amphi_server_arena::ArenaInput;
 use amphi_shared_replica::{SnapshotDecoder, encode_inputs};
-use amphi_shared_session::{ConnectRequest, Event, InputLead};
+use amphi_shared_session::{Event, InputLead};
 use amphi_shared_wire::{LANE_BULK, LANE_CONTROL, LANE_INPUT, LANE_ROOM, LANE_SNAPSHOT, Lane, Micros, Tick};
 use anyhow::{Context, bail, ensure};
 
@@ -62,14 +62,7 @@ struct Player {
 impl Player {
     async fn join(node: &mut Node) -> anyhow::Result<Self> {
         let match_id = node.open_match().await?;
-        let game = node::game();
-        let request = ConnectRequest {
-            token: node.seat(match_id, 0),
-            game: game.name().to_owned(),
-            build: "bench".to_owned(),
-            schema_hash: game.schema().hash(),
-            ..ConnectRequest::default()
-        };
+        let request = node.hello(match_id, 0);
         let host = node.host.context("the node has no host")?;
         let mut client = Client::new(node.clock, request);
         client.connect(&Dialler::new()?, (0, host), Way::Quic, &LANES).await?;
@@ -77,7 +70,7 @@ impl Player {
         Ok(Self {
             client,
             clock: node.clock,
-            decoder: SnapshotDecoder::new(game.schema().clone()),
+            decoder: SnapshotDecoder::new(node::game().schema().clone()),
             lead: None,
             next: None,
             inputs: VecDeque::new(),

@@ -79,16 +79,9 @@ impl Player {
     /// Takes a seat in a fresh match, and plays until its first state has come.
     pub(super) async fn join(node: &mut Node, way: Way) -> anyhow::Result<Self> {
         let match_id = node.open_match().await?;
-        let game = node::game();
-        let request = ConnectRequest {
-            token: node.seat(match_id, 0),
-            game: game.name().to_owned(),
-            build: "bench".to_owned(),
-            schema_hash: game.schema().hash(),
-            ..ConnectRequest::default()
-        };
+        let request = node.hello(match_id, 0);
         let host = node.host.context("the node has no host")?;
-        let decoder = SnapshotDecoder::new(game.schema().clone());
+        let decoder = SnapshotDecoder::new(node::game().schema().clone());
         Self::start((node.clock, request), (way, host), Some(decoder)).await
     }
 
