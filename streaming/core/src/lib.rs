@@ -17,6 +17,7 @@ mod memory;
 mod pace;
 mod payload;
 mod person;
+mod presence;
 mod text;
 mod topic;
 
@@ -30,5 +31,6 @@ pub use hub::{Hub, HubConfig, HubCounters, HubOutput, Lag};
 pub use memory::MemoryBroker;
 pub use pace::Pace;
 pub use payload::FLAG_KEYFRAME;
+pub use presence::NodeId;
 pub use person::{Person, Role, SessionKey};
 pub use text::{Place, parse_request};

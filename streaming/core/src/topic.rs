@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::history::{Entry, History};
 use crate::log::EMPTY_IDLE;
+use crate::hub::{NewMember, TopicPresence};
 use crate::payload::{decode, encode};
 use crate::{Content, LogView, Place, Record, SessionKey, TopicClass, TopicKey, chat, text};
 
@@ -40,6 +41,8 @@ pub(crate) struct TopicState {
     pub(crate) used_at: Micros,
     /// When the hub looks whether it may go.
     pub(crate) sweep_at: Option<Micros>,
+    /// Who is there, in a class that has presence.
+    pub(crate) presence: Option<Box<TopicPresence>>,
 }
 
 /// A subscriber that waits for the first read.
@@ -49,6 +52,8 @@ pub(crate) struct Waiting {
     pub(crate) how: How,
     pub(crate) ask: Subscribe,
     pub(crate) until: Micros,
+    /// Who it is, in a class that has presence.
+    pub(crate) member: Option<Box<NewMember>>,
 }
 
 /// How a subscriber came.
@@ -85,6 +90,7 @@ impl TopicState {
             held: VecDeque::new(),
             used_at: now,
             sweep_at: None,
+            presence: None,
         }
     }
 
@@ -141,7 +147,10 @@ impl TopicState {
     }
 
     pub(crate) fn has_readers(&self) -> bool {
-        !self.readers.is_empty() || !self.text_readers.is_empty() || !self.waiting.is_empty()
+        !self.readers.is_empty()
+            || !self.text_readers.is_empty()
+            || !self.waiting.is_empty()
+            || self.presence.as_ref().is_some_and(|presence| presence.is_awaited())
     }
 
     /// When a topic without readers is followed no more. One that holds nothing goes sooner.

@@ -1,9 +1,10 @@
 //! The shard: one thread that owns the hub and every home session.
 
 mod fanout;
+mod presence;
 mod stock;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +19,13 @@ use amphi_shared_session::{
 };
 use amphi_shared_wire::limits::REFRESH_EVERY_MS_MIN;
 use amphi_shared_wire::proto::{
-    Control, Position, Refresh, Refreshed, ServicePublication, Subscribe, TopicRequest, control, topic_request,
+    Control, ListPresence, Position, PresencePage, Refresh, Refreshed, ServicePublication, Subscribe, TopicRequest,
+    control, topic_request,
 };
 use amphi_shared_wire::{
     AppId, Code, LANE_CONTROL, LANE_TOPICS, Lane, Micros, Rng, Seed, SessionId, TopicGrants, UserId,
 };
-use amphi_streaming_core::{Denied, Hub, HubOutput, MemoryBroker, Person, SessionKey};
+use amphi_streaming_core::{Denied, Hub, HubConfig, HubOutput, MemoryBroker, NodeId, Person, SessionKey};
 use bytes::Bytes;
 use prost::Message;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -46,6 +48,8 @@ const EXPORT_EVERY: Micros = Micros::from_secs(1);
 pub(crate) enum Command {
     /// Publishes each, and answers with their offsets; 0 = refused.
     Publish { publications: Vec<ServicePublication>, reply: oneshot::Sender<Vec<u64>> },
+    /// Lists members of a topic.
+    Presence { app: AppId, ask: ListPresence, reply: oneshot::Sender<Result<PresencePage, Denied>> },
     /// Ends the sessions of revoked tokens.
     Revoke(Revoked),
     /// Begins server-sent events, and answers whether they did.
@@ -78,6 +82,9 @@ pub(crate) struct Shard {
     brokers: Brokers,
     /// Publications of services that are not answered yet.
     batches: Batches,
+    /// Lists of members that are not there yet.
+    lists: BTreeMap<u64, oneshot::Sender<Result<PresencePage, Denied>>>,
+    list_last: u64,
     homes: Homes,
     /// Readers without a session.
     stocks: Stocks,
@@ -113,10 +120,13 @@ impl Shard {
     pub(crate) fn new(config: ShardConfig, shared: Option<Box<dyn Broker>>) -> Self {
         let (mailbox, events) = mpsc::channel(config.mailbox_events_max);
         let seed = Seed(u64::from_le_bytes(random_bytes()));
+        let node = shared.is_some().then(|| NodeId(u64::from_le_bytes(random_bytes())));
         Self {
-            hub: Hub::new(config.live.hub.clone()),
+            hub: Hub::new(HubConfig { node, ..config.live.hub.clone() }),
             brokers: Brokers::new(MemoryBroker::new(config.live.hub.topics_max, seed.split("broker")), shared),
             batches: Batches::default(),
+            lists: BTreeMap::new(),
+            list_last: 0,
             sessions: Arc::new(amphi_shared_session::Config::home()),
             homes: Homes::default(),
             stocks: Stocks::default(),
@@ -211,6 +221,7 @@ impl Shard {
                     self.publish(now, ticket, publication);
                 }
             }
+            Command::Presence { app, ask, reply } => self.list(now, (&app, &ask), reply),
             Command::Revoke(revoked) => self.revoke(now, &revoked),
             Command::Events { wish, events, reply } => {
                 // The caller may have gone; then its events are gone too.
@@ -387,6 +398,9 @@ impl Shard {
                     HubOutput::SendText { session, place, text } => self.send_text(now, session, place, &text),
                     HubOutput::BroadcastText { place, lag, text } => self.broadcast_text(now, place, &lag, &text),
                     HubOutput::ServicePublished { ticket, offset } => self.batches.end(ticket, offset),
+                    HubOutput::Presence { alias, payload } => self.tell_watchers(now, alias, &payload),
+                    HubOutput::PresenceText { alias, text } => self.tell_text_watchers(now, alias, &text),
+                    HubOutput::PresenceListed { ticket, page } => self.listed(ticket, page),
                 }
             } else if let Some(request) = self.hub.poll_request() {
                 self.brokers.submit(now, request);
@@ -502,7 +516,7 @@ impl Shard {
         let Some(Home { person, .. }) = self.homes.get(key) else { return };
         for TopicPosition { topic, since } in topics {
             let since = since.map(|(epoch, offset)| Position { epoch, offset });
-            self.hub.restore(now, key, person, Subscribe { topic, since });
+            self.hub.restore(now, key, person, Subscribe { topic, since, ..Subscribe::default() });
         }
     }
 

@@ -8,6 +8,7 @@ use super::*;
 use crate::{Access, BrokerEvent, Content, FLAG_KEYFRAME, MemoryBroker, Role};
 
 mod classes;
+mod presence;
 
 const CHAT: &str = "match:mch_1:chat";
 const VIEW: &str = "match:mch_1:view:0";
@@ -36,7 +37,7 @@ pub(super) fn person(n: u64, role: Role) -> Person {
 }
 
 pub(super) fn subscribe(topic: &str, since: Option<Position>) -> topic_request::Kind {
-    topic_request::Kind::Subscribe(Subscribe { topic: topic.to_owned(), since })
+    topic_request::Kind::Subscribe(Subscribe { topic: topic.to_owned(), since, ..Subscribe::default() })
 }
 
 pub(super) fn say(topic: &str, text: &str, key: &str) -> topic_request::Kind {
@@ -120,7 +121,10 @@ impl Harness {
             HubOutput::Send { .. }
             | HubOutput::SendText { .. }
             | HubOutput::Broadcast { .. }
-            | HubOutput::BroadcastText { .. } => true,
+            | HubOutput::BroadcastText { .. }
+            | HubOutput::Presence { .. }
+            | HubOutput::PresenceText { .. }
+            | HubOutput::PresenceListed { .. } => true,
         });
     }
 
@@ -130,8 +134,13 @@ impl Harness {
         while let Some(output) = self.hub.poll_output() {
             match output {
                 HubOutput::Send { session, payload } => sent.push((session.0, read(&payload))),
-                HubOutput::SendText { .. } | HubOutput::BroadcastText { .. } | HubOutput::ServicePublished { .. } => {
-                    panic!("nobody here reads text, and services were heard")
+                HubOutput::SendText { .. }
+                | HubOutput::BroadcastText { .. }
+                | HubOutput::PresenceText { .. }
+                | HubOutput::PresenceListed { .. }
+                | HubOutput::ServicePublished { .. } => panic!("nobody here reads text, and services were heard"),
+                HubOutput::Presence { alias, payload } => {
+                    sent.extend(self.hub.watchers(alias).map(|session| (session.0, read(&payload))));
                 }
                 HubOutput::Broadcast { alias, offset, payload, .. } => {
                     sent.extend(self.hub.receivers(alias, offset).map(|session| (session.0, read(&payload))));
@@ -352,7 +361,7 @@ fn classes_ask_for_roles_and_apps_are_apart() {
         content: Content::Any,
         ..TopicClass::match_chat()
     };
-    let config = HubConfig { classes: vec![staff, TopicClass::match_chat()], topics_max: 3 };
+    let config = HubConfig { classes: vec![staff, TopicClass::match_chat()], topics_max: 3, node: None };
     let mut harness = Harness::with(config);
     let (moderator, operator) = (person(2, Role::Moderator), person(3, Role::Operator));
     assert_eq!(refused(&harness.ask(1, subscribe("staff", None))), Code::SubscribeForbidden);
