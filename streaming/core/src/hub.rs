@@ -252,9 +252,7 @@ impl Hub {
             Some(topic_request::Kind::WatchPresence(ask)) => {
                 self.watch_presence(now, (session, id), person, &ask.topic)
             }
-            Some(topic_request::Kind::UnwatchPresence(ask)) => {
-                self.unwatch_presence((session, id), person, &ask.topic)
-            }
+            Some(topic_request::Kind::UnwatchPresence(ask)) => self.unwatch_presence((session, id), person, &ask.topic),
             Some(topic_request::Kind::ListPresence(ask)) => self.list_presence(now, (session, id), person, &ask),
             Some(topic_request::Kind::SetPresence(ask)) => self.set_presence(now, (session, id), person, ask),
             None => Err(Denied::new(Code::MessageInvalid, "the request asks for nothing")),

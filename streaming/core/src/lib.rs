@@ -31,6 +31,6 @@ pub use hub::{Hub, HubConfig, HubCounters, HubOutput, Lag};
 pub use memory::MemoryBroker;
 pub use pace::Pace;
 pub use payload::FLAG_KEYFRAME;
-pub use presence::NodeId;
 pub use person::{Person, Role, SessionKey};
+pub use presence::NodeId;
 pub use text::{Place, parse_request};

@@ -53,11 +53,34 @@ pub(crate) fn reply(reply: &TopicReply) -> Bytes {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
     enum Kind<'a> {
-        Failed { code: u32, message: &'a str, retry_after_ms: u32 },
-        Subscribed { topic: &'a str, alias: u32, epoch: String, offset: String, recovered: bool, replayed: u32 },
-        Unsubscribed { topic: &'a str, alias: u32, code: u32 },
-        Published { offset: String },
-        PresenceState { topic: &'a str, alias: u32, count: u32, listed: bool, members: Vec<OutMember<'a>> },
+        Failed {
+            code: u32,
+            message: &'a str,
+            retry_after_ms: u32,
+        },
+        Subscribed {
+            topic: &'a str,
+            alias: u32,
+            epoch: String,
+            offset: String,
+            recovered: bool,
+            replayed: u32,
+        },
+        Unsubscribed {
+            topic: &'a str,
+            alias: u32,
+            code: u32,
+        },
+        Published {
+            offset: String,
+        },
+        PresenceState {
+            topic: &'a str,
+            alias: u32,
+            count: u32,
+            listed: bool,
+            members: Vec<OutMember<'a>>,
+        },
         PresenceDiff {
             alias: u32,
             count: u32,
@@ -66,7 +89,12 @@ pub(crate) fn reply(reply: &TopicReply) -> Bytes {
             changed: Vec<OutMember<'a>>,
             left: &'a [String],
         },
-        PresencePage { topic: &'a str, count: u32, members: Vec<OutMember<'a>>, next: &'a str },
+        PresencePage {
+            topic: &'a str,
+            count: u32,
+            members: Vec<OutMember<'a>>,
+            next: &'a str,
+        },
         Done {},
     }
     let kind = reply.kind.as_ref().map(|kind| match kind {
@@ -137,7 +165,8 @@ fn out_members(members: &[Member]) -> Vec<OutMember<'_>> {
 pub fn parse_request(text: &[u8]) -> Result<TopicRequest, Denied> {
     let invalid = Denied::new(Code::MessageInvalid, "the message is not the JSON of a request");
     let request: In<'_> = serde_json::from_slice(text).map_err(|_| invalid)?;
-    let In { id, subscribe, unsubscribe, publish, watch_presence, unwatch_presence, list_presence, set_presence } = request;
+    let In { id, subscribe, unsubscribe, publish, watch_presence, unwatch_presence, list_presence, set_presence } =
+        request;
     let wishes = [
         subscribe.map(|ask| {
             let since = ask.since.map(|since| Position { epoch: since.epoch.0, offset: since.offset.0 });
@@ -158,8 +187,11 @@ pub fn parse_request(text: &[u8]) -> Result<TopicRequest, Denied> {
     ];
     let mut wishes = wishes.into_iter().flatten();
     let (Some(kind), None) = (wishes.next(), wishes.next()) else {
-        return Err(Denied::new(Code::MessageInvalid, "a request holds one of subscribe, unsubscribe, publish, \
-             watchPresence, unwatchPresence, listPresence and setPresence"));
+        return Err(Denied::new(
+            Code::MessageInvalid,
+            "a request holds one of subscribe, unsubscribe, publish, \
+             watchPresence, unwatchPresence, listPresence and setPresence",
+        ));
     };
     Ok(TopicRequest { id, kind: Some(kind?) })
 }

@@ -7,8 +7,8 @@ use amphi_shared_wire::{Micros, Topic};
 use bytes::Bytes;
 
 use crate::history::{Entry, History};
-use crate::log::EMPTY_IDLE;
 use crate::hub::{NewMember, TopicPresence};
+use crate::log::EMPTY_IDLE;
 use crate::payload::{decode, encode};
 use crate::{Content, LogView, Place, Record, SessionKey, TopicClass, TopicKey, chat, text};
 
@@ -150,7 +150,7 @@ impl TopicState {
         !self.readers.is_empty()
             || !self.text_readers.is_empty()
             || !self.waiting.is_empty()
-            || self.presence.as_ref().is_some_and(|presence| presence.is_awaited())
+            || self.presence.as_ref().is_some_and(|presence| presence.is_used())
     }
 
     /// When a topic without readers is followed no more. One that holds nothing goes sooner.

@@ -5,7 +5,8 @@ use amphi_shared_edge::http::{Access, Problem, Request, Response, Routes};
 use amphi_shared_wire::Code;
 use amphi_shared_wire::limits::SUBSCRIPTIONS_MAX;
 use amphi_shared_wire::proto::{
-    AddUser, AddUserReply, MintToken, MintTokenReply, PublishBatch, PublishBatchReply, RevokeToken, RevokeTokenReply,
+    AddUser, AddUserReply, Done, HoldMembers, MintToken, MintTokenReply, PublishBatch, PublishBatchReply, RevokeToken,
+    RevokeTokenReply,
 };
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
@@ -13,6 +14,9 @@ use tokio::sync::{mpsc, oneshot};
 use crate::people::People;
 use crate::shard::{Command, EventsWish};
 use crate::tokens::{TokenDesk, TokenWish};
+
+/// For how long a service may say that somebody is in a topic, ms.
+const HOLD_MS_MAX: u32 = 3_600_000;
 
 #[derive(Deserialize)]
 struct Guest {
@@ -28,7 +32,7 @@ struct SignIn {
 pub(crate) fn routes((people, tokens): (&People, &TokenDesk), shard: &mpsc::Sender<Command>) -> Routes {
     let (guests, sign_ins, keys, users) = (people.clone(), people.clone(), people.clone(), people.clone());
     let (minting, revoking) = (tokens.clone(), (tokens.clone(), shard.clone()));
-    let (readers, shard) = (shard.clone(), shard.clone());
+    let (readers, holder, shard) = (shard.clone(), shard.clone(), shard.clone());
     Routes::new()
         .post("/api/v1/auth/guest", Access::Public, move |request| guest(guests.clone(), request))
         .post("/api/v1/auth/signin", Access::Public, move |request| sign_in(sign_ins.clone(), request))
@@ -36,6 +40,9 @@ pub(crate) fn routes((people, tokens): (&People, &TokenDesk), shard: &mpsc::Send
         .get("/api/v1/topics/events", Access::Public, move |request| events(readers.clone(), request))
         .post("/internal/v1/topics/publish", Access::Service(Scope::LivePublish), move |request| {
             publish(shard.clone(), request)
+        })
+        .post("/internal/v1/topics/presence", Access::Service(Scope::LivePublish), move |request| {
+            hold(holder.clone(), request)
         })
         .post("/internal/v1/tokens", Access::Service(Scope::LiveTokens), move |request| mint(minting.clone(), request))
         .post("/internal/v1/tokens/revoke", Access::Service(Scope::LiveTokens), move |request| {
@@ -88,6 +95,21 @@ async fn publish(shard: mpsc::Sender<Command>, request: Request) -> Result<Respo
     })?;
     let offsets = offsets.await.map_err(|_| Problem::from(Code::Draining))?;
     Ok(Response::proto(&PublishBatchReply { offsets }))
+}
+
+/// People who are in a topic by another way than a connection.
+async fn hold(shard: mpsc::Sender<Command>, request: Request) -> Result<Response, Problem> {
+    let hold: HoldMembers = request.proto()?;
+    if hold.time_ms > HOLD_MS_MAX {
+        return Err(Problem::new(Code::RequestInvalid, "time_ms: an hour at most"));
+    }
+    let app = hold.app.parse().map_err(|error| Problem::new(Code::RequestInvalid, format!("app: {error}")))?;
+    let (reply, held) = oneshot::channel();
+    shard.send(Command::Hold { app, hold, reply }).await.map_err(|_| Problem::from(Code::Draining))?;
+    match held.await.map_err(|_| Problem::from(Code::Draining))? {
+        Ok(()) => Ok(Response::proto(&Done {})),
+        Err(denied) => Err(Problem::new(denied.code, denied.message)),
+    }
 }
 
 async fn add_user(people: People, request: Request) -> Result<Response, Problem> {

@@ -19,8 +19,8 @@ use amphi_shared_session::{
 };
 use amphi_shared_wire::limits::REFRESH_EVERY_MS_MIN;
 use amphi_shared_wire::proto::{
-    Control, ListPresence, Position, PresencePage, Refresh, Refreshed, ServicePublication, Subscribe, TopicRequest,
-    control, topic_request,
+    Control, HoldMembers, ListPresence, Position, PresencePage, Refresh, Refreshed, ServicePublication, Subscribe,
+    TopicRequest, control, topic_request,
 };
 use amphi_shared_wire::{
     AppId, Code, LANE_CONTROL, LANE_TOPICS, Lane, Micros, Rng, Seed, SessionId, TopicGrants, UserId,
@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Publish { publications: Vec<ServicePublication>, reply: oneshot::Sender<Vec<u64>> },
     /// Lists members of a topic.
     Presence { app: AppId, ask: ListPresence, reply: oneshot::Sender<Result<PresencePage, Denied>> },
+    /// Takes a service's word that people are in a topic.
+    Hold { app: AppId, hold: HoldMembers, reply: oneshot::Sender<Result<(), Denied>> },
     /// Ends the sessions of revoked tokens.
     Revoke(Revoked),
     /// Begins server-sent events, and answers whether they did.
@@ -222,6 +224,13 @@ impl Shard {
                 }
             }
             Command::Presence { app, ask, reply } => self.list(now, (&app, &ask), reply),
+            Command::Hold { app, hold, reply } => {
+                let HoldMembers { topic, members, time_ms, .. } = hold;
+                let time = Micros::from_millis(time_ms.into());
+                // The caller may have gone.
+                let _ = reply.send(self.hub.hold_members(now, (&app, &topic), members, time));
+                self.drain(now);
+            }
             Command::Revoke(revoked) => self.revoke(now, &revoked),
             Command::Events { wish, events, reply } => {
                 // The caller may have gone; then its events are gone too.

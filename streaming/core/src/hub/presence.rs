@@ -1,9 +1,9 @@
 //! Who reads a topic: members as they come and go, those who watch them, and what nodes say to each other.
 
-use amphi_shared_wire::limits::{PRESENCE_META_BYTES_MAX, TOPIC_OPEN_MS_MAX};
+use amphi_shared_wire::limits::{NAME_CHARS_MAX, PRESENCE_META_BYTES_MAX, TOPIC_OPEN_MS_MAX};
 use amphi_shared_wire::proto::{
-    AskPresence, Beat, Done, ListPresence, NodeMessage, PresenceBatch, SetPresence, TopicReply,
-    node_message, topic_reply,
+    AskPresence, Beat, Done, ListPresence, Member, NodeMessage, PresenceBatch, SetPresence, TopicReply, node_message,
+    topic_reply,
 };
 use amphi_shared_wire::{AppId, Code, Micros, Topic, UserId};
 use bytes::Bytes;
@@ -68,9 +68,9 @@ struct PageWish {
 }
 
 impl TopicPresence {
-    /// True while somebody waits who does not read the topic.
-    pub(crate) fn is_awaited(&self) -> bool {
-        !self.awaiting.is_empty()
+    /// True while somebody is there, or waits for those who are, without reading the topic.
+    pub(crate) fn is_used(&self) -> bool {
+        !self.awaiting.is_empty() || self.roster.has_own()
     }
 }
 
@@ -92,6 +92,41 @@ impl Hub {
         }
         let wish = page_wish(ask)?;
         self.list(now, (TopicKey { app: app.clone(), name }, class), Asker::Service(ticket, wish))
+    }
+
+    /// Takes a service's word that people are in a topic for a time, or (`Micros(0)`) not any more.
+    ///
+    /// # Errors
+    /// Nobody is, as the topic has no presence, or a member breaks a rule.
+    pub fn hold_members(
+        &mut self,
+        now: Micros,
+        (app, topic): (&AppId, &str),
+        members: Vec<Member>,
+        time: Micros,
+    ) -> Result<(), Denied> {
+        let (name, class) = self.classify(topic)?;
+        if self.config.classes[class].presence.is_none() {
+            return Err(forbidden());
+        }
+        let held = members.into_iter().map(|Member { user, name, meta, .. }| {
+            check_meta(&meta)?;
+            let user =
+                user.parse::<UserId>().map_err(|_| Denied::new(Code::RequestInvalid, "a member has no user id"))?;
+            if name.chars().count() > NAME_CHARS_MAX {
+                return Err(Denied::new(Code::NameInvalid, "a name has at most 24 characters"));
+            }
+            Ok((user, (name, meta)))
+        });
+        let held = held.collect::<Result<Vec<_>, Denied>>()?;
+        let alias = self.open(now, TopicKey { app: app.clone(), name }, class)?;
+        if let Some(presence) = self.presence_mut(alias) {
+            for (user, words) in held {
+                presence.roster.hold(now, user, words, if time == Micros(0) { Micros(0) } else { now + time });
+            }
+        }
+        self.plan_presence(alias);
+        Ok(())
     }
 
     /// Who hears of the members of a topic.
@@ -149,8 +184,7 @@ impl Hub {
         let alias = self.subscribed(to.0, person, &ask.topic)?;
         check_meta(&ask.meta)?;
         self.take_turn(now, to.0)?;
-        let is_member =
-            self.presence_mut(alias).is_some_and(|presence| presence.roster.set_meta(now, to.0, ask.meta));
+        let is_member = self.presence_mut(alias).is_some_and(|presence| presence.roster.set_meta(now, to.0, ask.meta));
         if !is_member {
             return Err(Denied::new(Code::PresenceForbidden, "this topic does not say who reads it"));
         }
@@ -313,7 +347,8 @@ impl Hub {
         let told = presence.roster.tell(now, (topic.key.name.as_str(), alias));
         let has_settled = presence.settles_at.is_some_and(|at| at <= now);
         let is_ready = |awaiting: &Awaiting| has_settled || awaiting.until <= now;
-        let (ready, awaiting): (Vec<_>, Vec<_>) = std::mem::take(&mut presence.awaiting).into_iter().partition(is_ready);
+        let (ready, awaiting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut presence.awaiting).into_iter().partition(is_ready);
         presence.awaiting = awaiting;
         if presence.is_shared {
             batches.into_iter().for_each(|batch| self.say_batch(alias, batch));
@@ -325,6 +360,10 @@ impl Hub {
             if has_settled { self.answer(now, alias, asker) } else { self.refuse_presence(asker) }
         }
         self.plan_presence(alias);
+        if self.presence_mut(alias).is_some_and(|presence| !presence.is_used()) {
+            // Who was held here may have been the last one.
+            self.plan_sweep(now, alias);
+        }
     }
 
     fn tell(&mut self, alias: u32, told: Told) {
@@ -350,12 +389,14 @@ impl Hub {
         Ok(())
     }
 
-    /// Answers, or lets wait until other nodes had their time to speak.
+    /// Answers, or lets wait: until other nodes had their time to speak, and a watcher until what is changing was told to
+    /// those before it, so that it hears nothing twice.
     fn answer(&mut self, now: Micros, alias: u32, asker: Asker) {
         let Some(topic) = self.topics.get_mut(&alias) else { return };
         topic.used_at = now;
         let Some(presence) = &mut topic.presence else { return };
-        if presence.settles_at.is_none_or(|at| at > now) {
+        let is_early = matches!(asker, Asker::Watcher(_)) && presence.roster.is_changing();
+        if is_early || presence.settles_at.is_none_or(|at| at > now) {
             presence.awaiting.push(Awaiting { asker, until: now + Micros::from_millis(TOPIC_OPEN_MS_MAX) });
             return self.plan_presence(alias);
         }
@@ -364,7 +405,11 @@ impl Hub {
             Asker::Watcher(to) => {
                 let is_text = self.sessions.get(&to.0).is_some_and(|state| state.text);
                 let roster = &mut presence.roster;
-                if is_text { roster.text_watchers.insert(to.0) } else { roster.watchers.insert(to.0) };
+                if is_text {
+                    roster.text_watchers.insert(to.0)
+                } else {
+                    roster.watchers.insert(to.0)
+                };
                 let state = roster.state((name, alias));
                 self.reply(to, topic_reply::Kind::PresenceState(state));
             }
@@ -394,7 +439,8 @@ impl Hub {
     /// Looks at a topic's presence when something is due. One plan per topic at a time.
     fn plan_presence(&mut self, alias: u32) {
         let Some(presence) = self.topics.get_mut(&alias).and_then(|topic| topic.presence.as_mut()) else { return };
-        let settles = presence.settles_at.filter(|_| !presence.awaiting.is_empty());
+        // Before that, what is changing is told.
+        let settles = presence.settles_at.filter(|_| !presence.awaiting.is_empty() && !presence.roster.is_changing());
         let until = presence.awaiting.iter().map(|awaiting| awaiting.until).min();
         let at = [presence.roster.poll_timeout(), settles, until].into_iter().flatten().min();
         if presence.planned == at {

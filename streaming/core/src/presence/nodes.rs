@@ -41,13 +41,7 @@ pub(crate) struct Nodes {
 
 impl Nodes {
     pub(crate) fn new(me: NodeId) -> Self {
-        Self {
-            me,
-            heard: BTreeMap::new(),
-            gone: BTreeSet::new(),
-            heard_myself: Micros(0),
-            beat_at: Micros(0),
-        }
+        Self { me, heard: BTreeMap::new(), gone: BTreeSet::new(), heard_myself: Micros(0), beat_at: Micros(0) }
     }
 
     pub(crate) fn me(&self) -> NodeId {

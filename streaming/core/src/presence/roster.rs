@@ -82,6 +82,8 @@ impl Entry {
 #[derive(Debug, Default)]
 struct Own {
     connections: u32,
+    /// Until when a service holds the person, connected or not.
+    held_until: Micros,
     /// When the person is gone, unless a connection comes back.
     leaves_at: Option<Micros>,
 }
@@ -185,14 +187,32 @@ impl Roster {
             if let Some(stand) = self.own_stand(user).cloned() {
                 self.stand(now, user, (stand.name, stand.meta));
             }
-        } else if grace == Micros(0) {
-            self.own.remove(&user);
-            self.put_own(now, user, None);
         } else {
-            let at = now + grace;
-            own.leaves_at = Some(at);
-            self.leaving.insert((at, user));
+            let at = own.held_until.max(now + grace);
+            self.plan_leave(now, user, at);
         }
+    }
+
+    /// A service says that a person is there until then, or (a time that is past) no longer.
+    pub(crate) fn hold(&mut self, now: Micros, user: UserId, (name, meta): (String, String), until: Micros) {
+        let is_new = !self.own.contains_key(&user);
+        if is_new && until <= now {
+            return;
+        }
+        let own = self.own.entry(user).or_default();
+        own.held_until = until;
+        let is_connected = own.connections > 0;
+        if !is_connected && until > now {
+            self.stand(now, user, (name, meta));
+        }
+        if !is_connected {
+            self.plan_leave(now, user, until);
+        }
+    }
+
+    /// True while somebody is here who may leave.
+    pub(crate) fn has_own(&self) -> bool {
+        !self.own.is_empty()
     }
 
     /// What another node says. False: something before it is missing, and it is to be asked for.
@@ -261,9 +281,7 @@ impl Roster {
     /// Lets those go whose time is over.
     pub(crate) fn handle_timeout(&mut self, now: Micros) {
         while let Some((at, user)) = self.leaving.first().copied().filter(|(at, _)| *at <= now) {
-            self.leaving.remove(&(at, user));
-            self.own.remove(&user);
-            self.put_own(now, user, None);
+            self.plan_leave(now, user, at);
         }
         let doubted = |(node, peer): (&NodeId, &Peer)| peer.doubted_until.is_some_and(|at| at <= now).then_some(*node);
         let doubted: Vec<NodeId> = self.peers.iter().filter_map(doubted).collect();
@@ -343,7 +361,12 @@ impl Roster {
         }
     }
 
-    /// What a new watcher hears first. It holds what the next diff tells, which changes nothing then.
+    /// True while a list is about to change for those who have it.
+    pub(crate) fn is_changing(&self) -> bool {
+        self.listed && self.flush_at.is_some()
+    }
+
+    /// What a new watcher hears first.
     pub(crate) fn state(&mut self, (topic, alias): (&str, u32)) -> PresenceState {
         let members = if self.listed { self.all().collect() } else { self.sample() };
         PresenceState { topic: topic.to_owned(), alias, count: self.count(), listed: self.listed, members }
@@ -354,7 +377,8 @@ impl Roster {
         let limit = if limit == 0 { PAGE } else { (limit as usize).min(PRESENCE_PAGE_MAX) };
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let (mut members, mut bytes, mut next) = (Vec::new(), 0, String::new());
-        for (user, entry) in self.entries.range((from, Bound::Unbounded)).filter(|(_, entry)| !entry.stands.is_empty()) {
+        for (user, entry) in self.entries.range((from, Bound::Unbounded)).filter(|(_, entry)| !entry.stands.is_empty())
+        {
             bytes += entry.bytes();
             if members.len() == limit || bytes > PRESENCE_LISTED_BYTES_MAX {
                 next = members.last().map_or_else(String::new, |member: &Member| member.user.clone());
@@ -410,6 +434,20 @@ impl Roster {
             part.last = true;
         }
         parts
+    }
+
+    fn plan_leave(&mut self, now: Micros, user: UserId, at: Micros) {
+        let Some(own) = self.own.get_mut(&user) else { return };
+        if let Some(before) = own.leaves_at.take() {
+            self.leaving.remove(&(before, user));
+        }
+        if at > now {
+            own.leaves_at = Some(at);
+            self.leaving.insert((at, user));
+        } else {
+            self.own.remove(&user);
+            self.put_own(now, user, None);
+        }
     }
 
     fn own_stand(&self, user: UserId) -> Option<&Stand> {

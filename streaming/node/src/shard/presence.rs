@@ -2,7 +2,7 @@
 
 use amphi_shared_edge::session::Broadcast;
 use amphi_shared_wire::proto::{ListPresence, PresencePage};
-use amphi_shared_wire::{AppId, Code, LANE_TOPICS, Micros};
+use amphi_shared_wire::{AppId, LANE_TOPICS, Micros};
 use amphi_streaming_core::Denied;
 use bytes::Bytes;
 use tokio::sync::oneshot;

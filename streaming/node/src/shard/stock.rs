@@ -188,7 +188,10 @@ impl Shard {
         self.hub.open_text(key);
         let mut places = Vec::with_capacity(topics.len());
         for (topic, since) in topics.into_iter().zip(since) {
-            let alias = self.hub.read(now, key, &person, Subscribe { topic, since, ..Subscribe::default() }).map_err(refusal)?;
+            let alias = self
+                .hub
+                .read(now, key, &person, Subscribe { topic, since, ..Subscribe::default() })
+                .map_err(refusal)?;
             places.push((alias, since));
         }
         Ok((person, token.as_ref().map(HomeToken::of), places))
