@@ -20,6 +20,8 @@ mod messages;
 mod node;
 mod owner;
 mod peers;
+mod presence;
+mod redis;
 mod relay;
 mod replication;
 mod resume;
@@ -95,6 +97,8 @@ enum Name {
     Latency,
     /// Messages over connections that break: lost, doubled, reordered.
     Messages,
+    /// Who reads a topic: how soon a join and a crash are seen, and what a crowd costs a viewer.
+    Presence,
     /// How much later a datagram comes back when a live node carries it.
     Relay,
     /// What it costs to tell many clients about many entities, beside bevy_replicon.
@@ -124,6 +128,7 @@ impl Name {
             Self::Idle => Ok(idle::bench(scale)),
             Self::Latency => Ok(latency::bench(scale)),
             Self::Messages => Ok(messages::bench(scale)),
+            Self::Presence => Ok(presence::bench(scale)),
             Self::Relay => Ok(relay::bench(scale)),
             Self::Replication => Ok(replication::bench(scale)),
             Self::Resume => Ok(resume::bench(scale)),

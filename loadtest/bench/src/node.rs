@@ -21,7 +21,7 @@ use amphi_shared_session::ConnectRequest;
 use amphi_shared_store::{LiveStore, Location};
 use amphi_shared_wire::proto::{CreateRoom, CreateRoomReply, HostReport, HostReportReply};
 use amphi_shared_wire::{AppId, HostId, LeaseId, MatchId, Micros, Rng, Seed, TokenId, UserId};
-use amphi_streaming_node::{LiveConfig, LiveRole};
+use amphi_streaming_node::{self as live, LiveConfig, LiveRole, PresenceRules, TopicClass};
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 
@@ -37,10 +37,12 @@ const KEYS_FILE: &str = "keys.json";
 pub(crate) const MODE: &str = "8v8";
 
 /// What a node runs.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Work {
     /// Whether there is a match host beside the live role.
     pub(crate) host: bool,
+    /// Address of the Redis that it shares with other nodes.
+    pub(crate) redis: Option<String>,
 }
 
 /// What a node says when it is ready.
@@ -66,7 +68,7 @@ async fn run(work: Work, mut stage: Stage) -> anyhow::Result<()> {
     let (clock, shutdown) = (Clock::start(), Shutdown::new());
     let keyring = Keyring::load_or_create(&data.path().join(KEYS_FILE))?;
     let store = LiveStore::open(&Location::Folder(data.path().to_owned())).await?;
-    let live = LiveRole::start(LiveConfig::default(), store, (keyring.clone(), clock), shutdown.clone()).await?;
+    let live = LiveRole::start(live_config(work.redis)?, store, (keyring.clone(), clock), shutdown.clone()).await?;
     let certificate = Certificate::load_or_create(data.path(), clock.now())?;
     let mut listening = Listener::bind(ListenConfig {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -93,6 +95,14 @@ async fn run(work: Work, mut stage: Stage) -> anyhow::Result<()> {
     }
     ensure!(live.finished().await, "the shard broke");
     Ok(())
+}
+
+/// The built-in classes of topics, and rooms that everyone reads and whose members everyone may see.
+fn live_config(redis_url: Option<String>) -> anyhow::Result<LiveConfig> {
+    let mut config = LiveConfig { redis_url, ..LiveConfig::default() };
+    let presence = Some(PresenceRules { see: live::Access::People(live::Role::Guest), joins: false });
+    config.hub.classes.push(TopicClass { presence, ..TopicClass::new("room:**".parse()?) });
+    Ok(config)
 }
 
 /// A fleet that only listens, and tells the load what it has heard.

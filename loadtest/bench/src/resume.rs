@@ -72,7 +72,7 @@ fn match_of(
         let server = Server::start(scale, Serve::Ticker)?;
         (runtime.block_on(async { play(Player::join_ticker(server.ready(), way).await?).await })?, server)
     } else {
-        let mut node = Node::start(scale, node::Work { host: true })?;
+        let mut node = Node::start(scale, node::Work { host: true, redis: None })?;
         (runtime.block_on(async { play(Player::join(&mut node, way).await?).await })?, node.server)
     };
     drop(runtime);

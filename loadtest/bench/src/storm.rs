@@ -65,7 +65,7 @@ struct Storm {
 }
 
 fn storm(scale: Scale, way: Way, viewers: usize) -> anyhow::Result<Storm> {
-    let mut node = Node::start(scale, node::Work { host: true })?;
+    let mut node = Node::start(scale, node::Work { host: true, redis: None })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let storm = LocalSet::new().block_on(&runtime, run(&mut node, way, viewers));
     drop(runtime);

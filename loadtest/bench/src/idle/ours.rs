@@ -33,7 +33,7 @@ pub(super) fn measure(work: Work, scale: Scale) -> anyhow::Result<Sample> {
 }
 
 fn cost(work: Work, scale: Scale, way: Way) -> anyhow::Result<Cost> {
-    let node = Node::start(scale, node::Work { host: false })?;
+    let node = Node::start(scale, node::Work::default())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let cost = LocalSet::new().block_on(&runtime, async {
         let dialler = Rc::new(Dialler::new()?);

@@ -25,7 +25,7 @@ const WARM_UP: Micros = Micros::from_secs(5);
 /// The host does not serve, or no input was applied.
 pub(super) fn run(scale: Scale) -> anyhow::Result<Sample> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut node = Node::start(scale, node::Work { host: true })?;
+    let mut node = Node::start(scale, node::Work { host: true, redis: None })?;
     let span = Micros::from_secs(scale.pick(35, 7) as u64);
     let sample = runtime.block_on(async {
         let mut player = Player::join(&mut node).await?;

@@ -1,0 +1,51 @@
+//! A Redis server of a bench: fresh, in memory, on a free port of the loopback interface, gone with the bench.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+/// Longest wait for the server.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running server.
+pub(crate) struct Redis {
+    address: SocketAddr,
+    process: Child,
+}
+
+impl Redis {
+    /// Starts a server, and waits until it takes connections.
+    ///
+    /// # Errors
+    /// Redis is not installed, or does not start.
+    pub(crate) fn start() -> anyhow::Result<Self> {
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let port = address.port().to_string();
+        let mut server = Command::new("redis-server");
+        server.args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        let process = server.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let redis = Self { address, process: process.context("install redis-server: `cargo xtask setup`")? };
+        let until = Instant::now() + PATIENCE;
+        while TcpStream::connect(address).is_err() {
+            if Instant::now() >= until {
+                bail!("redis-server did not take connections at {address}");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(redis)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        // It may have ended by itself; there is nothing to do about either failure.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
