@@ -113,6 +113,8 @@ pub struct RoomStats {
     pub commands_refused: u64,
     /// Events and answers of the game that were too many or too large, and were dropped.
     pub events_dropped: u64,
+    /// Pairs of bodies that touch each other that were left out, because they were too many or would have joined too many.
+    pub touching_left_out: u64,
     /// Requests handed to the game.
     pub requests: u64,
     /// Requests refused, and messages on the room lane that could not be read.
@@ -445,7 +447,8 @@ impl Room {
 
     /// Plain counters.
     pub fn stats(&self) -> RoomStats {
-        RoomStats { events_dropped: self.world.sim.events_dropped(), ..self.stats }
+        let sim = &self.world.sim;
+        RoomStats { events_dropped: sim.events_dropped(), touching_left_out: sim.touching_left_out(), ..self.stats }
     }
 
     fn check(&self, command: &RoomCommand) -> Result<(), Code> {

@@ -38,6 +38,7 @@ mod sim;
 mod snapshot;
 mod spawned;
 mod state_hash;
+mod touching;
 
 pub use amphi_shared_replica_derive::{Input, Replicate};
 pub use amphi_shared_wire::{BitReader, BitWriter, OutOfBits};
@@ -70,3 +71,4 @@ pub use snapshot::{
 };
 pub use spawned::{SpawnFor, SpawnedFor};
 pub use state_hash::StateHasher;
+pub use touching::Touching;

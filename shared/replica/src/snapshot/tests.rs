@@ -11,6 +11,7 @@ use crate::{Game, Mirror, Mode, NetId, ReplicaApp, Replicate, Row, Seat, Sim, Si
 
 mod reckoned;
 mod selection;
+mod touching;
 mod vectors;
 
 #[derive(Clone, Component, Copy, Debug, Default, Replicate)]
