@@ -66,8 +66,8 @@ pub use seat::{NetId, Seat, SeatState, Seats};
 pub use selection::{Importance, Reach, SeenBy, VisibleTo};
 pub use sim::Sim;
 pub use snapshot::{
-    Recipient, Snapshot, SnapshotDecoder, SnapshotEncoder, SnapshotError, SnapshotHeader, TRAINED_SET, ViewDecoder,
-    ViewEncoder,
+    Measured, Recipient, Snapshot, SnapshotDecoder, SnapshotEncoder, SnapshotError, SnapshotHeader, TRAINED_SET,
+    ViewDecoder, ViewEncoder,
 };
 pub use spawned::{SpawnFor, SpawnedFor};
 pub use state_hash::StateHasher;

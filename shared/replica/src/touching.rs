@@ -62,12 +62,8 @@ const _: () = assert!(TOUCHING_PAIRS_MAX < u16::MAX as usize);
 
 impl Groups {
     /// Numbers of groups are less than this.
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.groups.len()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.groups.is_empty()
     }
 
     /// The number of a slot's group.

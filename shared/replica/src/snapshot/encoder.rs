@@ -13,7 +13,7 @@ use super::recipient::{Recipient, Waiting};
 use super::scope::Scope;
 use crate::code_table::GAP;
 use crate::interest::{Place, Space};
-use crate::{Mirror, Seat, Tables};
+use crate::{Measured, Mirror, Seat, Tables};
 
 /// The number of the trained table set that an encoder writes, and a host's clients are given.
 pub const TRAINED_SET: u8 = 1;
@@ -87,6 +87,16 @@ impl SnapshotEncoder {
         (self.copies, self.bodies.encoded())
     }
 
+    /// From the next tick on, counts what the components cost: see [`measured`](Self::measured).
+    pub fn start_measuring(&mut self) {
+        self.bodies.start_measuring();
+    }
+
+    /// What was counted since the start of the measuring.
+    pub fn measured(&self) -> Option<&Measured> {
+        self.bodies.measured()
+    }
+
     /// Takes the mirror of a new tick. To be called once per tick, before its snapshots.
     pub fn start_tick(&mut self, mirror: &Mirror) {
         self.scope.follow(mirror);
@@ -133,6 +143,7 @@ impl SnapshotEncoder {
         }
         recipient.forget_sent(self.candidates.len());
         self.copies += self.candidates.len() as u64;
+        self.bodies.count(self.candidates.iter().map(|candidate| candidate.range));
         recipient.fresh = Some(sent);
         self.out = writer.finish();
         debug_assert!(self.out.len() <= budget_bytes);
@@ -166,6 +177,7 @@ impl SnapshotEncoder {
         }
         recipient.forget_sent(self.candidates.len());
         self.copies += self.candidates.len() as u64;
+        self.bodies.count(self.candidates.iter().map(|candidate| candidate.range));
         self.out = writer.finish();
         Some((recipient.note_part(part), &self.out))
     }
@@ -301,7 +313,7 @@ impl SnapshotEncoder {
         self.sections.clear();
         // A part only holds what is new to the client: nothing that it shows can be torn apart.
         self.together.clear();
-        self.together.resize(if room.anew { 0 } else { mirror.groups().len() }, Together::Open);
+        self.together.resize(if room.anew { 0 } else { mirror.groups().count() }, Together::Open);
         let (mut misfits, mut only_own) = (0, true);
         for at in 0..self.urgent.len() {
             let (inverse, _, place) = self.urgent[at];
