@@ -108,7 +108,14 @@ impl Player {
             }
             Event::Refused(refusal) => bail!("refused: {refusal:?}"),
             Event::Closed { code, message } => bail!("closed: {code}: {message}"),
-            _ => {}
+            Event::Message { .. }
+            | Event::Datagram { .. }
+            | Event::Acked { .. }
+            | Event::Lost { .. }
+            | Event::Detached
+            | Event::PathSilent
+            | Event::LaneWritable { .. }
+            | Event::LaneLost { .. } => {}
         }
         Ok(())
     }
