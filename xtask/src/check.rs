@@ -36,8 +36,21 @@ pub(crate) fn run(house: &House, quick: bool) -> anyhow::Result<()> {
         ("licences, bans and sources", &["deny", "--offline", "--locked", "check", "licenses", "bans", "sources"]),
     ];
     if !quick {
-        let clippy = &["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"];
-        checks.push(("lints", clippy));
+        // With the profiler, so that its code is seen as well; the tests build what stands in for it.
+        checks.push((
+            "lints",
+            &[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--features=amphi/tracy",
+                "--locked",
+                "--quiet",
+                "--",
+                "-D",
+                "warnings",
+            ],
+        ));
     }
     let mut failed = Vec::new();
     terminal::say("Checking", "house rules");

@@ -16,7 +16,7 @@
 mod mobile;
 mod played;
 mod served;
-mod spread;
+pub(crate) mod spread;
 
 use std::path::Path;
 

@@ -14,6 +14,7 @@ mod fanout;
 mod floor;
 mod harness;
 mod idle;
+mod join;
 mod latency;
 mod load;
 mod messages;
@@ -93,6 +94,8 @@ enum Name {
     Floor,
     /// What a connection costs that only waits, beside `ws`, Socket.IO and axum.
     Idle,
+    /// Somebody joins a world of 100,000 entities in which others play.
+    Join,
     /// How long an input waits at a host, and how many come late over a mobile path.
     Latency,
     /// Messages over connections that break: lost, doubled, reordered.
@@ -126,6 +129,7 @@ impl Name {
             Self::Fanout => Ok(fanout::bench(scale)),
             Self::Floor => floor::bench(scale),
             Self::Idle => Ok(idle::bench(scale)),
+            Self::Join => Ok(join::bench(scale)),
             Self::Latency => Ok(latency::bench(scale)),
             Self::Messages => Ok(messages::bench(scale)),
             Self::Presence => Ok(presence::bench(scale)),

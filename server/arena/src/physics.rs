@@ -191,6 +191,16 @@ impl Physics {
         self.body(index).map_or(Vector::ZERO, RigidBody::translation)
     }
 
+    /// Players whose capsules a thing touches.
+    pub fn players_at(&self, index: usize) -> impl Iterator<Item = Seat> {
+        let collider = self.body(index).and_then(|body| body.colliders().first().copied());
+        let pairs = collider.into_iter().flat_map(|collider| self.world.contact_pairs_with(collider));
+        let others =
+            pairs.filter(|pair| pair.has_any_active_contact()).flat_map(|pair| [pair.collider1, pair.collider2]);
+        let tags = others.filter_map(|other| self.world.colliders.get(other)).map(|other| other.user_data);
+        tags.filter(|tag| tag & !0xff == TAG_PLAYER).map(|tag| Seat((tag & 0xff) as u8))
+    }
+
     /// Pose of a thing as integers.
     pub fn pose(&self, index: usize) -> components::Pose {
         let Some(body) = self.body(index) else { return components::Pose::default() };

@@ -1,10 +1,11 @@
 //! The game as a Bevy plugin: what is registered, and in which order its systems run.
 
 use amphi_shared_replica::{
-    Begin, Inputs, Mode, Nearby, ReplicaApp as _, Seat, Seats, SimRng, SimTick, Simulate, authority, predicting,
+    Begin, Inputs, Mode, Nearby, ReplicaApp as _, Seat, Seats, SimRng, SimTick, Simulate, Touching, authority,
+    predicting,
 };
 use bevy_app::{App, Plugin};
-use bevy_ecs::prelude::{DetectChangesMut as _, IntoScheduleConfigs as _, Query, Res, ResMut};
+use bevy_ecs::prelude::{DetectChangesMut as _, Entity, IntoScheduleConfigs as _, Query, Res, ResMut};
 
 use crate::bots::{self, View};
 use crate::components::{BALL, CRATE, Player, Pose, Scoreboard, Thing, Touch};
@@ -15,7 +16,7 @@ use crate::movement::{self, HALF_WIDTH, HEIGHT, PlayerBody, Statics};
 use crate::physics::{Physics, ledge};
 use crate::predicted::{self, NEARBY_M};
 use crate::pulse;
-use crate::rules::{self, Players};
+use crate::rules;
 
 /// Ticks per second that all numbers of the arena are made for.
 pub const TICK_HZ: u32 = 60;
@@ -59,6 +60,7 @@ impl Plugin for Arena {
                 part,
                 pulse::fight,
                 move_things,
+                meet.run_if(authority),
                 rules::copy_poses,
                 rules::watch_ball.run_if(authority),
             )
@@ -104,14 +106,21 @@ fn walk(
 }
 
 /// Pushes players apart who stand in each other.
-fn part(mut players: Players<'_, '_>) {
-    let mut all: Vec<(Seat, PlayerBody)> =
-        players.iter().filter(|(_, player, _)| player.alive()).map(|(seat, _, body)| (*seat, *body)).collect();
-    all.sort_unstable_by_key(|(seat, _)| *seat);
-    for (seat, player, mut body) in &mut players {
-        let others = all.iter().filter(|(other, _)| other != seat && player.alive());
-        let push = others.filter_map(|(other, near)| parting(*seat, &body, *other, near));
-        let [x, z] = push.fold([0, 0], |sum, push| [sum[0] + push[0], sum[1] + push[1]]);
+fn part(mut players: Query<'_, '_, (Entity, &Seat, &Player, &mut PlayerBody)>, mut touching: ResMut<'_, Touching>) {
+    let alive = players.iter().filter(|(_, _, player, _)| player.alive());
+    let mut all: Vec<(Seat, Entity, PlayerBody)> =
+        alive.map(|(entity, seat, _, body)| (*seat, entity, *body)).collect();
+    all.sort_unstable_by_key(|(seat, ..)| *seat);
+    for (entity, seat, player, mut body) in &mut players {
+        let others = all.iter().filter(|(other, ..)| other != seat && player.alive());
+        let mut push = |(other, met, near): &(Seat, Entity, PlayerBody)| {
+            let push = parting(*seat, &body, *other, near)?;
+            if seat < other {
+                touching.pair(entity, *met);
+            }
+            Some(push)
+        };
+        let [x, z] = others.filter_map(&mut push).fold([0, 0], |sum, push| [sum[0] + push[0], sum[1] + push[1]]);
         if [x, z] != [0, 0] {
             body.push([x, 0, z]);
         }
@@ -140,4 +149,19 @@ fn move_things(mut physics: ResMut<'_, Physics>, players: Query<'_, '_, (&Seat, 
         physics.place(*seat, body, player.alive());
     }
     physics.step();
+}
+
+/// Says which players touch the ball.
+fn meet(
+    physics: Res<'_, Physics>,
+    players: Query<'_, '_, (Entity, &Seat)>,
+    things: Query<'_, '_, (Entity, &Thing)>,
+    mut touching: ResMut<'_, Touching>,
+) {
+    let Some((ball, thing)) = things.iter().find(|(_, thing)| thing.kind == BALL) else { return };
+    for seat in physics.players_at(usize::from(thing.index)) {
+        if let Some((player, _)) = players.iter().find(|(_, of)| **of == seat) {
+            touching.pair(player, ball);
+        }
+    }
 }

@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use amphi_shared_replica::{
-    Game, GameError, GameEvent, MatchMode, Recipient, Seat, SimMode, SnapshotEncoder, SnapshotHeader, TRAINED_SET,
-    Tables,
+    Game, GameError, GameEvent, MatchMode, Measured, Recipient, Seat, SimMode, SnapshotEncoder, SnapshotHeader,
+    TRAINED_SET, Tables,
 };
 use amphi_shared_wire::limits::{
     JOIN_PART_BYTES_MAX, REQUEST_BYTES_MAX, REQUESTS_OPEN_MAX, REQUESTS_PER_TICK_MAX, ROOM_COMMANDS_MAX, SEATS_MAX,
@@ -113,6 +113,8 @@ pub struct RoomStats {
     pub commands_refused: u64,
     /// Events and answers of the game that were too many or too large, and were dropped.
     pub events_dropped: u64,
+    /// Pairs of bodies that touch each other that were left out, because they were too many or would have joined too many.
+    pub touching_left_out: u64,
     /// Requests handed to the game.
     pub requests: u64,
     /// Requests refused, and messages on the room lane that could not be read.
@@ -129,6 +131,8 @@ pub struct RoomStats {
 #[derive(Default)]
 struct Player {
     inputs: InputBuffer,
+    /// As the newest snapshot told it.
+    margin: Option<i8>,
     recipient: Recipient,
     /// Waits for the greeting: the client knows nothing, or not everything it was told.
     greet: bool,
@@ -366,9 +370,10 @@ impl Room {
     /// they are still to be greeted, or when not even the header fits. Call [`Self::snapshot_sent`] when it leaves.
     pub fn encode_snapshot(&mut self, seat: u8, budget_bytes: usize) -> Option<Bytes> {
         let player = self.players.get_mut(usize::from(seat))?.as_mut().filter(|player| !player.greet)?;
+        player.margin = player.inputs.take_margin();
         let header = SnapshotHeader {
             applied: player.inputs.applied(),
-            margin: player.inputs.take_margin(),
+            margin: player.margin,
             late: player.inputs.late(),
             ..SnapshotHeader::default()
         };
@@ -443,9 +448,31 @@ impl Room {
         self.world.sim.mirror().order().len()
     }
 
+    /// How early the inputs of the person on a seat came before the newest snapshot, the least of them, in quarters of a
+    /// tick; `None` when none came.
+    pub fn input_margin(&self, seat: u8) -> Option<i8> {
+        self.players.get(usize::from(seat))?.as_ref()?.margin
+    }
+
+    /// From the next tick on, counts what the components cost in snapshots: see [`Self::measured`].
+    pub fn start_measuring(&mut self) {
+        self.encoder.start_measuring();
+    }
+
+    /// What the components have cost since the start of the measuring.
+    pub fn measured(&self) -> Option<&Measured> {
+        self.encoder.measured()
+    }
+
+    /// Names of the components that are sent, by number.
+    pub fn components(&self) -> impl Iterator<Item = &str> {
+        self.game.schema().components().iter().map(|component| component.name)
+    }
+
     /// Plain counters.
     pub fn stats(&self) -> RoomStats {
-        RoomStats { events_dropped: self.world.sim.events_dropped(), ..self.stats }
+        let sim = &self.world.sim;
+        RoomStats { events_dropped: sim.events_dropped(), touching_left_out: sim.touching_left_out(), ..self.stats }
     }
 
     fn check(&self, command: &RoomCommand) -> Result<(), Code> {

@@ -23,6 +23,7 @@ pub(crate) struct Metrics {
     inputs_invalid: Counter,
     commands_refused: Counter,
     events_dropped: Counter,
+    touching_left_out: Counter,
     requests: Counter,
     requests_refused: Counter,
     tables_refused: Counter,
@@ -44,6 +45,10 @@ impl Metrics {
         describe_counter!("game_inputs_total", "Inputs of players, by what became of them");
         describe_counter!("game_commands_refused_total", "Commands that a room refused");
         describe_counter!("game_events_dropped_total", "Events and answers that were too many or too large");
+        describe_counter!(
+            "game_touching_left_out_total",
+            "Pairs of touching bodies that were too many to be told together"
+        );
         describe_counter!("game_requests_total", "Requests of players, by what became of them");
         describe_counter!("game_tables_refused_total", "Code tables that clients said to have and were not given");
         describe_counter!("game_parts_total", "Parts of the world for clients that joined, by what became of them");
@@ -74,6 +79,7 @@ impl Metrics {
             inputs_invalid: counter!("game_inputs_total", "outcome" => "invalid"),
             commands_refused: counter!("game_commands_refused_total"),
             events_dropped: counter!("game_events_dropped_total"),
+            touching_left_out: counter!("game_touching_left_out_total"),
             requests: counter!("game_requests_total", "outcome" => "taken"),
             requests_refused: counter!("game_requests_total", "outcome" => "refused"),
             tables_refused: counter!("game_tables_refused_total"),
@@ -95,6 +101,7 @@ impl Metrics {
         self.inputs_invalid.increment(after.inputs_invalid - before.inputs_invalid);
         self.commands_refused.increment(after.commands_refused - before.commands_refused);
         self.events_dropped.increment(after.events_dropped - before.events_dropped);
+        self.touching_left_out.increment(after.touching_left_out - before.touching_left_out);
         self.requests.increment(after.requests - before.requests);
         self.requests_refused.increment(after.requests_refused - before.requests_refused);
         self.tables_refused.increment(after.tables_refused - before.tables_refused);

@@ -38,6 +38,7 @@ mod sim;
 mod snapshot;
 mod spawned;
 mod state_hash;
+mod touching;
 
 pub use amphi_shared_replica_derive::{Input, Replicate};
 pub use amphi_shared_wire::{BitReader, BitWriter, OutOfBits};
@@ -65,8 +66,9 @@ pub use seat::{NetId, Seat, SeatState, Seats};
 pub use selection::{Importance, Reach, SeenBy, VisibleTo};
 pub use sim::Sim;
 pub use snapshot::{
-    Recipient, Snapshot, SnapshotDecoder, SnapshotEncoder, SnapshotError, SnapshotHeader, TRAINED_SET, ViewDecoder,
-    ViewEncoder,
+    Measured, Recipient, Snapshot, SnapshotDecoder, SnapshotEncoder, SnapshotError, SnapshotHeader, TRAINED_SET,
+    ViewDecoder, ViewEncoder,
 };
 pub use spawned::{SpawnFor, SpawnedFor};
 pub use state_hash::StateHasher;
+pub use touching::Touching;

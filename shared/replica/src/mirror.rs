@@ -11,6 +11,7 @@ use bevy_ecs::world::DeferredWorld;
 
 use crate::interest::Space;
 use crate::selection::Selection;
+use crate::touching::{Groups, Touching};
 use crate::{ComponentSchema, NetId, Row, Schema, Seat, SeenBy, VisibleTo};
 
 /// Where an entity's rows lie in the mirror.
@@ -47,6 +48,7 @@ pub struct Mirror {
     entities: Vec<Option<Entity>>,
     masks: Vec<u64>,
     selections: Vec<Selection>,
+    groups: Groups,
     marks: Marks,
     /// Ticks of the last change of what everyone, a team mate, the owner sees. The last one serves all when everything is
     /// seen by all.
@@ -185,6 +187,7 @@ impl Mirror {
             entities: Vec::new(),
             masks: Vec::new(),
             selections: Vec::new(),
+            groups: Groups::default(),
             marks: Marks::default(),
             changed: Default::default(),
             order: Vec::new(),
@@ -298,6 +301,11 @@ impl Mirror {
         &self.selections[slot as usize]
     }
 
+    /// Slots whose entities act on each other in this tick.
+    pub(crate) fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
     /// How a seat stands to the entity in a slot, and the components of it that it may see now.
     #[inline]
     pub(crate) fn visible(&self, slot: u32, seat: Option<Seat>) -> (SeenBy, u64) {
@@ -399,6 +407,7 @@ impl Mirror {
     pub(crate) fn start(&mut self, tick: Tick, freed: &[u32]) {
         self.tick = tick;
         self.removed.clear();
+        self.groups.clear();
         let mut had_seat = false;
         for slot in freed {
             had_seat |= self.masks[*slot as usize] & 1 == 1;
@@ -435,6 +444,11 @@ impl Mirror {
         self.tell_reckoned();
         select(&mut SelectionWriter { selections: &mut self.selections, marks: &mut self.marks });
         self.note_changes();
+    }
+
+    /// Takes which entities act on each other in this tick.
+    pub(crate) fn group(&mut self, touching: &mut Touching, slot_of: impl Fn(Entity) -> Option<u32>) {
+        touching.drain(&mut self.groups, slot_of);
     }
 
     /// Tells anew what clients reckon wrongly, and with anything else of an entity also what they reckon of it.

@@ -7,7 +7,7 @@ use amphi_shared_wire::limits::{ENTITIES_MAX, SPAWNS_PREDICTED_MAX};
 use amphi_shared_wire::{Seed, Tick};
 use bevy_app::SubApp;
 use bevy_ecs::component::ComponentId;
-use bevy_ecs::prelude::{Entity, QueryBuilder, QueryState, Schedule, Without, World};
+use bevy_ecs::prelude::{Entity, Mut, QueryBuilder, QueryState, Schedule, Without, World};
 use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings, ScheduleLabel, SingleThreadedExecutor};
 
 use crate::history::spawn_mirrored;
@@ -20,6 +20,7 @@ use crate::spawned::SpawnCounts;
 use crate::{
     Begin, GameError, GameEvent, GameEvents, Input, InputPort, Inputs, MatchBoard, MatchMode, NetId, OwnSeat,
     RequestPort, Row, Schema, Seat, SeatState, Seats, SimMode, SimRng, SimTick, Simulate, SpawnedFor, StateHasher,
+    Touching,
 };
 
 /// A world of a game. It lives in a `SubApp` of its own and never in an app that draws.
@@ -254,6 +255,11 @@ impl Sim {
         self.world().resource::<GameEvents>().dropped()
     }
 
+    /// Pairs of bodies that were left out because they were too many or would have joined too many, see [`Touching`].
+    pub fn touching_left_out(&self) -> u64 {
+        self.world().resource::<Touching>().left_out()
+    }
+
     /// Hash of everything that is sent or saved.
     pub fn state_hash(&self) -> u64 {
         let world = self.world();
@@ -319,8 +325,20 @@ impl Sim {
         self.name_entities()?;
         self.check_archetypes()?;
         self.refresh();
+        self.group_touching();
         self.app.world_mut().clear_trackers();
         Ok(())
+    }
+
+    fn group_touching(&mut self) {
+        let world = self.app.world_mut();
+        if world.resource::<Touching>().is_empty() {
+            return;
+        }
+        let mirror = &mut self.mirror;
+        world.resource_scope(|world, mut touching: Mut<'_, Touching>| {
+            mirror.group(&mut touching, |entity| world.get::<Mirrored>(entity).map(|mirrored| mirrored.slot));
+        });
     }
 
     fn name_entities(&mut self) -> Result<(), GameError> {
@@ -426,6 +444,7 @@ fn insert_resources(world: &mut World, mode: SimMode, match_mode: &MatchMode, se
     world.insert_resource(SimRng(seed.split("sim").rng()));
     world.init_resource::<Freed>();
     world.init_resource::<SpawnCounts>();
+    world.init_resource::<Touching>();
 }
 
 fn strict_schedule(label: bevy_ecs::schedule::InternedScheduleLabel) -> Schedule {

@@ -9,6 +9,7 @@ mod entities;
 mod header;
 mod history;
 mod ids;
+mod measured;
 mod recipient;
 mod scope;
 mod view;
@@ -18,6 +19,7 @@ pub use decoder::{Snapshot, SnapshotDecoder, SnapshotError};
 pub use encoder::{SnapshotEncoder, TRAINED_SET};
 pub use header::SnapshotHeader;
 pub(crate) use history::{History, Rows};
+pub use measured::Measured;
 pub use recipient::Recipient;
 pub use view::{ViewDecoder, ViewEncoder};
 

@@ -127,6 +127,10 @@ pub const SEATS_MAX: usize = 64;
 pub const ENTITIES_MAX: usize = 100_000;
 /// Ticks of a world that a history keeps. Beyond: drop oldest; a prediction that old is not compared.
 pub const HISTORY_TICKS_MAX: usize = 128;
+/// Bodies that touch each other and are told of in one datagram. Beyond: the pair that would join more is left out.
+pub const TOUCHING_MAX: usize = 16;
+/// Pairs of bodies that touch each other in one tick. Beyond: left out.
+pub const TOUCHING_PAIRS_MAX: usize = 4_096;
 /// Entities that a client predicts beside its own. Beyond: the nearest; others are only shown.
 pub const PREDICTED_MAX: usize = 64;
 /// Entities spawned for its own player that a client predicts, those that the server has named and those that it has not,

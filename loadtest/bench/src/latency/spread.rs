@@ -4,7 +4,7 @@
 const STRETCH: usize = 240;
 
 /// The value that a share of the samples do not exceed; NaN without samples.
-pub(super) fn at(samples: &[f64], share: f64) -> f64 {
+pub(crate) fn at(samples: &[f64], share: f64) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
     let last = sorted.len().saturating_sub(1);

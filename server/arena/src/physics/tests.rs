@@ -80,3 +80,16 @@ fn the_ledge_of_a_crate_is_its_outline() {
     // Nonsense from a peer is survived.
     ledge(&components::Pose { x: i32::MAX, y: i32::MIN, z: 5, rotation: [i16::MIN; 4], velocity: [0; 3] });
 }
+
+#[test]
+fn the_ball_touches_who_stands_at_it() {
+    let mut physics = settled();
+    let touchers = |physics: &Physics| physics.players_at(0).collect::<Vec<_>>();
+    assert_eq!(touchers(&physics), []);
+    physics.place(Seat(0), &PlayerBody::at([-8 * map::METRE, 0, 0], 0), true);
+    let at = map::ball_home()[0] - BALL_RADIUS - HALF_WIDTH + 200;
+    physics.place(Seat(1), &PlayerBody::at([at, 0, 0], 0), true);
+    physics.step();
+    physics.step();
+    assert_eq!(touchers(&physics), [Seat(1)]);
+}

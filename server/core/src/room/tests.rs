@@ -17,6 +17,8 @@ use prost::Message;
 use super::*;
 use crate::{ReplayError, replay};
 
+mod touching;
+
 /// Pawns walk on a line; bots walk at random. The first to stand at 100 wins.
 #[derive(Clone)]
 struct Line;

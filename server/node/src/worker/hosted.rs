@@ -21,7 +21,7 @@ use super::player::Player;
 use super::{Join, Links, Resume};
 use crate::journal::Journal;
 use crate::pace::Pace;
-use crate::profile::{self, TickPlot, phase};
+use crate::profile::{self, Rates, TickPlot, phase};
 use crate::publisher::ViewFrame;
 use crate::reporter::Update;
 use crate::tick_times::TickTimes;
@@ -37,6 +37,7 @@ pub(crate) struct HostedRoom {
     times: TickTimes,
     /// What the metrics have been told.
     counted: RoomStats,
+    rates: Rates,
     journal: Journal,
     players: BTreeMap<SessionId, Player>,
     ended_sessions: Vec<SessionId>,
@@ -50,7 +51,7 @@ pub(crate) struct HostedRoom {
 }
 
 impl HostedRoom {
-    pub(crate) fn new(room: Room, config: &RoomConfig, journal: Journal) -> Self {
+    pub(crate) fn new(mut room: Room, config: &RoomConfig, journal: Journal) -> Self {
         let RoomConfig { match_id, app, mode, tick_clock: ticks, .. } = config;
         let if_lost = MatchResult {
             match_id: match_id.to_string(),
@@ -66,6 +67,7 @@ impl HostedRoom {
         telemetry::set_trace(&span, trace);
         Self {
             match_id: *match_id,
+            rates: Rates::start(&mut room, *ticks),
             room,
             pace: Pace::new(*ticks),
             times: TickTimes::default(),
@@ -350,8 +352,10 @@ impl HostedRoom {
             let bytes = send_snapshot((&mut self.room, player), now, links);
             plot.snapshots += u64::from(bytes > 0);
             plot.snapshot_bytes += bytes;
+            plot.note_margin(player.seat.and_then(|seat| self.room.input_margin(seat)));
         }
         profile::plot(plot);
+        self.rates.tick(&self.room);
     }
 
     /// Hands bytes to the network and events of the sessions to the room, until neither says more.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use amphi_shared_wire::BitWriter;
 use amphi_shared_wire::limits::{BASELINE_CLASSES_MAX, KEYFRAME_TICKS};
 
-use super::body::{write_absolute, write_modelled, write_residual};
+use super::body::{unmeasured, write_absolute, write_modelled, write_residual};
 use super::history::{History, KEYFRAMES_MAX, Rows};
+use super::measured::Measure;
 use super::recipient::Known;
 use crate::coding::DEPTH_MAX;
-use crate::{Mirror, SeenBy, Tables};
+use crate::{Measured, Mirror, SeenBy, Tables};
 
 /// What a body builds on. Clients of one class that see the same components get the same bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +61,8 @@ pub(super) struct Bodies {
     // The bits of all bodies, each from a byte border.
     bits: Vec<u8>,
     encoded: u64,
+    /// Only where somebody asked for it.
+    measure: Option<Box<Measure>>,
 }
 
 /// What all clients share that see the same components of an entity.
@@ -100,12 +103,32 @@ impl Bodies {
         }
         self.parts.clear();
         self.bits.clear();
+        if let Some(measure) = &mut self.measure {
+            measure.start_tick(mirror.schema().components().len());
+        }
         self.parts_of.resize(mirror.slots(), (0, NONE));
     }
 
     /// Bodies encoded since the start.
     pub(super) fn encoded(&self) -> u64 {
         self.encoded
+    }
+
+    /// From now on the bits of components are counted.
+    pub(super) fn start_measuring(&mut self) {
+        self.measure.get_or_insert_default();
+    }
+
+    /// What was counted.
+    pub(super) fn measured(&self) -> Option<&Measured> {
+        self.measure.as_ref().map(|measure| measure.total())
+    }
+
+    /// These bodies leave, one to a client each.
+    pub(super) fn count(&mut self, ranges: impl Iterator<Item = Range>) {
+        if let Some(measure) = &mut self.measure {
+            ranges.for_each(|range| measure.count(range.start_byte, range.bits));
+        }
     }
 
     /// The body of a part for a client that knows this much. Beyond the classes there may be, the absolute one.
@@ -241,6 +264,15 @@ impl Bodies {
 
     fn encode(&mut self, mirror: &Mirror, part: Part, class: Class) -> Range {
         self.encoded += 1;
+        if let Some(mut measure) = self.measure.take() {
+            let range = self.write(mirror, part, class, measure.body(self.bits.len()));
+            self.measure = Some(measure);
+            return range;
+        }
+        self.write(mirror, part, class, unmeasured)
+    }
+
+    fn write(&mut self, mirror: &Mirror, part: Part, class: Class, ended: impl FnMut(Option<usize>, usize)) -> Range {
         let start_byte = self.bits.len();
         let mut writer = BitWriter::behind(core::mem::take(&mut self.bits));
         let newest = self.newest.saturating_sub(class.baseline) / KEYFRAME_TICKS;
@@ -248,10 +280,10 @@ impl Bodies {
         match (self.rows(newest).filter(|_| class.baseline != 0), &self.tables) {
             (Some(rows), Some(tables)) if class.depth > 0 => {
                 let past: [&Rows; DEPTH_MAX] = core::array::from_fn(|n| self.rows(newest + n as u32).unwrap_or(rows));
-                write_modelled(&mut writer, tables, mirror, part, &past[..class.depth as usize]);
+                write_modelled(&mut writer, tables, mirror, part, &past[..class.depth as usize], ended);
             }
-            (Some(rows), _) => write_residual(&mut writer, mirror, part, rows),
-            (None, _) => write_absolute(&mut writer, mirror, part),
+            (Some(rows), _) => write_residual(&mut writer, mirror, part, rows, ended),
+            (None, _) => write_absolute(&mut writer, mirror, part, ended),
         }
         let bits = writer.len_bits() - start_byte * 8;
         self.bits = writer.finish();

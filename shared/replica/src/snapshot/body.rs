@@ -15,23 +15,42 @@ pub(super) const AGE_BITS: u32 = 4;
 /// Width of a section's number of baselines.
 pub(super) const DEPTH_BITS: u32 = 2;
 
-/// Writes the components `mask` of a slot: the mask and the values.
-pub(super) fn write_absolute(writer: &mut BitWriter, mirror: &Mirror, (slot, mask): (u32, u64)) {
+/// For bodies whose parts nobody measures.
+pub(super) fn unmeasured(_: Option<usize>, _: usize) {}
+
+/// Writes the components `mask` of a slot: the mask and the values. `ended` hears where each component ends, and first where
+/// what is before them does, bits.
+pub(super) fn write_absolute(
+    writer: &mut BitWriter,
+    mirror: &Mirror,
+    (slot, mask): (u32, u64),
+    mut ended: impl FnMut(Option<usize>, usize),
+) {
     let schema = mirror.schema();
     for i in 0..schema.components().len() {
         writer.bit(mask >> i & 1 == 1);
     }
     write_since(writer, mirror, (slot, mask));
+    ended(None, writer.len_bits());
     for (i, _) in schema.in_mask(mask) {
         for value in mirror.component_row(slot, i) {
             ABSOLUTE.write(writer, zigzag(*value));
         }
+        ended(Some(i), writer.len_bits());
     }
 }
 
-/// Writes how the components `mask` of a slot differ from its row in `base`, which has them all.
-pub(super) fn write_residual(writer: &mut BitWriter, mirror: &Mirror, (slot, mask): (u32, u64), base: &Rows) {
+/// Writes how the components `mask` of a slot differ from its row in `base`, which has them all. `ended`: as for
+/// [`write_absolute`].
+pub(super) fn write_residual(
+    writer: &mut BitWriter,
+    mirror: &Mirror,
+    (slot, mask): (u32, u64),
+    base: &Rows,
+    mut ended: impl FnMut(Option<usize>, usize),
+) {
     write_since(writer, mirror, (slot, mask));
+    ended(None, writer.len_bits());
     let mut buffer = [0; FIELDS_MAX];
     for (i, component) in mirror.schema().in_mask(mask) {
         let (row, old) = (mirror.component_row(slot, i), expected(mirror, slot, (i, component), base, &mut buffer));
@@ -41,6 +60,7 @@ pub(super) fn write_residual(writer: &mut BitWriter, mirror: &Mirror, (slot, mas
                 RESIDUAL.write(writer, zigzag(value.wrapping_sub(*old)));
             }
         }
+        ended(Some(i), writer.len_bits());
     }
 }
 
@@ -116,12 +136,14 @@ pub(super) fn read_residual(reader: &mut BitReader<'_>, pace: &Pace<'_>, base: &
 }
 
 /// Writes the components `mask` of a slot against its rows in one to three baselines, newest first, which have them all.
+/// `ended`: as for [`write_absolute`].
 pub(super) fn write_modelled(
     writer: &mut BitWriter,
     tables: &Tables,
     mirror: &Mirror,
     (slot, mask): (u32, u64),
     past: &[&Rows],
+    mut ended: impl FnMut(Option<usize>, usize),
 ) {
     let schema = mirror.schema();
     write_since(writer, mirror, (slot, mask));
@@ -138,6 +160,7 @@ pub(super) fn write_modelled(
         writer.bit(bit);
         Ok(bit)
     });
+    ended(None, writer.len_bits());
     let age = mirror.tick().0 - past[0].tick();
     for (i, component) in schema.in_mask(coded.unwrap_or(mask)) {
         let past = if component.reckon.is_some() {
@@ -146,6 +169,7 @@ pub(super) fn write_modelled(
             Past { rows: rows(i), depth: past.len(), age, step: KEYFRAME_TICKS }
         };
         write_component(tables, writer, i, &past, mirror.component_row(slot, i));
+        ended(Some(i), writer.len_bits());
     }
 }
 

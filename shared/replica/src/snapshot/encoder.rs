@@ -13,7 +13,7 @@ use super::recipient::{Recipient, Waiting};
 use super::scope::Scope;
 use crate::code_table::GAP;
 use crate::interest::{Place, Space};
-use crate::{Mirror, Seat, Tables};
+use crate::{Measured, Mirror, Seat, Tables};
 
 /// The number of the trained table set that an encoder writes, and a host's clients are given.
 pub const TRAINED_SET: u8 = 1;
@@ -34,6 +34,8 @@ pub struct SnapshotEncoder {
     candidates: Vec<Candidate>,
     /// Inverse priorities, ids and places among those that wait.
     urgent: Vec<(u32, u32, u32)>,
+    /// By group of bodies that touch each other.
+    together: Vec<Together>,
     sections: Vec<(Class, usize)>,
     ids: Vec<u32>,
     rows: SharedRows,
@@ -48,6 +50,16 @@ struct SharedRows {
     rows: Vec<(u32, Range)>,
     out: Vec<u8>,
     bits: usize,
+}
+
+/// What a snapshot makes of a group of bodies that touch each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Together {
+    Open,
+    /// All that changed is in, or waits.
+    Done,
+    /// There is too much of it: told as if it were no group.
+    Apart,
 }
 
 /// A row that the client lacks.
@@ -73,6 +85,16 @@ impl SnapshotEncoder {
     /// Bodies copied into snapshots, and bodies encoded for that, since the start.
     pub fn copies_and_bodies(&self) -> (u64, u64) {
         (self.copies, self.bodies.encoded())
+    }
+
+    /// From the next tick on, counts what the components cost: see [`measured`](Self::measured).
+    pub fn start_measuring(&mut self) {
+        self.bodies.start_measuring();
+    }
+
+    /// What was counted since the start of the measuring.
+    pub fn measured(&self) -> Option<&Measured> {
+        self.bodies.measured()
     }
 
     /// Takes the mirror of a new tick. To be called once per tick, before its snapshots.
@@ -121,6 +143,7 @@ impl SnapshotEncoder {
         }
         recipient.forget_sent(self.candidates.len());
         self.copies += self.candidates.len() as u64;
+        self.bodies.count(self.candidates.iter().map(|candidate| candidate.range));
         recipient.fresh = Some(sent);
         self.out = writer.finish();
         debug_assert!(self.out.len() <= budget_bytes);
@@ -154,6 +177,7 @@ impl SnapshotEncoder {
         }
         recipient.forget_sent(self.candidates.len());
         self.copies += self.candidates.len() as u64;
+        self.bodies.count(self.candidates.iter().map(|candidate| candidate.range));
         self.out = writer.finish();
         Some((recipient.note_part(part), &self.out))
     }
@@ -287,21 +311,66 @@ impl SnapshotEncoder {
         }
         self.urgent.sort_unstable();
         self.sections.clear();
-        let mut misfits = 0;
-        for (_, _, place) in &self.urgent {
-            let Waiting { id, part } = recipient.waiting[*place as usize];
-            let known = &mut recipient.known[part.slot as usize];
-            let (class, range) = *self.bodies.get(mirror, part, known, room.modelled);
-            if room.take(&mut self.sections, class, range) {
-                self.candidates.push(Candidate { slot: part.slot, id, class, range });
-                misfits = 0;
-            } else {
-                misfits += 1;
-            }
+        // A part only holds what is new to the client: nothing that it shows can be torn apart.
+        self.together.clear();
+        self.together.resize(if room.anew { 0 } else { mirror.groups().count() }, Together::Open);
+        let (mut misfits, mut only_own) = (0, true);
+        for at in 0..self.urgent.len() {
+            let (inverse, _, place) = self.urgent[at];
+            let waiting = recipient.waiting[place as usize];
+            let group = mirror.groups().of(waiting.part.slot).filter(|group| *group < self.together.len());
+            let fits = match group.map(|group| (group, self.together[group])) {
+                Some((_, Together::Done)) => continue,
+                Some((group, Together::Open)) => {
+                    let all = self.take_group(mirror, recipient, seat, mirror.groups().slots(group), &mut room);
+                    // What does not fit behind the own entity would wait for ever.
+                    let apart = !all && only_own;
+                    self.together[group] = if apart { Together::Apart } else { Together::Done };
+                    all || apart && self.take(mirror, recipient, waiting, &mut room)
+                }
+                Some((_, Together::Apart)) | None => self.take(mirror, recipient, waiting, &mut room),
+            };
+            misfits = if fits { 0 } else { misfits + 1 };
+            // Only the own entity is as urgent as can be.
+            only_own &= !fits || inverse == 0;
             if misfits > MISFITS_MAX {
                 break;
             }
         }
+    }
+
+    /// Takes what waits of a group, or nothing.
+    fn take_group(
+        &mut self,
+        mirror: &Mirror,
+        recipient: &mut Recipient,
+        seat: Option<Seat>,
+        slots: &[u32],
+        room: &mut Room,
+    ) -> bool {
+        let (before, candidates, sections) = (*room, self.candidates.len(), self.sections.len());
+        let fits = slots.iter().all(|slot| match recipient.waiting_in(mirror, *slot, seat) {
+            Some(waiting) => self.take(mirror, recipient, waiting, room),
+            None => true,
+        });
+        if !fits {
+            *room = before;
+            self.candidates.truncate(candidates);
+            self.sections.truncate(sections);
+        }
+        fits
+    }
+
+    /// Takes a row, if there is room.
+    fn take(&mut self, mirror: &Mirror, recipient: &mut Recipient, waiting: Waiting, room: &mut Room) -> bool {
+        let Waiting { id, part } = waiting;
+        let known = &mut recipient.known[part.slot as usize];
+        let (class, range) = *self.bodies.get(mirror, part, known, room.modelled);
+        let fits = room.take(&mut self.sections, class, range);
+        if fits {
+            self.candidates.push(Candidate { slot: part.slot, id, class, range });
+        }
+        fits
     }
 }
 

@@ -316,6 +316,12 @@ impl Recipient {
         known.acked == 0 && known.sent == 0
     }
 
+    /// The row of a slot, if it waits.
+    pub(super) fn waiting_in(&self, mirror: &Mirror, slot: u32, seat: Option<Seat>) -> Option<Waiting> {
+        let known = self.known.get(slot as usize).filter(|known| known.waits)?;
+        Some(Waiting { id: known.id, part: Part::of(mirror, slot, mirror.visible(slot, seat)) })
+    }
+
     /// A part is encoded. Its number.
     pub(super) fn note_part(&mut self, part: Sent) -> u32 {
         self.part = self.part.wrapping_add(1).max(1);

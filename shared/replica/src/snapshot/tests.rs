@@ -11,6 +11,7 @@ use crate::{Game, Mirror, Mode, NetId, ReplicaApp, Replicate, Row, Seat, Sim, Si
 
 mod reckoned;
 mod selection;
+mod touching;
 mod vectors;
 
 #[derive(Clone, Component, Copy, Debug, Default, Replicate)]
@@ -477,5 +478,33 @@ fn headers_survive() {
         header.write(&mut writer);
         let bytes = writer.finish();
         assert_eq!(SnapshotHeader::read(&mut amphi_shared_wire::BitReader::new(&bytes)), Ok(header));
+    }
+}
+
+#[test]
+fn what_components_cost_is_counted_where_somebody_asks() {
+    for trained in [false, true] {
+        let mut sim = empty_world();
+        let moving = sim.world_mut().spawn((Place::default(), Health(100))).id();
+        let mut encoder = if trained { SnapshotEncoder::with_tables(tables()) } else { SnapshotEncoder::new() };
+        assert_eq!(encoder.measured(), None);
+        encoder.start_measuring();
+        let mut clients = [Recipient::new(), Recipient::new()];
+        for tick in 1..=20 {
+            sim.world_mut().get_mut::<Place>(moving).unwrap().x += 1_000;
+            sim.step().unwrap();
+            encoder.start_tick(sim.mirror());
+            for client in &mut clients {
+                client.use_tables(if trained { TRAINED_SET } else { 0 });
+                encoder.encode(sim.mirror(), client, SnapshotHeader::default(), None, 1_000).unwrap();
+                client.sent(tick);
+                client.on_acked(tick);
+            }
+        }
+        let measured = encoder.measured().unwrap();
+        let of = |name: &str| measured.components[sim.schema().component(name).unwrap()];
+        assert_eq!((measured.rows, encoder.copies_and_bodies()), (40, (40, 20)));
+        assert!(measured.components.iter().sum::<u64>() <= measured.bodies);
+        assert!(of("Place") > of("Health") && of("Health") > 0 && of("Burning") == 0, "{measured:?}");
     }
 }

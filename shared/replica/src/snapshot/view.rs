@@ -7,7 +7,7 @@ use amphi_shared_wire::limits::ENTITIES_MAX;
 use amphi_shared_wire::{BitReader, BitWriter, Tick};
 
 use super::SnapshotError;
-use super::body::{Pace, read_absolute, read_residual, write_absolute, write_residual};
+use super::body::{Pace, read_absolute, read_residual, unmeasured, write_absolute, write_residual};
 use super::decoder::TICK_HZ;
 use super::history::Rows;
 use super::ids::{Ids, Leave};
@@ -43,12 +43,12 @@ impl ViewEncoder {
                 if mirror.changed_for(slot, relation).0 > self.before.tick() {
                     ids.write(&mut writer, id);
                     writer.bit(false);
-                    write_residual(&mut writer, mirror, (slot, mask), &self.before);
+                    write_residual(&mut writer, mirror, (slot, mask), &self.before, unmeasured);
                 }
             } else {
                 ids.write(&mut writer, id);
                 writer.bit(true);
-                write_absolute(&mut writer, mirror, (slot, mask));
+                write_absolute(&mut writer, mirror, (slot, mask), unmeasured);
             }
         }
         writer.bit(false);
