@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use amphi_shared_replica::{
-    Game, GameError, GameEvent, MatchMode, Recipient, Seat, SimMode, SnapshotEncoder, SnapshotHeader, TRAINED_SET,
+    Game, GameError, GameEvent, MatchMode, Mirror, Recipient, Seat, SimMode, SnapshotEncoder, SnapshotHeader, TRAINED_SET,
     Tables,
 };
 use amphi_shared_wire::limits::{
@@ -441,6 +441,11 @@ impl Room {
     /// Entities that are sent, as of the last tick.
     pub fn entities(&self) -> usize {
         self.world.sim.mirror().order().len()
+    }
+
+    /// The quantised world, as of the last tick.
+    pub fn mirror(&self) -> &Mirror {
+        self.world.sim.mirror()
     }
 
     /// Plain counters.
