@@ -17,6 +17,8 @@ use super::ledger::Ledger;
 
 /// How long the seat of somebody without a connection is kept; longer than the longest time away.
 pub(crate) const SEAT_KEPT: Micros = Micros::from_secs(8);
+/// How long the host hears nothing of somebody until their connection counts as dead.
+pub(crate) const SILENT_AFTER: Micros = Micros::from_secs(4);
 /// Frames of the view that are remembered: about a second of them, more than any path delays a snapshot.
 const TRUTHS: usize = 32;
 
@@ -100,7 +102,7 @@ impl Host {
             tick: Some(self.clock),
             capabilities: Vec::new(),
         };
-        let config = Config { resume_window: SEAT_KEPT, ..Config::default() };
+        let config = Config { resume_window: SEAT_KEPT, silent_after: SILENT_AFTER, ..Config::default() };
         let session = Session::accept(now, config, params, hello, pipe);
         self.seated[who] = Some(Seated { session, seat });
         Ok(())

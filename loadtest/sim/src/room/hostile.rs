@@ -7,7 +7,7 @@ use amphi_server_core::RoomStats;
 use amphi_shared_session::DatagramStats;
 use amphi_shared_wire::proto::{self, PlayerMessage, player_message};
 use amphi_shared_wire::{
-    Datagram, DatagramHeader, LANE_CONTROL, LANE_INPUT, LANE_ROOM, Lane, Rng,
+    Code, Datagram, DatagramHeader, LANE_CONTROL, LANE_INPUT, LANE_ROOM, Lane, Rng,
 };
 use bytes::Bytes;
 use prost::Message;
@@ -95,7 +95,8 @@ impl Attack {
             Self::Tables => {
                 vec![said(player_message::Kind::TablesReady(proto::TablesReady { hash: 7 }))]
             }
-            Self::ReplayOwn => own.iter().cloned().map(Arrival::Datagram).collect(),
+            // Twice, since they may not have arrived before.
+            Self::ReplayOwn => own.iter().chain(own).cloned().map(Arrival::Datagram).collect(),
             Self::ReplayOthers => others.iter().cloned().map(Arrival::Datagram).collect(),
             Self::Garbage(seed) => {
                 let bytes: Bytes = seed.to_le_bytes().to_vec().into();
@@ -104,29 +105,27 @@ impl Attack {
         }
     }
 
-    /// What must be counted, or must have ended with which code, when all of the `sent` messages were taken.
-    pub(crate) fn check(self, sent: usize, before: Counts, after: Counts) -> Result<(), String> {
-        let refused = match self {
-            Self::AckFuture => after.datagrams.acks_unsent - before.datagrams.acks_unsent,
-            Self::PartUnsent => after.room.parts_refused - before.room.parts_refused,
-            Self::LaneUnsent => u64::from(!after.open),
-            Self::Flood => {
-                let early = after.room.inputs_early - before.room.inputs_early;
-                early + after.datagrams.dropped - before.datagrams.dropped
-            }
-            Self::Tables => after.room.tables_refused - before.room.tables_refused,
-            Self::ReplayOwn => {
-                if after.room.inputs != before.room.inputs {
-                    return Err("what was sent again was an input again".to_owned());
-                }
-                after.datagrams.dropped - before.datagrams.dropped
-            }
+    /// All of the `sent` messages were taken: it was counted, or has ended the session with the right code.
+    pub(crate) fn check(self, sent: usize, before: Counts, after: Counts, end: Option<Code>) -> Result<(), String> {
+        if let Some(code) = end {
+            return match (self, code) {
+                (Self::AckFuture | Self::ReplayOthers | Self::Garbage(_), Code::AckInvalid)
+                | (Self::LaneUnsent | Self::Garbage(_), Code::MessageInvalid) => Ok(()),
+                (_, code) => Err(format!("{self} ends a session with {code}")),
+            };
+        }
+        let dropped = after.datagrams.dropped - before.datagrams.dropped;
+        let (refused, wanted) = match self {
+            Self::AckFuture | Self::LaneUnsent => return Err(format!("{self} ends no session")),
+            Self::PartUnsent => (after.room.parts_refused - before.room.parts_refused, sent),
+            Self::Flood => (after.room.inputs_early - before.room.inputs_early + dropped, sent),
+            Self::Tables => (after.room.tables_refused - before.room.tables_refused, sent),
+            Self::ReplayOwn => (dropped, sent / 2),
             // They may be good inputs: its own, and nobody else's.
-            Self::ReplayOthers | Self::Garbage(_) => return Ok(()),
+            Self::ReplayOthers | Self::Garbage(_) => (0, 0),
         };
-        // What follows the end of a session is not read.
-        if refused < sent as u64 && after.open || refused == 0 && sent > 0 {
-            return Err(format!("{self} was counted {refused} times of {sent}"));
+        if refused < wanted as u64 {
+            return Err(format!("{self} was counted {refused} times of {wanted}"));
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use amphi_clients_rust::{Client, ClientConfig, ClientEvent, ClientOutput};
 use amphi_shared_replica::{Game, Input, NetId};
 use amphi_shared_session::{Config, PipeId, PipeKind};
-use amphi_shared_wire::{AppId, Code, Micros, Rng, Tick};
+use amphi_shared_wire::{AppId, Code, Datagram, LANE_INPUT, Micros, Rng, Tick};
 use bytes::Bytes;
 
 /// Longest time away from the network.
@@ -37,6 +37,8 @@ pub(crate) struct Player<I: Input> {
     pub(crate) seat: Option<u8>,
     /// Why the session is over.
     pub(crate) closed: Option<Code>,
+    /// Since when nobody plays here any more.
+    pub(crate) over_at: Option<Micros>,
     /// Snapshots and parts that were compared with the truth.
     pub(crate) read: u64,
     /// Rows that were compared, by id.
@@ -57,6 +59,7 @@ impl<I: Input> Player<I> {
             dials_at: None,
             seat: None,
             closed: None,
+            over_at: None,
             read: 0,
             rows: Vec::new(),
             sent: VecDeque::new(),
@@ -66,6 +69,12 @@ impl<I: Input> Player<I> {
     /// Comes, with nothing remembered of an earlier time.
     pub(crate) fn join(&mut self, game: &Game, now: Micros) {
         *self = Self { presence: Presence::Here, dials_at: Some(now), ..Self::new(game, self.kind) };
+    }
+
+    /// Leaves in order, or is off from now on.
+    pub(crate) fn go(&mut self, now: Micros, presence: Presence) {
+        self.presence = presence;
+        self.over_at.get_or_insert(now);
     }
 
     /// The machine is on.
@@ -90,6 +99,10 @@ impl<I: Input> Player<I> {
     /// Remembers a datagram that leaves.
     pub(crate) fn record(&mut self, output: &ClientOutput) {
         let ClientOutput::Datagram { bytes, .. } = output else { return };
+        // One that only acknowledges has no number.
+        if !Datagram::decode(bytes.clone()).is_ok_and(|datagram| datagram.lane == LANE_INPUT) {
+            return;
+        }
         if self.sent.len() == RECORDED {
             self.sent.pop_front();
         }
@@ -110,7 +123,10 @@ impl<I: Input> Player<I> {
                 self.dials_at = Some(now + Micros(away));
             }
             ClientEvent::PathSilent => self.dials_at = Some(now),
-            ClientEvent::Closed { code, .. } => (self.closed, self.dials_at) = (Some(*code), None),
+            ClientEvent::Closed { code, .. } => {
+                (self.closed, self.dials_at) = (Some(*code), None);
+                self.over_at.get_or_insert(now);
+            }
             ClientEvent::Refused(_)
             | ClientEvent::Attached { .. }
             | ClientEvent::Roster(_)

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::cast::{Act, Cast, What};
 use super::hostile::Attack;
-use super::host::{Host, SEAT_KEPT};
+use super::host::{Host, SEAT_KEPT, SILENT_AFTER};
 use super::ledger::{self, Entry, Frame};
 use super::player::{Player, Presence};
 use crate::net::{Arrival, End, Link, Net, Pipes};
@@ -193,9 +193,9 @@ impl<P: Play> World<P> {
 
     /// Nothing is left of a player who is not there, once their seat is not kept any more.
     fn check_left(&self, who: usize) -> Result<(), String> {
-        let vanished = self.cast.acts.iter().find(|act| act.who == who && matches!(act.what, What::Vanish));
-        let kept_until = vanished.map(|act| self.start + act.at + SEAT_KEPT + WHOLE_TICK_MAX);
-        let is_kept = kept_until.is_some_and(|until| self.now < until);
+        let over_at = self.players[who].over_at.unwrap_or(self.start);
+        // What is silent is noticed first.
+        let is_kept = self.now < over_at + SILENT_AFTER + SEAT_KEPT + WHOLE_TICK_MAX;
         if self.host.seated[who].is_some() && !is_kept {
             return Err(format!("player {who} is gone, and the host keeps a seat for them"));
         }
@@ -215,16 +215,6 @@ impl<P: Play> World<P> {
     /// The host.
     pub(crate) fn host(&self) -> &Host {
         &self.host
-    }
-
-    /// The game.
-    pub(crate) fn game(&self) -> &Game {
-        &self.game
-    }
-
-    /// When it is.
-    pub(crate) fn now(&self) -> Micros {
-        self.now
     }
 
     /// A component of what spectators saw of the tick that a player holds.
@@ -316,11 +306,11 @@ impl<P: Play> World<P> {
                 self.play.enter(who);
             }
             What::Leave if player.is_here() => {
-                player.presence = Presence::Leaving;
+                player.go(now, Presence::Leaving);
                 player.client.close(now);
             }
             What::Leave => {}
-            What::Vanish => player.presence = Presence::Gone,
+            What::Vanish => player.go(now, Presence::Gone),
             What::Strike(strike) => self.net.strike(now, who, &strike, &mut self.report.faults),
             What::Switch if player.is_here() => {
                 self.report.faults.switches += 1;
@@ -345,7 +335,7 @@ impl<P: Play> World<P> {
         let others: Vec<Bytes> = others.flat_map(|(_, player)| player.sent.iter().cloned()).collect();
         let messages = attack.messages(&self.players[who].sent, &others);
         let before: Vec<_> = (0..self.players.len()).map(|who| self.host.counts(who)).collect();
-        let sent = messages.len();
+        let (sent, ends) = (messages.len(), self.host.ends.len());
         for message in messages {
             self.arrive_at_host(who, pipe.id, message);
             // Its session says what came of it; another one has nothing to say.
@@ -357,7 +347,8 @@ impl<P: Play> World<P> {
         for (other, before) in before.iter().enumerate() {
             let after = self.host.counts(other);
             if other == who {
-                attack.check(sent, *before, after)?;
+                let end = self.host.ends[ends..].first().map(|(_, code)| *code);
+                attack.check(sent, *before, after, end)?;
             } else if (after.datagrams, after.open) != (before.datagrams, before.open) {
                 return Err(format!("player {who} {attack}, and the session of player {other} notices"));
             }

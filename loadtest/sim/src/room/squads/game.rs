@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// Seats of each team.
 const TEAM: u8 = 8;
 /// Half the width of the field.
-const HALF: i32 = 1_000;
+const HALF: i32 = 600;
 /// How far a client sees.
 pub(super) const RADIUS: i32 = 300;
 /// What a trooper walks in a tick.
