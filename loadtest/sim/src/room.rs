@@ -75,9 +75,8 @@ fn play<P: Play>(cast: &Cast) -> Result<Report, Violation> {
 
 fn explain<P: Play>(cast: Cast) {
     eprintln!("  looking for a shorter history that fails in the same way …");
-    let (acts, violation) = shrink::shortest_acts(cast.acts.clone(), |acts| {
-        play::<P>(&Cast { acts: acts.to_vec(), ..cast.clone() }).err()
-    });
+    let (acts, violation) =
+        shrink::shortest_acts(cast.acts.clone(), |acts| play::<P>(&Cast { acts: acts.to_vec(), ..cast.clone() }).err());
     acts.iter().for_each(|act| eprintln!("  {act}"));
     if let Some(violation) = violation {
         eprintln!("  {:>9.3} s  {}", violation.at.0 as f64 / 1e6, violation.what);

@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use amphi_shared_replica::{
-    Game, GameError, GameEvent, MatchMode, Mirror, Recipient, Seat, SimMode, SnapshotEncoder, SnapshotHeader, TRAINED_SET,
-    Tables,
+    Game, GameError, GameEvent, MatchMode, Mirror, Recipient, Seat, SimMode, SnapshotEncoder, SnapshotHeader,
+    TRAINED_SET, Tables,
 };
 use amphi_shared_wire::limits::{
     JOIN_PART_BYTES_MAX, REQUEST_BYTES_MAX, REQUESTS_OPEN_MAX, REQUESTS_PER_TICK_MAX, ROOM_COMMANDS_MAX, SEATS_MAX,

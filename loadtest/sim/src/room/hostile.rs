@@ -6,9 +6,7 @@ use std::fmt;
 use amphi_server_core::RoomStats;
 use amphi_shared_session::DatagramStats;
 use amphi_shared_wire::proto::{self, PlayerMessage, player_message};
-use amphi_shared_wire::{
-    Code, Datagram, DatagramHeader, LANE_CONTROL, LANE_INPUT, LANE_ROOM, Lane, Rng,
-};
+use amphi_shared_wire::{Code, Datagram, DatagramHeader, LANE_CONTROL, LANE_INPUT, LANE_ROOM, Lane, Rng};
 use bytes::Bytes;
 use prost::Message;
 

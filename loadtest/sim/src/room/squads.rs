@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use amphi_clients_rust::{Client, ClientEvent, Said};
 use amphi_shared_replica::{Game, Row, Schema, decode_message};
-use amphi_shared_wire::{Micros, Rng, Tick};
+use amphi_shared_wire::{Code, Micros, Rng, Tick};
 use game::{Ask, Chime, Given, Orders, Parts, RADIUS, Shot, Whisper, team};
 
 use super::cast::Cast;
@@ -108,7 +108,9 @@ impl Squads {
             let Some(entry) = frame.entry(id).filter(|entry| entry.told.since == row.since) else { continue };
             let mut row = row.into_owned();
             row.go_on(&self.schema, frame.tick, 60);
-            self.near(id.0, self.parts.rock, &entry.now, |at| row.component(&self.schema, self.parts.rock).map(|row| f64::from(row[at])))?;
+            self.near(id.0, self.parts.rock, &entry.now, |at| {
+                row.component(&self.schema, self.parts.rock).map(|row| f64::from(row[at]))
+            })?;
             self.shown += 1;
         }
         Ok(())
@@ -120,9 +122,9 @@ impl Squads {
         for shown in watched.client.shown_rows(watched.now) {
             let Some(entry) = frame.entry(shown.id) else { continue };
             let rests = frame.tick.0 - entry.rests_since.0 >= REST_TICKS;
-            let whole = held.get(&shown.id).is_some_and(|(_, row)| {
-                super::ledger::compare(&self.schema, row, &entry.told, row.mask).is_ok()
-            });
+            let whole = held
+                .get(&shown.id)
+                .is_some_and(|(_, row)| super::ledger::compare(&self.schema, row, &entry.told, row.mask).is_ok());
             if !rests || !whole {
                 continue;
             }
@@ -148,7 +150,10 @@ impl Squads {
             let (field, truth) = (&component.fields[at], f64::from(truth[at]));
             let value = value(at).unwrap_or(f64::INFINITY);
             if (value - truth).abs() > f64::from(field.tolerance) + 0.5 {
-                return Err(format!("{}.{} of entity {id} is shown as {value}, truly {truth}", component.name, field.name));
+                return Err(format!(
+                    "{}.{} of entity {id} is shown as {value}, truly {truth}",
+                    component.name, field.name
+                ));
             }
         }
         Ok(())
@@ -236,7 +241,10 @@ impl Play for Squads {
         client.set_input(Orders { way, fire, shot: self.number });
         let ask = Ask { number: self.number, leap };
         // A lane that is full asks for nothing.
-        if asks && client.seat().is_some() && let Ok(request) = client.request(turn.now, &ask) {
+        if asks
+            && client.seat().is_some()
+            && let Ok(request) = client.request(turn.now, &ask)
+        {
             self.people[turn.who].asked.insert(request, self.number);
         }
     }
@@ -252,13 +260,21 @@ impl Play for Squads {
                 let Some(asked) = self.people[who].asked.remove(request) else {
                     return Err(format!("player {who} hears an answer to request {request}, which waits for none"));
                 };
-                match answer.as_ref().map(|body| decode_message::<Given>(body)) {
-                    Ok(Ok(given)) if given.number == asked => Ok(()),
-                    Err(code) if code.action() == amphi_shared_wire::Action::Retry => Ok(()),
-                    other => Err(format!("player {who} asked {asked} and hears {other:?}")),
-                }
+                // What is asked after a stall may be too much for one tick.
+                let holds = match answer {
+                    Ok(body) => decode_message::<Given>(body).is_ok_and(|given| given.number == asked),
+                    Err(code) => *code == Code::RateLimited,
+                };
+                if holds { Ok(()) } else { Err(format!("player {who} asked {asked} and hears {answer:?}")) }
             }
-            _ => Ok(()),
+            ClientEvent::Joined(_)
+            | ClientEvent::Attached { .. }
+            | ClientEvent::Detached
+            | ClientEvent::PathSilent
+            | ClientEvent::Roster(_)
+            | ClientEvent::Ended(_)
+            | ClientEvent::Refused(_)
+            | ClientEvent::Closed { .. } => Ok(()),
         }
     }
 

@@ -9,8 +9,8 @@ use amphi_shared_wire::{Code, LANE_CONTROL, Micros, Rng, Seed, Tick};
 use bytes::Bytes;
 
 use super::cast::{Act, Cast, What};
-use super::hostile::Attack;
 use super::host::{Host, SEAT_KEPT, SILENT_AFTER};
+use super::hostile::Attack;
 use super::ledger::{self, Entry, Frame};
 use super::player::{Player, Presence};
 use crate::net::{Arrival, End, Link, Net, Pipes};
@@ -24,8 +24,6 @@ const STILL: Micros = Micros::from_secs(2);
 const WHOLE_TICK_MAX: Micros = Micros::from_secs(3);
 /// How long a dial may wait for its pipe.
 const OPENING_MAX: Micros = Micros::from_secs(1);
-/// Ticks of a client after which it holds nothing any more that it may not see.
-const LINGER_TICKS: u32 = 0;
 
 /// What players do in a room, and what must hold.
 pub(crate) trait Play: Sized {
@@ -412,13 +410,14 @@ impl<P: Play> World<P> {
         for (id, tick, row) in player.client.received_rows() {
             while before.next_if(|(of, _)| *of < id).is_some() {}
             player.rows.push((id, tick));
-            let wrong = |what: String| Err(format!("player {who} on seat {seat}, entity {} of tick {tick}: {what}", id.0));
+            let wrong =
+                |what: String| Err(format!("player {who} on seat {seat}, entity {} of tick {tick}: {what}", id.0));
             let sees = |tick: Tick| {
                 let frame = ledger.frame(tick);
                 let seen = frame.and_then(|frame| Some((frame, frame.entry(id)?)));
                 seen.map_or(0, |(frame, entry)| self.play.may_see(seat, frame, entry))
             };
-            if (0..=LINGER_TICKS).all(|back| sees(newest.minus(back)) == 0) {
+            if sees(newest) == 0 {
                 return wrong(format!("it is still there at tick {newest}"));
             }
             if before.next_if(|(of, _)| *of == id).is_some_and(|(_, compared)| compared == tick) {
@@ -481,12 +480,13 @@ impl<P: Play> World<P> {
         let player = &mut self.players[who];
         player.note(self.now, event, &mut self.dial_rng)?;
         let fair = self.cast.hostile != Some(who);
-        match event {
-            ClientEvent::Closed { code, message } if fair && player.presence == Presence::Here => {
-                Err(format!("player {who} was closed with {code}: {message}"))
-            }
-            _ => self.play.hear(who, &player.client, event),
+        if let ClientEvent::Closed { code, message } = event
+            && fair
+            && player.presence == Presence::Here
+        {
+            return Err(format!("player {who} was closed with {code}: {message}"));
         }
+        self.play.hear(who, &player.client, event)
     }
 
     fn carry(&mut self, from: End, output: Output) -> Result<(), String> {

@@ -1,10 +1,9 @@
 //! The game: two teams, what only a team or some seats may see, things that move, rest, come and go.
 
 use amphi_shared_replica::{
-    Begin, Game, GameEvents, Input, Inputs, Mode, Reckon, ReplicaApp, Replicate, Request, Requests, Seat, Seats, SimMode,
-    SimRng, SimTick, Simulate, Trainer, VisibleTo, authority,
+    Begin, Game, GameEvents, Input, Inputs, Interest, Mode, Reckon, ReplicaApp, Replicate, Request, Requests, Seat,
+    Seats, SimMode, SimRng, SimTick, Simulate, Trainer, VisibleTo, authority,
 };
-use amphi_shared_replica::Interest;
 use amphi_shared_wire::{Rng, Seed};
 use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::{Commands, Component, Entity, IntoScheduleConfigs, Query, Res, ResMut, Resource, With};
@@ -327,7 +326,7 @@ fn hide(
 fn toss(mut rng: ResMut<'_, SimRng>, mut rocks: Query<'_, '_, &mut Rock>) {
     for mut rock in &mut rocks {
         if rng.0.chance(8) {
-            let Rock { vx, vy, .. } = super::game::rock(&mut rng.0);
+            let Rock { vx, vy, .. } = self::rock(&mut rng.0);
             (rock.vx, rock.vy) = (vx, vy);
         }
         let turn = |at: f32, speed: f32| if at.abs() > HALF as f32 && at * speed > 0.0 { -speed } else { speed };
@@ -352,7 +351,7 @@ fn talk(
     }
 }
 
-/// What everyone may know of an entity, and what a component number is.
+/// Numbers of the components that decide who sees what, and where.
 pub(super) struct Parts {
     pub(super) place: usize,
     pub(super) plan: usize,
