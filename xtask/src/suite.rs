@@ -13,6 +13,8 @@ const SESSION_SEEDS: &str = "200";
 const QUIC_SEEDS: &str = "24";
 /// Histories of a whole room, which take over a second each.
 const ROOM_SEEDS: &str = "24";
+/// Whole matches, each of which takes as long as several of those.
+const MATCH_SEEDS: &str = "4";
 
 /// What a step counts for in the sum.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -110,6 +112,7 @@ fn steps(house: &House) -> Vec<Step> {
                 seeds("quic", QUIC_SEEDS),
                 seeds("room", ROOM_SEEDS),
                 seeds("shots", ROOM_SEEDS),
+                seeds("matches", MATCH_SEEDS),
             ],
         ),
         step("players on a bad network", Weight::One, vec![faults]),

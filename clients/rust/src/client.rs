@@ -397,6 +397,11 @@ impl<I: Input> Client<I> {
         self.received.entities().filter_map(|(id, _, row)| Some((id, self.read(&row)?))).collect()
     }
 
+    /// Every entity by id, with the tick of the row received last and the row. What is reckoned has not gone on since.
+    pub fn received_rows(&self) -> impl Iterator<Item = (NetId, Tick, Cow<'_, Row>)> {
+        self.received.entities()
+    }
+
     /// The newest tick received.
     pub fn tick(&self) -> Tick {
         self.received.tick()

@@ -83,12 +83,14 @@ impl<I: Input> Predictor<I> {
         Ok(said)
     }
 
-    /// The inputs that the server has not applied yet, and the newest one's tick.
+    /// The inputs that the server has not applied yet, and the newest one's tick. They are of consecutive ticks, as their
+    /// datagram says: what lies before ticks that were passed over is not among them.
     pub(crate) fn unacked(&self) -> Option<(Tick, Vec<I>)> {
         let (newest, _) = self.inputs.back()?;
-        let open = self.inputs.iter().filter(|(tick, _)| *tick > self.acked_input);
-        let skip = open.clone().count().saturating_sub(INPUTS_PER_DATAGRAM_MAX);
-        let inputs: Vec<I> = open.skip(skip).map(|(_, input)| input.clone()).collect();
+        let follows = |(back, (tick, _)): &(u32, &(Tick, I))| tick.0 + back == newest.0 && *tick > self.acked_input;
+        let open = (0..INPUTS_PER_DATAGRAM_MAX as u32).zip(self.inputs.iter().rev()).take_while(follows);
+        let mut inputs: Vec<I> = open.map(|(_, (_, input))| input.clone()).collect();
+        inputs.reverse();
         (!inputs.is_empty()).then_some((*newest, inputs))
     }
 

@@ -8,6 +8,9 @@ macro_rules! faults {
             $(#[doc = $name] pub(crate) $field: u64,)*
         }
 
+        /// Names of all kinds.
+        pub(crate) const EVERY_FAULT: &[&str] = &[$($name,)*];
+
         impl Faults {
             /// Name and count of each kind.
             pub(crate) fn rows(&self) -> Vec<(&'static str, u64)> {

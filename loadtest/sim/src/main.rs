@@ -21,7 +21,7 @@ use std::thread;
 
 use amphi_shared_wire::{Code, Seed};
 use clap::{Args, Parser};
-use faults::Faults;
+use faults::{EVERY_FAULT, Faults};
 use plan::Plan;
 use report::{Report, Violation};
 
@@ -39,6 +39,12 @@ enum Command {
     Room(Seeds),
     /// Two players in a room who shoot at each other and predict what they shoot
     Shots(Seeds),
+    /// Whole matches: 2 to 16 players who come, leave and break the rules; checked row by row
+    Matches(Seeds),
+    /// Sixteen players who push each other, with those near predicted: how often a prediction is corrected
+    Crowd(Seeds),
+    /// The same, with the own player alone predicted
+    Strangers(Seeds),
 }
 
 #[derive(Args)]
@@ -80,6 +86,14 @@ const ROOM: Scene = Scene { name: "room", run: room::run, explain: |_| {}, witho
 
 const SHOTS: Scene = Scene { name: "shots", run: room::run_shots, explain: |_| {}, without: WITHOUT_IN_ROOMS };
 
+const MATCHES: Scene =
+    Scene { name: "matches", run: room::run_match, explain: room::explain_match, without: WITHOUT_IN_ROOMS };
+
+const CROWD: Scene = Scene { name: "crowd", run: room::run_crowd, explain: |_| {}, without: WITHOUT_IN_CROWDS };
+
+const STRANGERS: Scene =
+    Scene { name: "strangers", run: room::run_strangers, explain: |_| {}, without: WITHOUT_IN_CROWDS };
+
 /// Faults that cannot happen in a room.
 const WITHOUT_IN_ROOMS: &[&str] = &[
     "welcome lost",
@@ -98,12 +112,18 @@ const WITHOUT_IN_ROOMS: &[&str] = &[
     "datagram never read",
 ];
 
+/// Faults that do not happen where only the crowd is to be looked at.
+const WITHOUT_IN_CROWDS: &[&str] = EVERY_FAULT;
+
 fn main() -> ExitCode {
     let (scene, seeds) = match Command::parse() {
         Command::Session(seeds) => (SESSION, seeds),
         Command::Quic(seeds) => (QUIC, seeds),
         Command::Room(seeds) => (ROOM, seeds),
         Command::Shots(seeds) => (SHOTS, seeds),
+        Command::Matches(seeds) => (MATCHES, seeds),
+        Command::Crowd(seeds) => (CROWD, seeds),
+        Command::Strangers(seeds) => (STRANGERS, seeds),
     };
     let (first, last) = match (seeds.seed, seeds.seeds) {
         (Some(seed), _) => (seed, seed),
@@ -205,6 +225,18 @@ fn print(scene: &Scene, total: &Report, histories: u64) {
     println!("{:<24}{:>12}", "datagrams delivered", total.datagrams);
     println!("{:<24}{:>12}", "attaches", total.attaches);
     println!("{:<24}{:>12}", "corrected predictions", total.corrections);
+    let counts = [
+        ("predicted ticks", total.predicted_ticks),
+        ("rows compared", total.rows),
+        ("shown and compared", total.shown),
+        ("events heard", total.events),
+        ("effects shown", total.effects),
+        ("requests taken", total.requests),
+        ("hostile acts", total.attacks),
+    ];
+    for (name, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        println!("{name:<24}{count:>12}");
+    }
     println!("{:<24}{:>10} s", "virtual time", total.virtual_time.as_millis() / 1_000);
     println!("{:<24}{:>12}", "histories that hold", histories);
     println!("{:<24}{:>12}", "their hash", format!("{:016x}", total.history));

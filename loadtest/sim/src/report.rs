@@ -30,6 +30,20 @@ pub(crate) struct Report {
     pub(crate) attaches: u64,
     /// Predictions that the clients had to correct.
     pub(crate) corrections: u64,
+    /// Ticks that the clients predicted, each counted once.
+    pub(crate) predicted_ticks: u64,
+    /// Rows of clients that were compared with the host's.
+    pub(crate) rows: u64,
+    /// Times that an entity was shown within its tolerance.
+    pub(crate) shown: u64,
+    /// Events that were heard, each once and in order.
+    pub(crate) events: u64,
+    /// Effects that were shown.
+    pub(crate) effects: u64,
+    /// Requests that the room took.
+    pub(crate) requests: u64,
+    /// Things done that a peer must not do.
+    pub(crate) attacks: u64,
     /// Ends of pipes that were heard, by the number of their code.
     pub(crate) closes: BTreeMap<u32, u64>,
     /// Length of the history.
@@ -46,6 +60,13 @@ impl Report {
         self.datagrams += other.datagrams;
         self.attaches += other.attaches;
         self.corrections += other.corrections;
+        self.predicted_ticks += other.predicted_ticks;
+        self.rows += other.rows;
+        self.shown += other.shown;
+        self.events += other.events;
+        self.effects += other.effects;
+        self.requests += other.requests;
+        self.attacks += other.attacks;
         for (code, count) in &other.closes {
             *self.closes.entry(*code).or_default() += count;
         }

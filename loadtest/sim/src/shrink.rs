@@ -11,6 +11,8 @@ use crate::{Report, Violation};
 
 /// Plays it takes at most.
 const PLAYS_MAX: u32 = 600;
+/// The same for a whole match, which takes longer.
+const ACT_PLAYS_MAX: u32 = 60;
 
 /// Leaves out what the failure of `plan` does not need. `play` must fail for it.
 pub(crate) fn shortest(plan: Plan, play: impl Fn(&Plan) -> Result<Report, Violation>) -> (Plan, Option<Violation>) {
@@ -25,6 +27,44 @@ pub(crate) fn shortest(plan: Plan, play: impl Fn(&Plan) -> Result<Report, Violat
     }
     search.cut_the_end();
     (search.plan, Some(search.violation))
+}
+
+/// The same for a list of acts: leaves out what the failure does not need. `play` says how a list fails.
+pub(crate) fn shortest_acts<A: Clone>(
+    mut acts: Vec<A>,
+    play: impl Fn(&[A]) -> Option<Violation>,
+) -> (Vec<A>, Option<Violation>) {
+    let Some(mut violation) = play(&acts) else { return (acts, None) };
+    let (wanted, mut plays) = (kind(&violation), 0);
+    leave_out(&mut acts, |shorter| {
+        plays += 1;
+        let failure = play(shorter).filter(|failure| plays < ACT_PLAYS_MAX && kind(failure) == wanted);
+        failure.map(|failure| violation = failure).is_some()
+    });
+    (acts, Some(violation))
+}
+
+/// Leaves out ever smaller parts, as long as `take` takes what is left.
+fn leave_out<A: Clone>(acts: &mut Vec<A>, mut take: impl FnMut(&[A]) -> bool) {
+    let mut part = acts.len().div_ceil(2);
+    while part > 0 {
+        let mut from = 0;
+        let mut shorter = false;
+        while from < acts.len() {
+            let mut left = acts.clone();
+            left.drain(from..(from + part).min(left.len()));
+            if take(&left) {
+                shorter = true;
+                *acts = left;
+            } else {
+                from += part;
+            }
+        }
+        // The last round goes on until nothing more can be left out.
+        if part > 1 || !shorter {
+            part /= 2;
+        }
+    }
 }
 
 struct Search<F> {
@@ -68,24 +108,8 @@ impl<F: Fn(&Plan) -> Result<Report, Violation>> Search<F> {
 
     /// Leaves out ever smaller parts.
     fn leave_out_acts(&mut self) {
-        let mut part = self.plan.acts.len().div_ceil(2);
-        while part > 0 {
-            let mut from = 0;
-            let mut shorter = false;
-            while from < self.plan.acts.len() {
-                let mut plan = self.plan.clone();
-                plan.acts.drain(from..(from + part).min(plan.acts.len()));
-                if self.take(plan) {
-                    shorter = true;
-                } else {
-                    from += part;
-                }
-            }
-            // The last round goes on until nothing more can be left out.
-            if part > 1 || !shorter {
-                part /= 2;
-            }
-        }
+        let mut acts = self.plan.acts.clone();
+        leave_out(&mut acts, |acts| self.take(Plan { acts: acts.to_vec(), ..self.plan.clone() }));
     }
 
     /// Clean links, true clocks, fewer and smaller messages. Says whether anything became simpler.

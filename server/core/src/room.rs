@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use amphi_shared_replica::{
-    Game, GameError, GameEvent, MatchMode, Measured, Recipient, Seat, SimMode, SnapshotEncoder, SnapshotHeader,
+    Game, GameError, GameEvent, MatchMode, Measured, Mirror, Recipient, Seat, SimMode, SnapshotEncoder, SnapshotHeader,
     TRAINED_SET, Tables,
 };
 use amphi_shared_wire::limits::{
@@ -467,6 +467,11 @@ impl Room {
     /// Names of the components that are sent, by number.
     pub fn components(&self) -> impl Iterator<Item = &str> {
         self.game.schema().components().iter().map(|component| component.name)
+    }
+
+    /// The quantised world, as of the last tick.
+    pub fn mirror(&self) -> &Mirror {
+        self.world.sim.mirror()
     }
 
     /// Plain counters.

@@ -355,6 +355,13 @@ impl Mirror {
         Row { mask: self.mask(slot), values, since: self.since(slot, self.mask(slot)) }
     }
 
+    /// The whole row of a slot as it is, also where clients reckon and were told something else.
+    pub fn row_now(&self, slot: u32) -> Row {
+        let mask = self.mask(slot);
+        let values = self.schema.in_mask(mask).flat_map(|(i, _)| self.columns[i].now(slot)).copied().collect();
+        Row { mask, values, since: if mask & self.schema.reckoned() == 0 { Tick(0) } else { self.tick } }
+    }
+
     /// The part of a slot's row that a seat may see; without a seat, what everyone may see. `None` when that is nothing.
     pub fn row_for(&self, slot: u32, seat: Option<Seat>) -> Option<Row> {
         let (_, mask) = self.visible(slot, seat);

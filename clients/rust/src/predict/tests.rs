@@ -260,3 +260,15 @@ fn a_snapshot_that_was_overtaken_changes_nothing() {
     assert!(!played.client.reconcile(Tick(30), None, &[]).unwrap());
     assert_eq!(played.client.spawned().collect::<Vec<_>>(), before);
 }
+
+#[test]
+fn inputs_of_before_a_jump_are_not_sent_as_those_of_later_ticks() {
+    let mut client = Match::new(Mishaps::default()).client;
+    let fire = |fire: bool| Trigger { fire };
+    client.advance(Tick(1), fire(true)).unwrap();
+    client.advance(Tick(2), fire(false)).unwrap();
+    assert!(client.unacked() == Some((Tick(2), vec![fire(true), fire(false)])));
+    client.advance(Tick(9), fire(false)).unwrap();
+    client.advance(Tick(10), fire(true)).unwrap();
+    assert!(client.unacked() == Some((Tick(10), vec![fire(false), fire(true)])));
+}

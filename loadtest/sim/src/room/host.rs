@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use amphi_server_core::{Room, RoomCommand, RoomConfig, RoomOutput};
+use amphi_server_core::{Room, RoomCommand, RoomConfig, RoomOutput, RoomStats};
 use amphi_shared_replica::{Game, NetId, Row, ViewDecoder};
 use amphi_shared_session::{ClientHello, Config, Event, Output, PipeInfo, Refusal, ServerParams, Session};
 use amphi_shared_wire::proto::ViewFrame;
@@ -12,6 +12,13 @@ use amphi_shared_wire::{
 };
 use prost::Message;
 
+use super::hostile::Counts;
+use super::ledger::Ledger;
+
+/// How long the seat of somebody without a connection is kept; longer than the longest time away.
+pub(crate) const SEAT_KEPT: Micros = Micros::from_secs(8);
+/// How long the host hears nothing of somebody until their connection counts as dead.
+pub(crate) const SILENT_AFTER: Micros = Micros::from_secs(4);
 /// Frames of the view that are remembered: about a second of them, more than any path delays a snapshot.
 const TRUTHS: usize = 32;
 
@@ -25,14 +32,20 @@ pub(crate) struct Seated {
 pub(crate) struct Host {
     room: Room,
     clock: TickClock,
-    pub(crate) seated: [Option<Seated>; 2],
+    /// By player.
+    pub(crate) seated: Vec<Option<Seated>>,
+    /// Sessions that were ever greeted.
+    greeted: u128,
+    /// Why sessions ended, by player.
+    pub(crate) ends: Vec<(usize, Code)>,
+    pub(crate) ledger: Ledger,
     view: ViewDecoder,
     /// The newest frames of the view, whole, oldest first.
     truths: VecDeque<(Tick, Vec<(NetId, Row)>)>,
 }
 
 impl Host {
-    pub(crate) fn new(game: &Game, start: Micros, seed: Seed) -> Result<Self, String> {
+    pub(crate) fn new(game: &Game, players: usize, start: Micros, seed: Seed) -> Result<Self, String> {
         let clock = TickClock { tick0: start, tick_hz: 60 };
         let mode = game.modes().first().ok_or("the game has no mode")?;
         let config = RoomConfig {
@@ -45,7 +58,16 @@ impl Host {
         };
         let room = Room::new(game, config).map_err(|error| error.to_string())?;
         let view = ViewDecoder::new(game.schema().clone());
-        Ok(Self { room, clock, seated: [None, None], view, truths: VecDeque::new() })
+        Ok(Self {
+            room,
+            clock,
+            seated: (0..players).map(|_| None).collect(),
+            greeted: 0,
+            ends: Vec::new(),
+            ledger: Ledger::default(),
+            view,
+            truths: VecDeque::new(),
+        })
     }
 
     /// When the next tick starts.
@@ -65,17 +87,23 @@ impl Host {
             let seated = self.seated[who].as_mut().ok_or(Code::SessionUnknown)?;
             return seated.session.attach(now, hello, pipe);
         }
-        let user = UserId::from_bits(who as u128 + 1);
+        // Whoever starts anew has left.
+        if let Some(before) = self.seated[who].take() {
+            self.leave(now, before.seat);
+        }
+        self.greeted += 1;
+        let user = UserId::from_bits(self.greeted);
         let seat = self.room.open_seat(None, user).ok_or(Code::MatchFull)?;
         self.room.push(now, RoomCommand::Join { seat, user: user.to_string(), name: format!("P{who}") })?;
         let params = ServerParams {
-            session: SessionId::from_bits(who as u128 + 1),
-            secret: [who as u8; 16],
+            session: SessionId::from_bits(self.greeted),
+            secret: [self.greeted as u8; 16],
             clock_id: 1,
             tick: Some(self.clock),
             capabilities: Vec::new(),
         };
-        let session = Session::accept(now, Config::default(), params, hello, pipe);
+        let config = Config { resume_window: SEAT_KEPT, silent_after: SILENT_AFTER, ..Config::default() };
+        let session = Session::accept(now, config, params, hello, pipe);
         self.seated[who] = Some(Seated { session, seat });
         Ok(())
     }
@@ -85,6 +113,7 @@ impl Host {
         if let Some(fault) = self.room.step(now).fault {
             return Err(format!("the room is lost: {fault}"));
         }
+        self.ledger.note(self.room.mirror());
         while let Some(output) = self.room.poll_output() {
             match output {
                 RoomOutput::Send { seat, lane, payload } => {
@@ -139,6 +168,26 @@ impl Host {
         self.room.report().roster.iter().any(|entry| entry.seat == u32::from(seat) && !entry.bot)
     }
 
+    /// What is counted about player `who`.
+    pub(crate) fn counts(&self, who: usize) -> Counts {
+        let session = self.seated[who].as_ref().map(|seated| &seated.session);
+        Counts {
+            datagrams: session.map(Session::datagram_stats).unwrap_or_default(),
+            room: self.room.stats(),
+            open: session.is_some_and(|session| session.is_attached() && !session.is_closed()),
+        }
+    }
+
+    /// Plain counters of the room.
+    pub(crate) fn room_stats(&self) -> RoomStats {
+        self.room.stats()
+    }
+
+    fn leave(&mut self, now: Micros, seat: u8) {
+        // A seat that is free already is nobody's business.
+        let _ = self.room.push(now, RoomCommand::Leave { seat });
+    }
+
     fn hear(&mut self, now: Micros, who: usize, seat: u8, event: Event) {
         match event {
             Event::Attached { seamless: true, .. } => {
@@ -151,10 +200,10 @@ impl Host {
             Event::Message { lane: LANE_ROOM, payload } => self.room.handle_message(seat, &payload),
             Event::Acked { seq } => self.room.on_acked(seat, seq),
             Event::Lost { seq } => self.room.on_lost(seat, seq),
-            Event::Closed { .. } => {
-                // A seat that is free already is nobody's business.
-                let _ = self.room.push(now, RoomCommand::Leave { seat });
+            Event::Closed { code, .. } => {
+                self.leave(now, seat);
                 self.seated[who] = None;
+                self.ends.push((who, code));
             }
             Event::Attached { .. }
             | Event::PathSilent

@@ -6,7 +6,8 @@ use amphi_server_arena::{Arena, ArenaInput, Pose};
 use amphi_shared_replica::Game;
 use amphi_shared_wire::{Micros, Rng};
 
-use super::world::{Play, World};
+use super::cast::Cast;
+use super::world::{Play, Turn, World};
 use crate::net::Link;
 
 /// Players who run, each turn into another direction.
@@ -25,14 +26,17 @@ impl Play for Runners {
         corrupted_permille: 5,
         max_datagram: 1_000,
     };
-    const STRIKES: bool = true;
     const TURN_EVERY: Micros = Micros::from_millis(400);
 
     fn game() -> Game {
         Game::new("arena", Arena)
     }
 
-    fn turn(&mut self, rng: &mut Rng, still: bool) -> ArenaInput {
+    fn new(_: &Cast) -> Self {
+        Self
+    }
+
+    fn turn(&mut self, turn: Turn, client: &mut Client<ArenaInput>, rng: &mut Rng) {
         let running = ArenaInput {
             move_x: rng.below(255) as i8,
             move_y: 127,
@@ -40,11 +44,7 @@ impl Play for Runners {
             ..ArenaInput::default()
         };
         let running = running.with_buttons(rng.chance(200), false, false);
-        if still { ArenaInput::default() } else { running }
-    }
-
-    fn watch(&mut self, _: usize, _: &Client<ArenaInput>, _: Micros) -> Result<(), String> {
-        Ok(())
+        client.set_input(if turn.still { ArenaInput::default() } else { running });
     }
 
     /// The player holds what spectators saw of the same tick, also while the ball still rolls, and predicts where it stands.

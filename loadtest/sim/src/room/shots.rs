@@ -13,7 +13,8 @@ use amphi_shared_wire::{Micros, Rng};
 use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::{Commands, Component, Entity, IntoScheduleConfigs, Query, Res};
 
-use super::world::{Play, World};
+use super::cast::Cast;
+use super::world::{Play, Turn, Watched, World};
 use crate::net::Link;
 
 /// Ticks between two shots of a player.
@@ -119,7 +120,8 @@ fn hit(
 #[derive(Debug)]
 pub(crate) struct Shots<const BREAKS: bool, const HITS: bool> {
     schema: Arc<Schema>,
-    shown: [Shown; 2],
+    /// By player.
+    shown: Vec<Shown>,
 }
 
 /// The own bolts that a player is shown, and those that are over, by what shows them goes by.
@@ -141,12 +143,6 @@ impl Shown {
     }
 }
 
-impl<const BREAKS: bool, const HITS: bool> Default for Shots<BREAKS, HITS> {
-    fn default() -> Self {
-        Self { schema: Self::game().schema().clone(), shown: Default::default() }
-    }
-}
-
 impl<const BREAKS: bool, const HITS: bool> Play for Shots<BREAKS, HITS> {
     type Input = Trigger;
 
@@ -159,19 +155,24 @@ impl<const BREAKS: bool, const HITS: bool> Play for Shots<BREAKS, HITS> {
         corrupted_permille: 5,
         max_datagram: 1_000,
     };
-    const STRIKES: bool = BREAKS;
     const TURN_EVERY: Micros = Micros::from_millis(120);
 
     fn game() -> Game {
         Game::new("duel", Duel { hits: HITS })
     }
 
-    fn turn(&mut self, rng: &mut Rng, still: bool) -> Trigger {
-        Trigger { fire: rng.chance(400) && !still }
+    fn new(cast: &Cast) -> Self {
+        let shown = cast.players.iter().map(|_| Shown::default()).collect();
+        Self { schema: Self::game().schema().clone(), shown }
+    }
+
+    fn turn(&mut self, turn: Turn, client: &mut Client<Trigger>, rng: &mut Rng) {
+        client.set_input(Trigger { fire: rng.chance(400) && !turn.still });
     }
 
     /// No shot is shown twice, none that the server refused goes on, and none flickers while the connection holds.
-    fn watch(&mut self, who: usize, client: &Client<Trigger>, now: Micros) -> Result<(), String> {
+    fn watch(&mut self, watched: &Watched<'_, Trigger>) -> Result<(), String> {
+        let Watched { who, client, now, .. } = *watched;
         let (mut ids, mut keys) = (BTreeSet::new(), BTreeSet::new());
         // The owner alone is told of a key.
         for shown in client.shown_rows(now) {

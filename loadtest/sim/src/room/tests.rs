@@ -1,5 +1,8 @@
 use super::*;
 
+/// Whole matches of the suite.
+const SHORT: Size = Size { players: (2, 6), storm: Micros::from_secs(6) };
+
 #[test]
 fn players_come_back_to_their_seats_and_see_the_truth() {
     let mut total = Report::default();
@@ -30,10 +33,22 @@ fn shots_are_there_once_even_when_connections_break() {
 #[test]
 fn predicted_shots_are_those_of_the_server() {
     for seed in 1..=2 {
-        let missing = World::<Shots<false, false>>::new(Seed(seed)).and_then(World::run);
-        let hitting = World::<Shots<false, true>>::new(Seed(seed)).and_then(World::run);
-        if let Err(violation) = missing.and(hitting) {
+        let cast = Cast::of_two(Seed(seed), STORM, false);
+        if let Err(violation) = play::<Shots<false, false>>(&cast).and(play::<Shots<false, true>>(&cast)) {
             panic!("seed {seed}, {violation}");
         }
     }
+}
+
+#[test]
+fn matches_hold() {
+    let mut total = Report::default();
+    for seed in 1..=4 {
+        match play::<Squads>(&Cast::of_match(Seed(seed), SHORT)) {
+            Ok(report) => total.add(&report),
+            Err(violation) => panic!("seed {seed}, {violation}"),
+        }
+    }
+    let Report { rows, shown, events, effects, requests, attacks, .. } = total;
+    assert!(rows * shown * events * effects * requests * attacks > 0, "{total:?}");
 }
