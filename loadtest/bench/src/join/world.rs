@@ -151,9 +151,9 @@ impl World {
 
     /// Lets everything happen up to the next tick of the room, and that.
     pub(super) fn tick(&mut self) -> anyhow::Result<()> {
-        let due = self.clock.start_of(self.room.tick().plus(1));
-        self.arrive(due)?;
-        let now = due.max(self.free_at);
+        // A room that is behind hears what has come meanwhile, as a worker does.
+        let now = self.clock.start_of(self.room.tick().plus(1)).max(self.free_at);
+        self.arrive(now)?;
         let began = Instant::now();
         self.serve(now)?;
         let took = began.elapsed();
@@ -162,9 +162,9 @@ impl World {
         for who in 0..self.players.len() {
             self.hear_seated(self.free_at, who)?;
             let player = &mut self.players[who];
-            player.walk(due, self.room.tick());
-            player.session.handle_timeout(due);
-            self.hear_player(due, who)?;
+            player.walk(now, self.room.tick());
+            player.session.handle_timeout(now);
+            self.hear_player(now, who)?;
         }
         Ok(())
     }
