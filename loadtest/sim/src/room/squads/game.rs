@@ -204,9 +204,15 @@ fn begin(mut commands: Commands<'_, '_>, seats: Res<'_, Seats>, mut rng: ResMut<
         let place = Place { x: place.x / 2, y: place.y / 2 };
         commands.spawn((seat, place, Trooper { shot: 0 }, Plan { aim: 0, word: 0 }, Purse { coins: 0 }));
     }
-    (0..CRITTERS).for_each(|_| drop(commands.spawn(critter(rng, 0))));
-    (0..STASHES).for_each(|_| drop(commands.spawn(stash(rng))));
-    (0..ROCKS).for_each(|_| drop(commands.spawn(rock(rng))));
+    for _ in 0..CRITTERS {
+        commands.spawn(critter(rng, 0));
+    }
+    for _ in 0..STASHES {
+        commands.spawn(stash(rng));
+    }
+    for _ in 0..ROCKS {
+        commands.spawn(rock(rng));
+    }
 }
 
 fn bots(
