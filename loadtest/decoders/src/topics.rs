@@ -1,6 +1,6 @@
 //! Topics: requests as Protobuf and as text, publications of services, and what readers of both get.
 
-use amphi_shared_wire::proto::{ServicePublication, TopicRequest};
+use amphi_shared_wire::proto::{Publish, ServicePublication, TopicRequest};
 use amphi_shared_wire::{AppId, Micros, Seed, UserId};
 use amphi_streaming_core::{Hub, HubConfig, HubOutput, MemoryBroker, Person, Role, SessionKey, parse_request};
 use prost::Message;

@@ -7,11 +7,12 @@ use amphi_shared_wire::limits::SUBSCRIPTIONS_MAX;
 use amphi_shared_wire::proto::{
     AddUser, AddUserReply, MintToken, MintTokenReply, PublishBatch, PublishBatchReply, RevokeToken, RevokeTokenReply,
 };
+use amphi_streaming_core::{Denied, Receipt};
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::people::People;
-use crate::shard::{Command, EventsWish};
+use crate::shard::{Author, Command, EventsWish};
 use crate::tokens::{TokenDesk, TokenWish};
 
 #[derive(Deserialize)]
@@ -81,12 +82,21 @@ async fn events(shard: mpsc::Sender<Command>, request: Request) -> Result<Respon
 
 async fn publish(shard: mpsc::Sender<Command>, request: Request) -> Result<Response, Problem> {
     let PublishBatch { publications } = request.proto()?;
-    let (reply, offsets) = oneshot::channel();
-    shard.try_send(Command::Publish { publications, reply }).map_err(|error| match error {
+    let (reply, receipts) = oneshot::channel();
+    let author = Author::Service("service".to_owned());
+    shard.try_send(Command::Publish { author, publications, reply }).map_err(|error| match error {
         mpsc::error::TrySendError::Full(_) => Problem::from(Code::Overloaded).retry_after(100),
         mpsc::error::TrySendError::Closed(_) => Problem::from(Code::Draining),
     })?;
-    let offsets = offsets.await.map_err(|_| Problem::from(Code::Draining))?;
+    let receipts = receipts.await.map_err(|_| Problem::from(Code::Draining))?;
+    let offset = |receipt: Result<Receipt, Denied>| match receipt {
+        Ok(receipt) => receipt.offset,
+        Err(denied) => {
+            tracing::warn!(%denied, "a service's publication was refused");
+            0
+        }
+    };
+    let offsets = receipts.into_iter().map(offset).collect();
     Ok(Response::proto(&PublishBatchReply { offsets }))
 }
 
