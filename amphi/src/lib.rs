@@ -24,6 +24,7 @@
 
 #![forbid(unsafe_code)]
 
+mod api;
 mod cli;
 mod config;
 mod data;
