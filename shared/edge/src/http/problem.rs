@@ -117,6 +117,10 @@ impl JsonSchema for Problem {
         Body::schema_name()
     }
 
+    fn schema_id() -> Cow<'static, str> {
+        Body::schema_id()
+    }
+
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         Body::json_schema(generator)
     }

@@ -48,8 +48,8 @@ struct Message<'a> {
 #[schemars(untagged)]
 #[expect(dead_code, reason = "says what a body looks like; each message of a batch is read by itself")]
 enum PublishBody<'a> {
-    Batch(Batch<'a>),
     One(Message<'a>),
+    Batch(Batch<'a>),
 }
 
 /// Several messages.
@@ -86,6 +86,7 @@ struct Published {
 #[serde(untagged)]
 enum Outcome {
     Published(Published),
+    /// A message that was refused.
     Refused {
         /// Why it was not published; the others were all the same.
         problem: Problem,
@@ -96,8 +97,9 @@ enum Outcome {
 #[derive(JsonSchema, Serialize)]
 #[serde(untagged)]
 enum PublishAnswer {
-    Batch { results: Vec<Outcome> },
     One(Published),
+    /// What became of each, in their order.
+    Batch { results: Vec<Outcome> },
 }
 
 /// What a topic holds.
@@ -284,6 +286,10 @@ fn since(text: &str) -> Result<Position, Problem> {
     }
 }
 
+/// Reads an object; a list of its members in order is none.
 fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Problem> {
+    if json.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::new(Code::RequestInvalid, "a JSON object is expected"));
+    }
     serde_json::from_slice(json).map_err(|error| Problem::new(Code::RequestInvalid, error.to_string()))
 }

@@ -26,7 +26,7 @@ pub(crate) struct House {
     pub(crate) clock: Clock,
     pub(crate) shutdown: Shutdown,
     http: reqwest::Client,
-    store: LiveStore,
+    pub(crate) store: LiveStore,
     _closing: oneshot::Sender<()>,
     data: TempDir,
 }
