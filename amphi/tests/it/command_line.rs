@@ -9,9 +9,9 @@ use crate::process::{Up, amphi, run};
 fn help_is_complete_and_wrong_words_name_themselves() {
     let (code, help, _) = run(amphi().arg("--help"));
     assert_eq!(code, Some(0));
-    for word in
-        ["up", "live", "match", "fleet", "game", "user", "token", "key", "schema", "tables", "new", "config", "--config"]
-    {
+    for word in [
+        "up", "live", "match", "fleet", "game", "user", "token", "key", "schema", "tables", "new", "config", "--config",
+    ] {
         assert!(help.contains(word), "--help lacks {word}: {help}");
     }
     for (args, word) in [

@@ -1,9 +1,7 @@
 //! What the command line asks about API keys.
 
 use amphi_shared_edge::http::{Problem, Request, Response};
-use amphi_shared_wire::proto::{
-    CreateKey, CreateKeyReply, ListKeys, ListKeysReply, RevokeKey, RevokeKeyReply,
-};
+use amphi_shared_wire::proto::{CreateKey, CreateKeyReply, ListKeys, ListKeysReply, RevokeKey, RevokeKeyReply};
 
 use super::Api;
 use crate::keys::KeyWish;
