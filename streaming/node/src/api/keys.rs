@@ -15,7 +15,6 @@ pub(super) async fn create(api: Api, request: Request) -> Result<Response, Probl
 }
 
 /// `POST /internal/v1/keys/list`
-#[expect(clippy::unused_async, reason = "a handler is async")]
 pub(super) async fn list(api: Api, request: Request) -> Result<Response, Problem> {
     let ListKeys {} = request.proto()?;
     Ok(Response::proto(&ListKeysReply { keys: api.shared.keys.list() }))

@@ -164,7 +164,7 @@ async fn a_key_lives_until_it_is_revoked() {
     let made = create(&house, &wish(&["topics.read"], &["news:**"])).await.unwrap();
     let info = made.info.clone().unwrap();
     assert!(made.key.starts_with("amk_") && info.key_id.starts_with("key_"));
-    assert_eq!(list(&house).await.keys, [info.clone()]);
+    assert_eq!(list(&house).await.keys, std::slice::from_ref(&info));
     assert_eq!(history(&house, &made.key, "topic=news").await.status, 200);
     let listed = list(&house).await.keys.remove(0);
     assert!(listed.used_us >= info.created_us);
