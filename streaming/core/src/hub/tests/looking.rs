@@ -57,7 +57,7 @@ fn who_asks_waits_for_a_broker_no_longer_than_a_subscriber() {
         harness.look(ticket, CHAT, None).unwrap();
     }
     assert_eq!(harness.look(0, VIEW, None), Err(Code::Overloaded));
-    harness.now = harness.now + Micros::from_millis(TOPIC_OPEN_MS_MAX);
+    harness.now += Micros::from_millis(TOPIC_OPEN_MS_MAX);
     harness.hub.handle_timeout(harness.now);
     let seen = harness.seen();
     assert_eq!(seen.len(), HISTORY_READS_WAITING_MAX);
