@@ -2,7 +2,7 @@
 
 use amphi_shared_wire::Code;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::Response as HttpResponse;
 
@@ -53,12 +53,12 @@ impl Cors {
             headers.append(header::VARY, HeaderValue::from_static("origin"));
         }
         if let Some(origin) = allowed {
-            set(headers, header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            set(headers, header::ACCESS_CONTROL_EXPOSE_HEADERS, RESPONSE_HEADERS);
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, RESPONSE_HEADERS);
             if preflight {
-                set(headers, header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-                set(headers, header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS);
-                set(headers, header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S);
+                headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+                headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS);
+                headers.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S);
             }
         }
         response
@@ -71,8 +71,4 @@ impl Cors {
         }
         self.origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()).then(|| origin.clone())
     }
-}
-
-fn set(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
-    headers.insert(name, value);
 }

@@ -18,7 +18,7 @@ pub struct Operation {
     detail: &'static str,
     scope: Option<&'static str>,
     params: Vec<Param>,
-    body: Option<(Make, Option<Value>)>,
+    body: Option<(Make, Value)>,
     answer: Answer,
 }
 
@@ -79,7 +79,7 @@ impl Operation {
 
     /// The JSON that it takes, with an example.
     pub fn body<T: JsonSchema>(mut self, example: Value) -> Self {
-        self.body = Some((|generator| generator.subschema_for::<T>(), Some(example)));
+        self.body = Some((|generator| generator.subschema_for::<T>(), example));
         self
     }
 
