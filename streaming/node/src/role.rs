@@ -95,7 +95,8 @@ impl LiveRole {
         let (incoming, incoming_queue) = mpsc::channel(INCOMING_MAX);
         let shared = config.redis_url.as_ref().map(|url| {
             let seed = Seed(u64::from_le_bytes(random_bytes()));
-            RedisBroker::start(url, seed, shutdown.clone()).map(|broker| Box::new(broker) as Box<dyn Broker>)
+            RedisBroker::start((url, config.redis_ca.clone()), seed, shutdown.clone())
+                .map(|broker| Box::new(broker) as Box<dyn Broker>)
         });
         let shared = shared.transpose()?;
         let shard = ShardConfig {

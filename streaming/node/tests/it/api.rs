@@ -16,6 +16,7 @@ use amphi_streaming_node::{Access, HubConfig, LiveConfig, Pace, TopicClass};
 use serde_json::{Value, json};
 
 use crate::house::House;
+use crate::redis::Redis;
 
 const MESSAGES: &str = "/api/v1/topics/messages";
 const DISCONNECT: &str = "/api/v1/sessions/disconnect";
@@ -481,4 +482,37 @@ async fn a_publication_of_an_inner_service_is_made_once_by_its_key() {
     assert_eq!(reply.offsets, [1, 1, 0]);
     let read = history(&house, "", "topic=news").await;
     assert_eq!(read.body["messages"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_one_node_publishes_another_reads_over_a_redis_with_tls() {
+    let redis = Redis::start_tls();
+    let ca = redis.certificate.clone().map(String::into_bytes);
+    let node = async |redis_ca: Option<Vec<u8>>| {
+        House::open_with(LiveConfig { redis_url: Some(redis.url()), redis_ca, ..LiveConfig::default() }).await
+    };
+    let (one, other, stranger) = (node(ca.clone()).await, node(ca).await, node(None).await);
+    let line = json!({ "topic": CHAT, "text": "hi", "key": "k" });
+    // Until it is connected.
+    let ada = one.guest_token("Ada").await;
+    let placed = loop {
+        let answer = publish(&one, &ada, &line).await;
+        match answer.status {
+            200 => break answer,
+            _ => assert_eq!(answer.refusal(), "A0901"),
+        }
+    };
+    let read = loop {
+        let answer =
+            history(&other, "", &format!("topic={CHAT}&since={}:0", placed.body["epoch"].as_str().unwrap())).await;
+        match answer.status {
+            200 => break answer,
+            _ => assert_eq!(answer.refusal(), "A0901"),
+        }
+    };
+    assert_eq!((&read.body["epoch"], &read.body["recovered"]), (&placed.body["epoch"], &json!(true)));
+    assert_eq!(read.body["messages"][0]["data"]["text"], "hi");
+    // Who does not know the certificate does not talk to its server.
+    let refused = publish(&stranger, &stranger.guest_token("Eve").await, &line).await;
+    assert_eq!((refused.status, refused.refusal()), (503, "A0901"));
 }
