@@ -41,6 +41,7 @@ pub(crate) fn seeds(decoder: &str, vectors: &Path) -> Result<Seeds> {
         "inputs" => [vectors.cases("snapshot/inputs.json")?, numbered(SHORT_INPUTS.map(<[u8]>::to_vec))].concat(),
         "jwks" => numbered(jwks().iter().map(|jwks| jwks.to_string().into_bytes())),
         "player" => player(&vectors)?,
+        "records" => numbered(RECORDS.map(<[u8]>::to_vec)),
         "sessions" => sessions(&vectors)?,
         "snapshots" => snapshots(&vectors)?,
         "tables" => tables(),
@@ -208,6 +209,16 @@ fn views(vectors: &Vectors<'_>) -> Result<Seeds> {
     let alone = pieces.iter().filter(|(keyframe, _)| *keyframe == 1).take(STEPS).map(std::slice::from_ref);
     Ok(numbered(pieces.chunks(STEPS).take(2 * PARTS).chain(alone).map(joined)))
 }
+
+/// Records as a broker outside of the process tells them.
+const RECORDS: [&[u8]; 6] = [
+    b"18446744073709551615 7 1 99 12 3 4 -abp\n d",
+    b"5 1 0 1763000000000000 1 0 9 \x0a\x07{\"a\":1}",
+    b"5 2 0 1763000000000001 2 4 0 +EUR",
+    b"5 3 0 1763000000000002 3 0 0 ",
+    b"5 4 0 0 4 18446744073709551615 1 x",
+    b"5 5 256 0 5 0 1 x",
+];
 
 fn topics() -> Seeds {
     let topic = || "match:a:chat".to_owned();

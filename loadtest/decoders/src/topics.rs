@@ -2,7 +2,9 @@
 
 use amphi_shared_wire::proto::{Publish, ServicePublication, TopicRequest};
 use amphi_shared_wire::{AppId, Micros, Seed, UserId};
-use amphi_streaming_core::{Hub, HubConfig, HubOutput, MemoryBroker, Person, Role, SessionKey, parse_request};
+use amphi_streaming_core::{
+    Hub, HubConfig, HubOutput, MemoryBroker, Packed, Person, Record, Role, SessionKey, parse_request,
+};
 use prost::Message;
 use serde_json::Value;
 
@@ -107,4 +109,21 @@ fn person(session: SessionKey) -> Person {
         role: Role::User,
         grants: None,
     }
+}
+
+/// A record of a broker outside of the process: what is read stands for the same when it is written again.
+///
+/// # Panics
+/// It does not.
+pub fn records(bytes: &[u8]) {
+    let Some(packed) = Packed::read(bytes) else { return };
+    let Packed { epoch, number, record: Record { offset, at, flags, entry, payload } } = &packed;
+    let entry = entry.as_ref().map_or_else(String::new, |entry| {
+        let sign = if entry.removes { '-' } else { '+' };
+        format!("{sign}{}", entry.key)
+    });
+    let (at, entry_bytes, payload_bytes) = (at.0, entry.len(), payload.len());
+    let head = format!("{epoch} {offset} {flags} {at} {number} {entry_bytes} {payload_bytes} {entry}");
+    let again = Packed::read(&[head.as_bytes(), payload].concat());
+    assert_eq!(again.as_ref(), Some(&packed));
 }

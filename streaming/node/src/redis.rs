@@ -22,9 +22,13 @@ use tokio::sync::mpsc;
 use crate::broker::Broker;
 use task::Task;
 
+const PEM_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
 /// Why there is no Redis broker.
 #[derive(Debug, Error)]
-#[error("`{url}` is no address of a Redis server: {reason}; write redis://[user:password@]host[:port][/database], or rediss://… for TLS")]
+#[error(
+    "`{url}` is no address of a Redis server: {reason}; write redis://[user:password@]host[:port][/database], or rediss://… for TLS"
+)]
 pub struct RedisError {
     url: String,
     reason: String,
@@ -78,6 +82,11 @@ impl RedisBroker {
         let settings = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP3);
         let info = info.set_redis_settings(settings);
         let client = match ca {
+            // An empty list of CAs would be taken, and refuse every server.
+            Some(ca) if !ca.windows(PEM_CERTIFICATE.len()).any(|window| window == PEM_CERTIFICATE) => {
+                let reason = "the file of the CA holds no certificate in PEM".to_owned();
+                return Err(RedisError { url: hide_password(url), reason });
+            }
             Some(ca) => {
                 let certificates = redis::TlsCertificates { client_tls: None, root_cert: Some(ca) };
                 redis::Client::build_with_tls(info, certificates)

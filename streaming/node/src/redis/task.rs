@@ -10,7 +10,7 @@ use amphi_shared_edge::shutdown::Shutdown;
 use amphi_shared_wire::limits::{BROKER_ANSWER_MS_MAX, BROKER_CALLS_MAX};
 use amphi_shared_wire::proto::Position;
 use amphi_shared_wire::{Micros, Rng, Seed};
-use amphi_streaming_core::{BrokerEvent, BrokerFault, BrokerRequest, LogRules, PublishOrder, TopicKey};
+use amphi_streaming_core::{BrokerEvent, BrokerFault, BrokerRequest, LogRules, Packed, PublishOrder, TopicKey};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use redis::aio::MultiplexedConnection;
@@ -19,7 +19,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use super::script::{EMPTY_TTL_MS, SERVER, Scripts, channel, receipt, topic_keys, topic_of, ttl_ms, unpack, view};
+use super::script::{EMPTY_TTL_MS, SERVER, Scripts, channel, receipt, topic_keys, topic_of, ttl_ms, view};
 use super::{Asked, Heard};
 use crate::metrics;
 
@@ -298,7 +298,7 @@ async fn refuse_all(said: &UnboundedSender<BrokerEvent>, asked: &mut UnboundedRe
 /// A publication of a topic that is followed.
 fn hear(data: &[Value], said: &UnboundedSender<BrokerEvent>, (heard, pushed): (&Heard, &watch::Sender<u64>)) {
     let [Value::BulkString(channel), Value::BulkString(message)] = data else { return };
-    let (Some(topic), Some(packed)) = (topic_of(channel), unpack(message)) else {
+    let (Some(topic), Some(packed)) = (topic_of(channel), Packed::read(message)) else {
         return tracing::warn!("a message on a channel of topics could not be read");
     };
     pushed.send_if_modified(|number| {
