@@ -235,7 +235,7 @@ fn topics() -> Seeds {
     };
     let since = Some(Position { epoch: 1, offset: 0 });
     let all: Pieces = vec![
-        binary(topic_request::Kind::Subscribe(Subscribe { topic: topic(), since: None })),
+        binary(topic_request::Kind::Subscribe(Subscribe { topic: topic(), ..Subscribe::default() })),
         binary(say("hello")),
         binary(say("a\u{202e}b\n\tc <b>\u{1f600}</b>")),
         text(json!({ "id": 1, "subscribe": { "topic": "match:a:chat" } })),
@@ -249,7 +249,7 @@ fn topics() -> Seeds {
         service("match:a:stats", 0, payload::Kind::Text("line\nline".to_owned())),
         binary(topic_request::Kind::Unsubscribe(Unsubscribe { topic: topic() })),
         (Ask::Gone as u8, Vec::new()),
-        binary(topic_request::Kind::Subscribe(Subscribe { topic: topic(), since })),
+        binary(topic_request::Kind::Subscribe(Subscribe { topic: topic(), since, ..Subscribe::default() })),
     ];
     let alone = all.iter().map(|piece| joined(std::slice::from_ref(piece)));
     numbered(alone.chain([joined(&all), joined(&all[3..11])]))

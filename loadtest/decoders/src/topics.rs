@@ -88,6 +88,12 @@ fn check(hub: &Hub, output: &HubOutput) {
             assert!(hub.receivers(*alias, *offset).all(|session| session == BINARY));
         }
         HubOutput::Published { ticket, .. } | HubOutput::History { ticket, .. } => assert_eq!(*ticket, 0),
+        HubOutput::Presence { alias, .. } => assert!(hub.watchers(*alias).all(|session| session == BINARY)),
+        HubOutput::PresenceText { alias, text } => {
+            assert!(hub.text_watchers(*alias).all(|session| session == TEXT));
+            check_text(text);
+        }
+        HubOutput::PresenceListed { .. } => panic!("no service asks for members here"),
         HubOutput::SendText { text, .. } => check_text(text),
         HubOutput::BroadcastText { place, text, .. } => {
             assert!(hub.text_receivers(*place).all(|session| session == TEXT));

@@ -132,6 +132,7 @@ codes! {
     AlreadySubscribed = 308, Stop, "This session is already subscribed to the topic.";
     KeyReused = 309, Stop, "The idempotency key was used for another message; take a new key for each message.";
     TopicFull = 310, Stop, "The topic holds as many entries as it may; remove one first.";
+    PresenceForbidden = 311, Stop, "Who reads this topic is not open to you.";
 
     QueueFull = 400, Retry, "The queue is full; try again after the stated time.";
     TicketUnknown = 401, Stop, "There is no such ticket, or it is not yours.";

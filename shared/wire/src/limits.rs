@@ -244,6 +244,18 @@ pub const LATEST_WAITING_MAX: usize = 256;
 pub const SUBSCRIBES_PER_S_MAX: u32 = 8;
 /// … and at once. Beyond: refuse with `RateLimited`.
 pub const SUBSCRIBES_BURST_MAX: u32 = 128;
+/// Bytes of what others see beside a member of a topic. Beyond: refuse with `MessageTooLarge`.
+pub const PRESENCE_META_BYTES_MAX: usize = 256;
+/// Members of a topic that its watchers get as a list. Beyond: the number, and pages.
+pub const PRESENCE_LISTED_MAX: usize = 200;
+/// Bytes of that list. Beyond: as above.
+pub const PRESENCE_LISTED_BYTES_MAX: usize = 48 * 1024;
+/// Members of one page. Beyond: the page ends earlier.
+pub const PRESENCE_PAGE_MAX: usize = 200;
+/// Members of one topic. Beyond: not counted.
+pub const PRESENCE_MEMBERS_MAX: usize = 1_000_000;
+/// Nodes of one deployment. Beyond: not heard, counted.
+pub const LIVE_NODES_MAX: usize = 1_024;
 /// Nesting of a JSON payload. Beyond: refuse with `MessageInvalid`.
 pub const JSON_DEPTH_MAX: usize = 32;
 /// Characters of one chat line. Beyond: refuse with `MessageTooLarge`.
@@ -321,6 +333,7 @@ const _: () = {
     assert!(FRAME_BYTES_MAX <= RESUME_BYTES_MAX && RESUME_BYTES_MAX <= SEND_QUEUE_BYTES_MAX);
     assert!(SERVICE_PUBLISH_BYTES_MAX <= INTERNAL_BODY_BYTES_MAX);
     assert!(SUBSCRIBES_BURST_MAX as usize >= SUBSCRIPTIONS_MAX);
+    assert!(PRESENCE_LISTED_BYTES_MAX + 8 * 1024 <= FRAME_BYTES_MAX);
     assert!(
         INPUTS_PER_DATAGRAM_MAX * INPUT_BYTES_MAX < 4_096 && INPUT_LEAD_TICKS_MAX >= INPUTS_PER_DATAGRAM_MAX as u32
     );

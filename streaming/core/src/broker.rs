@@ -36,6 +36,8 @@ pub struct LogRules {
     pub idle: Micros,
     /// How far it reaches.
     pub reach: Reach,
+    /// Nodes that follow it hear what is told about it, too.
+    pub presence: bool,
 }
 
 /// What a publication does to an entry of a `state` topic.
@@ -86,7 +88,7 @@ pub struct PublishOrder {
     pub once: Option<Once>,
 }
 
-/// What a hub asks of a broker. Each request but `Leave` is answered by one event.
+/// What a hub asks of a broker. Each request but `Leave` and `Tell` is answered by one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BrokerRequest {
     /// Follow the topic, then say what it holds after a position, or all of it.
@@ -107,6 +109,14 @@ pub enum BrokerRequest {
         /// The rules of its class.
         rules: LogRules,
     },
+    /// Hand a message to all nodes, or to those that follow a topic; the sender hears it, too. It is kept nowhere, and lost
+    /// while the broker is away.
+    Tell {
+        /// The topic.
+        topic: Option<TopicKey>,
+        /// A `NodeMessage`.
+        message: Bytes,
+    },
 }
 
 impl BrokerRequest {
@@ -115,6 +125,7 @@ impl BrokerRequest {
         match self {
             Self::Read { rules, .. } | Self::Leave { rules, .. } => rules.reach,
             Self::Publish(order) => order.rules.reach,
+            Self::Tell { .. } => Reach::Deployment,
         }
     }
 }
@@ -202,6 +213,13 @@ pub enum BrokerEvent {
         epoch: u64,
         /// The publication.
         record: Record,
+    },
+    /// What a node told.
+    Told {
+        /// The topic that it concerns.
+        topic: Option<TopicKey>,
+        /// A `NodeMessage`.
+        message: Bytes,
     },
     /// Publications may have been missed: every topic that reaches beyond the node is to be read again.
     Unsure,

@@ -216,7 +216,7 @@ impl TopicClass {
 
     /// What a broker must know.
     pub fn rules(&self) -> LogRules {
-        LogRules { history: self.history, idle: self.idle, reach: self.reach }
+        LogRules { history: self.history, idle: self.idle, reach: self.reach, presence: self.presence.is_some() }
     }
 }
 

@@ -2,26 +2,36 @@
 
 mod following;
 mod looking;
+mod presence;
 mod publishing;
 mod reading;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use amphi_shared_wire::limits::{CONNECTIONS_MAX, TOPICS_MAX};
-use amphi_shared_wire::proto::{Subscribe, TopicReply, TopicRequest, Unsubscribed, topic_reply, topic_request};
+use amphi_shared_wire::proto::{
+    PresencePage, Subscribe, TopicReply, TopicRequest, Unsubscribed, topic_reply, topic_request,
+};
 use amphi_shared_wire::{Code, Micros, Topic};
 use bytes::Bytes;
 use prost::Message;
 
 use crate::audience::Audiences;
 use crate::pace::Paces;
+use crate::presence::Nodes;
 use crate::topic::{How, TopicState};
-use crate::{BrokerRequest, Denied, Person, Place, Receipt, SessionKey, SlowReader, TopicClass, TopicKey, text};
+use crate::{
+    BrokerRequest, Denied, NodeId, Person, Place, Receipt, SessionKey, SlowReader, TopicClass, TopicKey, text,
+};
 pub use looking::HistoryView;
+pub(crate) use presence::{NewMember, TopicPresence};
 use publishing::Asker;
 
 /// First byte of a reply on lane 1; a publication starts with 1.
 const REPLY: u8 = 0;
+
+/// How long somebody whose connection broke stays present.
+const RETURN_WITHIN: Micros = Micros::from_secs(2);
 
 /// What a hub holds.
 #[derive(Clone, Debug)]
@@ -30,20 +40,23 @@ pub struct HubConfig {
     pub classes: Vec<TopicClass>,
     /// Topics at once. Beyond: refuse with `Overloaded`.
     pub topics_max: usize,
+    /// This node among others that share its broker; `None`: there are none.
+    pub node: Option<NodeId>,
 }
 
 impl Default for HubConfig {
-    /// The three topics of a match, and [`TOPICS_MAX`] topics.
+    /// The three topics of a match, [`TOPICS_MAX`] topics, and no other node.
     fn default() -> Self {
         Self {
             classes: vec![TopicClass::match_chat(), TopicClass::match_view(), TopicClass::match_stats()],
             topics_max: TOPICS_MAX,
+            node: None,
         }
     }
 }
 
 /// What the owner of the sessions has to send, on lane 1, and what services hear.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum HubOutput {
     /// To one session.
     Send {
@@ -95,6 +108,27 @@ pub enum HubOutput {
         /// What it holds.
         view: Result<HistoryView, Denied>,
     },
+    /// The same reply to everyone in [`Hub::watchers`] of this alias.
+    Presence {
+        /// The topic.
+        alias: u32,
+        /// The whole message.
+        payload: Bytes,
+    },
+    /// The same text to everyone in [`Hub::text_watchers`] of this alias.
+    PresenceText {
+        /// The topic.
+        alias: u32,
+        /// One JSON object.
+        text: Bytes,
+    },
+    /// What a service asked by [`Hub::list_for_service`].
+    PresenceListed {
+        /// The ticket that it gave.
+        ticket: u64,
+        /// Members.
+        page: Result<PresencePage, Denied>,
+    },
 }
 
 /// What becomes of a publication for those that do not keep up.
@@ -133,6 +167,10 @@ pub struct HubCounters {
     pub unanswered: u64,
     /// Topics dropped after their idle time.
     pub topics_expired: u64,
+    /// Nodes that were not heard any more.
+    pub nodes_gone: u64,
+    /// Messages of nodes that could not be read, or of one node too many.
+    pub nodes_unheard: u64,
 }
 
 #[derive(Debug, Default)]
@@ -141,6 +179,7 @@ struct SessionState {
     text: bool,
     subscriptions: BTreeSet<u32>,
     subscribe_due: Micros,
+    presence_due: Micros,
 }
 
 /// Topics, who reads them, and what each reader gets.
@@ -167,6 +206,9 @@ pub struct Hub {
     /// Topics to be read again.
     rereads: BTreeSet<(Micros, u32)>,
     sweeps: BTreeSet<(Micros, u32)>,
+    /// Topics whose presence has something due.
+    presences: BTreeSet<(Micros, u32)>,
+    nodes: Option<Nodes>,
     outputs: VecDeque<HubOutput>,
     requests: VecDeque<BrokerRequest>,
     counters: HubCounters,
@@ -177,7 +219,6 @@ impl Hub {
     pub fn new(config: HubConfig) -> Self {
         Self {
             publish_paces: config.classes.iter().map(|class| Paces::new(class.pace, CONNECTIONS_MAX)).collect(),
-            config,
             names: BTreeMap::new(),
             topics: BTreeMap::new(),
             alias_last: 0,
@@ -189,9 +230,12 @@ impl Hub {
             looks_waiting: 0,
             rereads: BTreeSet::new(),
             sweeps: BTreeSet::new(),
+            presences: BTreeSet::new(),
+            nodes: config.node.map(Nodes::new),
             outputs: VecDeque::new(),
             requests: VecDeque::new(),
             counters: HubCounters::default(),
+            config,
         }
     }
 
@@ -219,6 +263,12 @@ impl Hub {
             }
             Some(topic_request::Kind::Unsubscribe(ask)) => self.unsubscribe(now, (session, id), person, &ask),
             Some(topic_request::Kind::Publish(ask)) => self.publish(now, Asker::Session((session, id)), person, ask),
+            Some(topic_request::Kind::WatchPresence(ask)) => {
+                self.watch_presence(now, (session, id), person, &ask.topic)
+            }
+            Some(topic_request::Kind::UnwatchPresence(ask)) => self.unwatch_presence((session, id), person, &ask.topic),
+            Some(topic_request::Kind::ListPresence(ask)) => self.list_presence(now, (session, id), person, &ask),
+            Some(topic_request::Kind::SetPresence(ask)) => self.set_presence(now, (session, id), person, ask),
             None => Err(Denied::new(Code::MessageInvalid, "the request asks for nothing")),
         };
         if let Err(denied) = done {
@@ -241,15 +291,15 @@ impl Hub {
         self.reply((session, id), topic_reply::Kind::Failed(denied.to_failed()));
     }
 
-    /// Ends all subscriptions of a session.
+    /// Ends all subscriptions of a session. Its person stays present for a moment: connections come back.
     pub fn session_closed(&mut self, now: Micros, session: SessionKey) {
         let Some(state) = self.sessions.remove(&session) else { return };
         for alias in state.subscriptions {
-            self.remove_reader(now, session, alias);
+            self.remove_reader(now, (session, alias), RETURN_WITHIN);
         }
     }
 
-    /// Tells viewer counts that are due, gives up on brokers that do not answer, and drops topics whose idle time is over.
+    /// Tells viewer counts and presence that are due, gives up on brokers that do not answer, and drops topics whose idle time is over.
     pub fn handle_timeout(&mut self, now: Micros) {
         while let Some((group, viewers)) = self.audiences.poll(now) {
             self.publish_viewers(now, &group, viewers);
@@ -265,6 +315,7 @@ impl Hub {
             let Some((_, alias)) = self.sweeps.pop_first() else { break };
             self.sweep(now, alias);
         }
+        self.handle_presence_timeout(now);
     }
 
     /// The next thing to send.
@@ -283,7 +334,8 @@ impl Hub {
         let patience = self.patience.front().map(|(at, _)| (*at, "unanswered read"));
         let rereads = self.rereads.first().map(|(at, _)| (*at, "read again"));
         let sweep = self.sweeps.first().map(|(at, _)| (*at, "idle topic"));
-        [viewers, patience, rereads, sweep].into_iter().flatten().min()
+        let presence = self.presence_timeout().map(|at| (at, "presence"));
+        [viewers, patience, rereads, sweep, presence].into_iter().flatten().min()
     }
 
     /// Who gets the publication `offset` of the topic `alias`.
@@ -360,6 +412,9 @@ impl Hub {
         }
         let rules = self.config.classes[topic.class].rules();
         self.names.remove(&topic.key);
+        if let Some(at) = topic.presence.and_then(|presence| presence.planned) {
+            self.presences.remove(&(at, alias));
+        }
         self.audiences.closed(&(topic.key.app.clone(), topic.key.name.clone()));
         self.requests.push_back(BrokerRequest::Leave { topic: topic.key, rules });
     }

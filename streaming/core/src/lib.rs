@@ -18,6 +18,7 @@ mod pace;
 mod packed;
 mod payload;
 mod person;
+mod presence;
 mod text;
 mod topic;
 
@@ -33,4 +34,5 @@ pub use pace::Pace;
 pub use packed::Packed;
 pub use payload::FLAG_KEYFRAME;
 pub use person::{Person, Role, SessionKey};
+pub use presence::NodeId;
 pub use text::{Place, parse_request};

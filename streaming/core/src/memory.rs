@@ -50,6 +50,7 @@ impl MemoryBroker {
                 }
                 self.sweep(now, &topic);
             }
+            BrokerRequest::Tell { topic, message } => self.events.push_back(BrokerEvent::Told { topic, message }),
         }
     }
 

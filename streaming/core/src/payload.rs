@@ -92,7 +92,7 @@ pub(crate) fn entry(payload: &Payload, key: &str) -> Result<EntryChange, Denied>
     Ok(EntryChange { key: name, removes: object.len() == 1 })
 }
 
-fn check_json(text: &str) -> Result<(), Denied> {
+pub(crate) fn check_json(text: &str) -> Result<(), Denied> {
     if depth(text) > JSON_DEPTH_MAX {
         return Err(Denied::new(Code::MessageInvalid, "the JSON is nested too deeply"));
     }

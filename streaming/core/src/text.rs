@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use amphi_shared_wire::proto::{
-    Payload, Position, Publish, Subscribe, TopicReply, TopicRequest, Unsubscribe, payload::Kind, topic_reply,
-    topic_request,
+    Done, ListPresence, Member, Payload, Position, Publish, SetPresence, Subscribe, TopicReply, TopicRequest,
+    Unsubscribe, UnwatchPresence, WatchPresence, payload::Kind, topic_reply, topic_request,
 };
 use amphi_shared_wire::{Code, Topic};
 use base64::Engine;
@@ -53,10 +53,49 @@ pub(crate) fn reply(reply: &TopicReply) -> Bytes {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
     enum Kind<'a> {
-        Failed { code: u32, message: &'a str, retry_after_ms: u32 },
-        Subscribed { topic: &'a str, alias: u32, epoch: String, offset: String, recovered: bool, replayed: u32 },
-        Unsubscribed { topic: &'a str, alias: u32, code: u32 },
-        Published { offset: String },
+        Failed {
+            code: u32,
+            message: &'a str,
+            retry_after_ms: u32,
+        },
+        Subscribed {
+            topic: &'a str,
+            alias: u32,
+            epoch: String,
+            offset: String,
+            recovered: bool,
+            replayed: u32,
+        },
+        Unsubscribed {
+            topic: &'a str,
+            alias: u32,
+            code: u32,
+        },
+        Published {
+            offset: String,
+        },
+        PresenceState {
+            topic: &'a str,
+            alias: u32,
+            count: u32,
+            listed: bool,
+            members: Vec<OutMember<'a>>,
+        },
+        PresenceDiff {
+            alias: u32,
+            count: u32,
+            listed: bool,
+            joined: Vec<OutMember<'a>>,
+            changed: Vec<OutMember<'a>>,
+            left: &'a [String],
+        },
+        PresencePage {
+            topic: &'a str,
+            count: u32,
+            members: Vec<OutMember<'a>>,
+            next: &'a str,
+        },
+        Done {},
     }
     let kind = reply.kind.as_ref().map(|kind| match kind {
         topic_reply::Kind::Failed(failed) => {
@@ -74,9 +113,49 @@ pub(crate) fn reply(reply: &TopicReply) -> Bytes {
             Kind::Unsubscribed { topic: &ended.topic, alias: ended.alias, code: ended.code }
         }
         topic_reply::Kind::Published(published) => Kind::Published { offset: published.offset.to_string() },
+        topic_reply::Kind::PresenceState(state) => Kind::PresenceState {
+            topic: &state.topic,
+            alias: state.alias,
+            count: state.count,
+            listed: state.listed,
+            members: out_members(&state.members),
+        },
+        topic_reply::Kind::PresenceDiff(diff) => Kind::PresenceDiff {
+            alias: diff.alias,
+            count: diff.count,
+            listed: diff.listed,
+            joined: out_members(&diff.joined),
+            changed: out_members(&diff.changed),
+            left: &diff.left,
+        },
+        topic_reply::Kind::PresencePage(page) => Kind::PresencePage {
+            topic: &page.topic,
+            count: page.count,
+            members: out_members(&page.members),
+            next: &page.next,
+        },
+        topic_reply::Kind::Done(Done {}) => Kind::Done {},
     });
     let out = Out { id: reply.id, kind };
     serde_json::to_vec(&out).expect("texts and numbers are JSON").into()
+}
+
+/// A member; what others see beside it lies there as JSON.
+#[derive(Serialize)]
+struct OutMember<'a> {
+    user: &'a str,
+    name: &'a str,
+    connections: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meta: Option<&'a RawValue>,
+}
+
+fn out_members(members: &[Member]) -> Vec<OutMember<'_>> {
+    let out = |member| {
+        let Member { user, name, connections, meta }: &Member = member;
+        OutMember { user, name, connections: *connections, meta: serde_json::from_str(meta).ok() }
+    };
+    members.iter().map(out).collect()
 }
 
 /// A request, from the canonical JSON of its message; a publication may also hold any JSON under `data`.
@@ -86,34 +165,60 @@ pub(crate) fn reply(reply: &TopicReply) -> Bytes {
 pub fn parse_request(text: &[u8]) -> Result<TopicRequest, Denied> {
     let invalid = Denied::new(Code::MessageInvalid, "the message is not the JSON of a request");
     let request: In<'_> = serde_json::from_slice(text).map_err(|_| invalid)?;
-    let kind = match (request.subscribe, request.unsubscribe, request.publish) {
-        (Some(ask), None, None) => {
+    let In { id, subscribe, unsubscribe, publish, watch_presence, unwatch_presence, list_presence, set_presence } =
+        request;
+    let wishes = [
+        subscribe.map(|ask| {
             let since = ask.since.map(|since| Position { epoch: since.epoch.0, offset: since.offset.0 });
-            topic_request::Kind::Subscribe(Subscribe { topic: ask.topic.into(), since })
-        }
-        (None, Some(ask), None) => topic_request::Kind::Unsubscribe(Unsubscribe { topic: ask.topic.into() }),
-        (None, None, Some(ask)) => {
-            let payload = ask.payload.unwrap_or_default();
-            let kind = match (ask.data, payload.json, payload.text, payload.binary) {
-                (Some(data), None, None, None) => Some(Kind::Json(data.get().to_owned())),
-                (None, Some(json), None, None) => Some(Kind::Json(json)),
-                (None, None, Some(text), None) => Some(Kind::Text(text)),
-                (None, None, None, Some(binary)) => {
-                    Some(Kind::Binary(STANDARD.decode(&*binary).map_err(|_| invalid)?.into()))
-                }
-                _ => None,
-            };
-            let payload = kind.map(|kind| Payload { kind: Some(kind) });
-            topic_request::Kind::Publish(Publish { topic: ask.topic.into(), payload, key: ask.key })
-        }
-        _ => {
-            return Err(Denied::new(Code::MessageInvalid, "a request holds one of subscribe, unsubscribe and publish"));
-        }
+            Ok(topic_request::Kind::Subscribe(Subscribe { topic: ask.topic.into(), since, meta: meta(ask.meta) }))
+        }),
+        unsubscribe.map(|ask| Ok(topic_request::Kind::Unsubscribe(Unsubscribe { topic: ask.topic.into() }))),
+        publish.map(|ask| parse_publish(ask).map(topic_request::Kind::Publish)),
+        watch_presence.map(|ask| Ok(topic_request::Kind::WatchPresence(WatchPresence { topic: ask.topic.into() }))),
+        unwatch_presence
+            .map(|ask| Ok(topic_request::Kind::UnwatchPresence(UnwatchPresence { topic: ask.topic.into() }))),
+        list_presence.map(|InList { topic, after, limit }| {
+            Ok(topic_request::Kind::ListPresence(ListPresence { topic: topic.into(), after, limit }))
+        }),
+        set_presence.map(|ask| {
+            let set = SetPresence { topic: ask.topic.into(), meta: meta(ask.meta) };
+            Ok(topic_request::Kind::SetPresence(set))
+        }),
+    ];
+    let mut wishes = wishes.into_iter().flatten();
+    let (Some(kind), None) = (wishes.next(), wishes.next()) else {
+        return Err(Denied::new(
+            Code::MessageInvalid,
+            "a request holds one of subscribe, unsubscribe, publish, \
+             watchPresence, unwatchPresence, listPresence and setPresence",
+        ));
     };
-    Ok(TopicRequest { id: request.id, kind: Some(kind) })
+    Ok(TopicRequest { id, kind: Some(kind?) })
+}
+
+fn parse_publish(ask: InPublish<'_>) -> Result<Publish, Denied> {
+    let payload = ask.payload.unwrap_or_default();
+    let kind = match (ask.data, payload.json, payload.text, payload.binary) {
+        (Some(data), None, None, None) => Some(Kind::Json(data.get().to_owned())),
+        (None, Some(json), None, None) => Some(Kind::Json(json)),
+        (None, None, Some(text), None) => Some(Kind::Text(text)),
+        (None, None, None, Some(binary)) => {
+            let bytes = STANDARD.decode(&*binary);
+            Some(Kind::Binary(bytes.map_err(|_| Denied::new(Code::MessageInvalid, "`binary` is not base64"))?.into()))
+        }
+        _ => None,
+    };
+    let payload = kind.map(|kind| Payload { kind: Some(kind) });
+    Ok(Publish { topic: ask.topic.into(), payload, key: ask.key })
+}
+
+/// Any JSON as it was written.
+fn meta(meta: Option<&RawValue>) -> String {
+    meta.map_or_else(String::new, |meta| meta.get().to_owned())
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct In<'a> {
     #[serde(default)]
     id: u32,
@@ -123,6 +228,14 @@ struct In<'a> {
     unsubscribe: Option<InTopic<'a>>,
     #[serde(borrow)]
     publish: Option<InPublish<'a>>,
+    #[serde(borrow)]
+    watch_presence: Option<InTopic<'a>>,
+    #[serde(borrow)]
+    unwatch_presence: Option<InTopic<'a>>,
+    #[serde(borrow)]
+    list_presence: Option<InList<'a>>,
+    #[serde(borrow)]
+    set_presence: Option<InSet<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -136,6 +249,26 @@ struct InSubscribe<'a> {
     #[serde(borrow)]
     topic: Cow<'a, str>,
     since: Option<InPosition>,
+    #[serde(borrow)]
+    meta: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct InList<'a> {
+    #[serde(borrow)]
+    topic: Cow<'a, str>,
+    #[serde(default)]
+    after: String,
+    #[serde(default)]
+    limit: u32,
+}
+
+#[derive(Deserialize)]
+struct InSet<'a> {
+    #[serde(borrow)]
+    topic: Cow<'a, str>,
+    #[serde(borrow)]
+    meta: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -214,7 +347,7 @@ mod tests {
         for since_json in [json!({ "epoch": "5", "offset": "7" }), json!({ "epoch": 5, "offset": 7 })] {
             let request =
                 read(json!({ "id": 3, "subscribe": { "topic": "a", "since": since_json }, "new": 1 })).unwrap();
-            let kind = topic_request::Kind::Subscribe(Subscribe { topic: "a".to_owned(), since });
+            let kind = topic_request::Kind::Subscribe(Subscribe { topic: "a".to_owned(), since, meta: String::new() });
             assert_eq!(request, TopicRequest { id: 3, kind: Some(kind) });
         }
         let published = |json: Value| match read(json!({ "publish": json })).unwrap().kind {

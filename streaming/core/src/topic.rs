@@ -7,6 +7,7 @@ use amphi_shared_wire::{Micros, Topic};
 use bytes::Bytes;
 
 use crate::history::{Entry, History};
+use crate::hub::{NewMember, TopicPresence};
 use crate::log::EMPTY_IDLE;
 use crate::payload::{decode, encode};
 use crate::{Content, HistoryView, LogView, Place, Record, SessionKey, TopicClass, TopicKey, chat, text};
@@ -42,6 +43,8 @@ pub(crate) struct TopicState {
     pub(crate) used_at: Micros,
     /// When the hub looks whether it may go.
     pub(crate) sweep_at: Option<Micros>,
+    /// Who is there, in a class that has presence.
+    pub(crate) presence: Option<Box<TopicPresence>>,
 }
 
 /// A subscriber that waits for the first read.
@@ -51,6 +54,8 @@ pub(crate) struct Waiting {
     pub(crate) how: How,
     pub(crate) ask: Subscribe,
     pub(crate) until: Micros,
+    /// Who it is, in a class that has presence.
+    pub(crate) member: Option<Box<NewMember>>,
 }
 
 /// Somebody who waits for what the topic holds.
@@ -97,6 +102,7 @@ impl TopicState {
             held: VecDeque::new(),
             used_at: now,
             sweep_at: None,
+            presence: None,
         }
     }
 
@@ -171,7 +177,11 @@ impl TopicState {
     }
 
     pub(crate) fn has_readers(&self) -> bool {
-        !self.readers.is_empty() || !self.text_readers.is_empty() || !self.waiting.is_empty() || !self.looks.is_empty()
+        !self.readers.is_empty()
+            || !self.text_readers.is_empty()
+            || !self.waiting.is_empty()
+            || !self.looks.is_empty()
+            || self.presence.as_ref().is_some_and(|presence| presence.is_used())
     }
 
     /// When a topic without readers is followed no more. One that holds nothing goes sooner.

@@ -5,7 +5,8 @@ use amphi_shared_edge::http::{Access, Method, Operation, Problem, Request, Respo
 use amphi_shared_wire::Code;
 use amphi_shared_wire::limits::SUBSCRIPTIONS_MAX;
 use amphi_shared_wire::proto::{
-    AddUser, AddUserReply, MintToken, MintTokenReply, PublishBatch, PublishBatchReply, RevokeToken, RevokeTokenReply,
+    AddUser, AddUserReply, Done, HoldMembers, MintToken, MintTokenReply, PublishBatch, PublishBatchReply, RevokeToken,
+    RevokeTokenReply,
 };
 use amphi_streaming_core::{Denied, Receipt};
 use schemars::JsonSchema;
@@ -17,6 +18,8 @@ use crate::people::{People, SignedIn};
 use crate::shard::{Author, Command, EventsWish};
 use crate::tokens::{TokenDesk, TokenWish};
 
+/// For how long a service may say that somebody is in a topic, ms.
+const HOLD_MS_MAX: u32 = 3_600_000;
 const GUEST: &str = "/api/v1/auth/guest";
 const SIGN_IN: &str = "/api/v1/auth/signin";
 const EVENTS: &str = "/api/v1/topics/events";
@@ -38,7 +41,7 @@ struct SignIn {
 pub(crate) fn routes((people, tokens): (&People, &TokenDesk), shard: &mpsc::Sender<Command>) -> Routes {
     let (guests, sign_ins, keys, users) = (people.clone(), people.clone(), people.clone(), people.clone());
     let (minting, revoking) = (tokens.clone(), (tokens.clone(), shard.clone()));
-    let (readers, shard) = (shard.clone(), shard.clone());
+    let (readers, holder, shard) = (shard.clone(), shard.clone(), shard.clone());
     Routes::new()
         .post(GUEST, Access::Public, move |request| guest(guests.clone(), request))
         .describe(Method::Post, GUEST, guest_operation())
@@ -49,6 +52,9 @@ pub(crate) fn routes((people, tokens): (&People, &TokenDesk), shard: &mpsc::Send
         .describe(Method::Get, EVENTS, events_operation())
         .post("/internal/v1/topics/publish", Access::Service(Scope::LivePublish), move |request| {
             publish(shard.clone(), request)
+        })
+        .post("/internal/v1/topics/presence", Access::Service(Scope::LivePublish), move |request| {
+            hold(holder.clone(), request)
         })
         .post("/internal/v1/tokens", Access::Service(Scope::LiveTokens), move |request| mint(minting.clone(), request))
         .post("/internal/v1/tokens/revoke", Access::Service(Scope::LiveTokens), move |request| {
@@ -142,6 +148,21 @@ async fn publish(shard: mpsc::Sender<Command>, request: Request) -> Result<Respo
     };
     let offsets = receipts.into_iter().map(offset).collect();
     Ok(Response::proto(&PublishBatchReply { offsets }))
+}
+
+/// People who are in a topic by another way than a connection.
+async fn hold(shard: mpsc::Sender<Command>, request: Request) -> Result<Response, Problem> {
+    let hold: HoldMembers = request.proto()?;
+    if hold.time_ms > HOLD_MS_MAX {
+        return Err(Problem::new(Code::RequestInvalid, "time_ms: an hour at most"));
+    }
+    let app = hold.app.parse().map_err(|error| Problem::new(Code::RequestInvalid, format!("app: {error}")))?;
+    let (reply, held) = oneshot::channel();
+    shard.send(Command::Hold { app, hold, reply }).await.map_err(|_| Problem::from(Code::Draining))?;
+    match held.await.map_err(|_| Problem::from(Code::Draining))? {
+        Ok(()) => Ok(Response::proto(&Done {})),
+        Err(denied) => Err(Problem::new(denied.code, denied.message)),
+    }
 }
 
 async fn add_user(people: People, request: Request) -> Result<Response, Problem> {

@@ -49,7 +49,7 @@ type Asked = (Micros, BrokerRequest);
 /// What the connection and the hub's owner share.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
-    /// Publications that wait for the hub.
+    /// Publications, and what nodes tell, that wait for the hub.
     waiting: AtomicUsize,
     /// One was dropped because too many waited.
     dropped: AtomicBool,
@@ -102,7 +102,7 @@ impl RedisBroker {
     }
 
     fn take(&mut self, event: BrokerEvent) {
-        if matches!(event, BrokerEvent::Publication { .. }) {
+        if matches!(event, BrokerEvent::Publication { .. } | BrokerEvent::Told { .. }) {
             self.heard.waiting.fetch_sub(1, Ordering::Relaxed);
         }
         self.front.push_back(event);

@@ -2,9 +2,10 @@
 
 mod calls;
 mod fanout;
+mod presence;
 mod stock;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +20,13 @@ use amphi_shared_session::{
 };
 use amphi_shared_wire::limits::REFRESH_EVERY_MS_MIN;
 use amphi_shared_wire::proto::{
-    Control, Position, Refresh, Refreshed, ServicePublication, Subscribe, TopicRequest, control, topic_request,
+    Control, HoldMembers, ListPresence, Position, PresencePage, Refresh, Refreshed, ServicePublication, Subscribe,
+    TopicRequest, control, topic_request,
 };
 use amphi_shared_wire::{
     AppId, Code, LANE_CONTROL, LANE_TOPICS, Lane, Micros, Rng, Seed, SessionId, TopicGrants, UserId,
 };
-use amphi_streaming_core::{Denied, Hub, HubOutput, MemoryBroker, Person, SessionKey};
+use amphi_streaming_core::{Denied, Hub, HubConfig, HubOutput, MemoryBroker, NodeId, Person, SessionKey};
 use bytes::Bytes;
 use prost::Message;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -52,6 +54,10 @@ pub(crate) enum Command {
     Look(Look),
     /// Ends sessions, and answers with their number.
     Disconnect { app: AppId, whose: Whose, code: Code, reply: oneshot::Sender<usize> },
+    /// Lists members of a topic.
+    Presence { app: AppId, ask: ListPresence, reply: oneshot::Sender<Result<PresencePage, Denied>> },
+    /// Takes a service's word that people are in a topic.
+    Hold { app: AppId, hold: HoldMembers, reply: oneshot::Sender<Result<(), Denied>> },
     /// Ends the sessions of revoked tokens.
     Revoke(Revoked),
     /// Begins server-sent events, and answers whether they did.
@@ -85,6 +91,9 @@ pub(crate) struct Shard {
     /// Publications over HTTP that are not answered yet.
     batches: Batches,
     looks: Looks,
+    /// Lists of members that are not there yet.
+    lists: BTreeMap<u64, oneshot::Sender<Result<PresencePage, Denied>>>,
+    list_last: u64,
     homes: Homes,
     /// Readers without a session.
     stocks: Stocks,
@@ -120,11 +129,14 @@ impl Shard {
     pub(crate) fn new(config: ShardConfig, shared: Option<Box<dyn Broker>>) -> Self {
         let (mailbox, events) = mpsc::channel(config.mailbox_events_max);
         let seed = Seed(u64::from_le_bytes(random_bytes()));
+        let node = shared.is_some().then(|| NodeId(u64::from_le_bytes(random_bytes())));
         Self {
-            hub: Hub::new(config.live.hub.clone()),
+            hub: Hub::new(HubConfig { node, ..config.live.hub.clone() }),
             brokers: Brokers::new(MemoryBroker::new(config.live.hub.topics_max, seed.split("broker")), shared),
             batches: Batches::default(),
             looks: Looks::default(),
+            lists: BTreeMap::new(),
+            list_last: 0,
             sessions: Arc::new(amphi_shared_session::Config::home()),
             homes: Homes::default(),
             stocks: Stocks::default(),
@@ -223,6 +235,14 @@ impl Shard {
             Command::Disconnect { app, whose, code, reply } => {
                 // The caller may have gone; the sessions have ended.
                 let _ = reply.send(self.disconnect(now, (&app, whose), code));
+            }
+            Command::Presence { app, ask, reply } => self.list(now, (&app, &ask), reply),
+            Command::Hold { app, hold, reply } => {
+                let HoldMembers { topic, members, time_ms, .. } = hold;
+                let time = Micros::from_millis(time_ms.into());
+                // The caller may have gone.
+                let _ = reply.send(self.hub.hold_members(now, (&app, &topic), members, time));
+                self.drain(now);
             }
             Command::Revoke(revoked) => self.revoke(now, &revoked),
             Command::Events { wish, events, reply } => {
@@ -390,6 +410,9 @@ impl Shard {
                     HubOutput::BroadcastText { place, lag, text } => self.broadcast_text(now, place, &lag, &text),
                     HubOutput::Published { ticket, receipt } => self.batches.end(ticket, receipt),
                     HubOutput::History { ticket, view } => self.looks.end(ticket, view),
+                    HubOutput::Presence { alias, payload } => self.tell_watchers(now, alias, &payload),
+                    HubOutput::PresenceText { alias, text } => self.tell_text_watchers(now, alias, &text),
+                    HubOutput::PresenceListed { ticket, page } => self.listed(ticket, page),
                 }
             } else if let Some(request) = self.hub.poll_request() {
                 self.brokers.submit(now, request);
@@ -505,7 +528,7 @@ impl Shard {
         let Some(Home { person, .. }) = self.homes.get(key) else { return };
         for TopicPosition { topic, since } in topics {
             let since = since.map(|(epoch, offset)| Position { epoch, offset });
-            self.hub.restore(now, key, person, Subscribe { topic, since });
+            self.hub.restore(now, key, person, Subscribe { topic, since, ..Subscribe::default() });
         }
     }
 

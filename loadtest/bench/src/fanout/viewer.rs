@@ -67,7 +67,7 @@ async fn open(ready: &str) -> anyhow::Result<TcpStream> {
     let mut payload = vec![LANE_CONTROL, 0];
     Link { kind: Some(link::Kind::Hello(hello)) }.encode(&mut payload)?;
     stream.write_all(&masked(&payload)).await?;
-    let ask = Subscribe { topic: TOPIC.to_owned(), since: None };
+    let ask = Subscribe { topic: TOPIC.to_owned(), ..Subscribe::default() };
     let mut payload = vec![LANE_TOPICS];
     TopicRequest { id: 1, kind: Some(topic_request::Kind::Subscribe(ask)) }.encode(&mut payload)?;
     stream.write_all(&masked(&payload)).await?;

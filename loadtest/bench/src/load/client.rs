@@ -184,7 +184,7 @@ impl Client {
 
     /// Asks for a topic, from a position on when there is one.
     pub(crate) fn subscribe(&mut self, id: u32, topic: &str, since: Option<Position>) {
-        let ask = Subscribe { topic: topic.to_owned(), since };
+        let ask = Subscribe { topic: topic.to_owned(), since, ..Subscribe::default() };
         let request = TopicRequest { id, kind: Some(topic_request::Kind::Subscribe(ask)) };
         // A session that is closed meanwhile is noticed by who waits for the answer.
         let _ = self.engine.send(self.clock.now(), LANE_TOPICS, request.encode_to_vec().into());

@@ -30,7 +30,11 @@ impl Hub {
                     Err(fault) => self.read_failed(now, alias, fault),
                 }
             }
-            BrokerEvent::Unsure => self.read_all(),
+            BrokerEvent::Told { topic, message } => self.told(now, topic.as_ref(), &message),
+            BrokerEvent::Unsure => {
+                self.doubt_all();
+                self.read_all();
+            }
         }
     }
 
@@ -84,6 +88,7 @@ impl Hub {
             self.catch_up(alias, view.records);
         }
         self.take_held(alias);
+        self.ask_nodes(now, alias);
     }
 
     fn catch_up(&mut self, alias: u32, records: Vec<Record>) {
@@ -130,7 +135,7 @@ impl Hub {
         self.forget(alias);
     }
 
-    fn read_all(&mut self) {
+    pub(super) fn read_all(&mut self) {
         let shared = |(alias, topic): (&u32, &TopicState)| {
             (self.config.classes[topic.class].reach == Reach::Deployment).then_some(*alias)
         };

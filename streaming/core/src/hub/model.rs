@@ -68,7 +68,7 @@ impl Model {
             TopicClass::match_stats(),
         ];
         let node = || Node {
-            hub: Hub::new(HubConfig { classes: classes.clone(), topics_max: 10 }),
+            hub: Hub::new(HubConfig { classes: classes.clone(), topics_max: 10, node: None }),
             follows: BTreeSet::new(),
             inbox: VecDeque::new(),
         };
@@ -193,7 +193,7 @@ impl Model {
     /// A node's connection to the broker ends, and another one begins.
     fn cut(&mut self, node: usize) {
         let cut = |event| match event {
-            BrokerEvent::Publication { .. } | BrokerEvent::Unsure => None,
+            BrokerEvent::Publication { .. } | BrokerEvent::Told { .. } | BrokerEvent::Unsure => None,
             BrokerEvent::Read { topic, .. } => Some(BrokerEvent::Read { topic, view: Err(BrokerFault::Unavailable) }),
             BrokerEvent::Published { ticket, .. } => {
                 Some(BrokerEvent::Published { ticket, receipt: Err(BrokerFault::Unavailable) })
@@ -232,11 +232,11 @@ impl Model {
                     return;
                 }
             }
-            BrokerRequest::Publish(_) => {}
+            BrokerRequest::Publish(_) | BrokerRequest::Tell { .. } => {}
         }
         let published = match &request {
             BrokerRequest::Publish(order) => Some((order.topic.clone(), order.rules)),
-            BrokerRequest::Read { .. } | BrokerRequest::Leave { .. } => None,
+            BrokerRequest::Read { .. } | BrokerRequest::Leave { .. } | BrokerRequest::Tell { .. } => None,
         };
         if let Some((topic, rules)) = published {
             // A memory broker tells only of topics that are followed; here each node follows for itself.
@@ -275,6 +275,9 @@ impl Model {
             HubOutput::Send { session, payload } => self.sent(session.0, read(&payload)),
             HubOutput::SendText { .. } | HubOutput::BroadcastText { .. } => panic!("nobody here reads text"),
             HubOutput::Published { .. } | HubOutput::History { .. } => {}
+            HubOutput::Presence { .. } | HubOutput::PresenceText { .. } | HubOutput::PresenceListed { .. } => {
+                panic!("no class here has presence")
+            }
             HubOutput::Broadcast { alias, offset, payload, .. } => {
                 let receivers: Vec<_> = self.nodes[node].hub.receivers(alias, offset).collect();
                 let reading = self

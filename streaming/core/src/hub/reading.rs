@@ -41,9 +41,10 @@ impl Hub {
         SUBSCRIBE_PACE
             .take(now, &mut state.subscribe_due)
             .map_err(|wait| Denied::later(Code::RateLimited, "too many subscriptions in a short time", wait))?;
+        let member = self.new_member((class, &key.name), person, &ask.meta)?;
         let alias = self.open(now, key, class)?;
         self.sessions.entry(session).or_default().subscriptions.insert(alias);
-        let waiting = Waiting { session, how, ask, until: now + Micros::from_millis(TOPIC_OPEN_MS_MAX) };
+        let waiting = Waiting { session, how, ask, until: now + Micros::from_millis(TOPIC_OPEN_MS_MAX), member };
         let Some(topic) = self.topics.get_mut(&alias) else { return Ok(alias) };
         topic.used_at = now;
         if topic.is_open {
@@ -56,7 +57,8 @@ impl Hub {
     }
 
     /// Tells a reader where the topic stands, and gives it what it gets at once.
-    pub(super) fn add_reader(&mut self, now: Micros, alias: u32, Waiting { session, how, ask, .. }: Waiting) {
+    pub(super) fn add_reader(&mut self, now: Micros, alias: u32, waiting: Waiting) {
+        let Waiting { session, how, ask, member, .. } = waiting;
         let Some(topic) = self.topics.get_mut(&alias) else { return };
         let text = self.sessions.get(&session).is_some_and(|state| state.text);
         let given = topic.newest;
@@ -88,6 +90,9 @@ impl Hub {
             How::Restored | How::Silent => self.reply((session, 0), topic_reply::Kind::Subscribed(reply)),
         }
         self.outputs.extend(outputs);
+        if let Some(member) = member {
+            self.member_joined(now, (session, alias), &member);
+        }
     }
 
     /// Tells every reader of a topic that what it missed is gone, with what a newcomer gets.
@@ -154,13 +159,13 @@ impl Hub {
         if !state.subscriptions.remove(&alias) {
             return Err(missing);
         }
-        self.remove_reader(now, to.0, alias);
+        self.remove_reader(now, (to.0, alias), Micros(0));
         let reply = Unsubscribed { topic: ask.topic.clone(), alias, code: Code::Bye.number() };
         self.reply(to, topic_reply::Kind::Unsubscribed(reply));
         Ok(())
     }
 
-    pub(super) fn remove_reader(&mut self, now: Micros, session: SessionKey, alias: u32) {
+    pub(super) fn remove_reader(&mut self, now: Micros, (session, alias): (SessionKey, u32), grace: Micros) {
         let Some(topic) = self.topics.get_mut(&alias) else { return };
         let read = topic.readers.remove(&session).is_some() | topic.text_readers.remove(&session).is_some();
         topic.waiting.retain(|waiting| waiting.session != session);
@@ -171,6 +176,7 @@ impl Hub {
         {
             self.audiences.left(now, (topic.key.app.clone(), stats));
         }
+        self.member_left(now, (session, alias), grace);
         self.plan_sweep(now, alias);
     }
 
@@ -187,7 +193,9 @@ impl Hub {
         self.alias_last = alias;
         let rules = &self.config.classes[class];
         let by_hub = rules.publish == Access::Hub;
-        self.topics.insert(alias, TopicState::new(key.clone(), class, rules, now));
+        let mut topic = TopicState::new(key.clone(), class, rules, now);
+        topic.presence = self.new_presence(class);
+        self.topics.insert(alias, topic);
         self.names.insert(key.clone(), alias);
         self.plan_sweep(now, alias);
         if by_hub {

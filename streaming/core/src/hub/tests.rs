@@ -9,6 +9,7 @@ use crate::{Access, BrokerEvent, Content, FLAG_KEYFRAME, MemoryBroker, Role};
 
 mod classes;
 mod looking;
+mod presence;
 
 const CHAT: &str = "match:mch_1:chat";
 const VIEW: &str = "match:mch_1:view:0";
@@ -37,7 +38,7 @@ pub(super) fn person(n: u64, role: Role) -> Person {
 }
 
 pub(super) fn subscribe(topic: &str, since: Option<Position>) -> topic_request::Kind {
-    topic_request::Kind::Subscribe(Subscribe { topic: topic.to_owned(), since })
+    topic_request::Kind::Subscribe(Subscribe { topic: topic.to_owned(), since, ..Subscribe::default() })
 }
 
 pub(super) fn say(topic: &str, text: &str, key: &str) -> topic_request::Kind {
@@ -123,7 +124,10 @@ impl Harness {
             | HubOutput::SendText { .. }
             | HubOutput::Broadcast { .. }
             | HubOutput::BroadcastText { .. }
-            | HubOutput::History { .. } => true,
+            | HubOutput::History { .. }
+            | HubOutput::Presence { .. }
+            | HubOutput::PresenceText { .. }
+            | HubOutput::PresenceListed { .. } => true,
         });
     }
 
@@ -135,9 +139,12 @@ impl Harness {
                 HubOutput::Send { session, payload } => sent.push((session.0, read(&payload))),
                 HubOutput::SendText { .. }
                 | HubOutput::BroadcastText { .. }
+                | HubOutput::PresenceText { .. }
+                | HubOutput::PresenceListed { .. }
                 | HubOutput::Published { .. }
-                | HubOutput::History { .. } => {
-                    panic!("nobody here reads text, and services were heard")
+                | HubOutput::History { .. } => panic!("nobody here reads text, and services were heard"),
+                HubOutput::Presence { alias, payload } => {
+                    sent.extend(self.hub.watchers(alias).map(|session| (session.0, read(&payload))));
                 }
                 HubOutput::Broadcast { alias, offset, payload, .. } => {
                     sent.extend(self.hub.receivers(alias, offset).map(|session| (session.0, read(&payload))));
@@ -358,7 +365,7 @@ fn classes_ask_for_roles_and_apps_are_apart() {
         content: Content::Any,
         ..TopicClass::match_chat()
     };
-    let config = HubConfig { classes: vec![staff, TopicClass::match_chat()], topics_max: 3 };
+    let config = HubConfig { classes: vec![staff, TopicClass::match_chat()], topics_max: 3, node: None };
     let mut harness = Harness::with(config);
     let (moderator, operator) = (person(2, Role::Moderator), person(3, Role::Operator));
     assert_eq!(refused(&harness.ask(1, subscribe("staff", None))), Code::SubscribeForbidden);

@@ -202,7 +202,7 @@ pub(super) async fn history(api: Api, request: Request) -> Result<Response, Prob
         Caller::Key(key) if key.covers(&topic) => (key.app.clone(), None),
         Caller::Key(_) => return Err(Problem::new(Code::SubscribeForbidden, "the key is not for this topic")),
     };
-    let ask = Subscribe { topic: topic.clone(), since };
+    let ask = Subscribe { topic: topic.clone(), since, ..Subscribe::default() };
     let view = api.ask(|reply| Command::Look(Look { app, person, ask, limit, reply })).await?.map_err(problem)?;
     let raw = |text: bytes::Bytes| {
         let text = String::from_utf8(text.into()).map_err(Problem::internal)?;

@@ -13,6 +13,9 @@ use redis::{FromRedisValue, Script, ScriptInvocation, Value};
 /// Key of what the nodes know of the server.
 pub(super) const SERVER: &str = "amphi:server";
 const CHANNEL: &str = "amphi:t:";
+/// Channel of what nodes tell each other about a topic, and of what they tell all.
+const TOLD_CHANNEL: &str = "amphi:p:";
+pub(super) const NODES_CHANNEL: &str = "amphi:n";
 /// How much longer than its class says a topic is kept, ms: for as long Redis may be away without a reset.
 const GRACE_MS: u64 = 60_000;
 
@@ -96,17 +99,46 @@ fn kind(rules: &LogRules) -> &'static str {
     }
 }
 
-pub(super) fn channel(TopicKey { app, name }: &TopicKey) -> String {
-    let mut channel = CHANNEL.to_owned();
+/// The channel of a topic's records.
+pub(super) fn channel(topic: &TopicKey) -> String {
+    channel_of(CHANNEL, topic)
+}
+
+/// The channel of what nodes tell each other about a topic.
+pub(super) fn told_channel(topic: &TopicKey) -> String {
+    channel_of(TOLD_CHANNEL, topic)
+}
+
+fn channel_of(kind: &str, TopicKey { app, name }: &TopicKey) -> String {
+    let mut channel = kind.to_owned();
     // Writing to a string does not fail.
     let _ = write!(channel, "{app}/{name}");
     channel
 }
 
-/// The topic of a channel.
-pub(super) fn topic_of(channel: &[u8]) -> Option<TopicKey> {
-    let (app, name) = std::str::from_utf8(channel).ok()?.strip_prefix(CHANNEL)?.split_once('/')?;
-    Some(TopicKey { app: app.parse::<AppId>().ok()?, name: name.parse::<Topic>().ok()? })
+/// What a channel carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Carries {
+    /// Records of a topic.
+    Records(TopicKey),
+    /// What a node tells about a topic, or all nodes.
+    Told(Option<TopicKey>),
+}
+
+/// What a channel of ours carries.
+pub(super) fn carries(channel: &[u8]) -> Option<Carries> {
+    let channel = std::str::from_utf8(channel).ok()?;
+    let topic = |rest: &str| {
+        let (app, name) = rest.split_once('/')?;
+        Some(TopicKey { app: app.parse::<AppId>().ok()?, name: name.parse::<Topic>().ok()? })
+    };
+    if channel == NODES_CHANNEL {
+        return Some(Carries::Told(None));
+    }
+    match channel.strip_prefix(CHANNEL) {
+        Some(rest) => topic(rest).map(Carries::Records),
+        None => topic(channel.strip_prefix(TOLD_CHANNEL)?).map(|topic| Carries::Told(Some(topic))),
+    }
 }
 
 /// What `publish.lua` says: where it stands, and the newest number of the server.
@@ -149,8 +181,10 @@ mod tests {
     #[test]
     fn a_channel_names_its_topic() {
         let topic = TopicKey { app: AppId::default(), name: "match:m:chat".parse().unwrap() };
-        assert_eq!(topic_of(channel(&topic).as_bytes()), Some(topic));
-        assert_eq!(topic_of(b"amphi:t:x"), None);
-        assert_eq!(topic_of(b"other"), None);
+        assert_eq!(carries(channel(&topic).as_bytes()), Some(Carries::Records(topic.clone())));
+        assert_eq!(carries(told_channel(&topic).as_bytes()), Some(Carries::Told(Some(topic))));
+        assert_eq!(carries(NODES_CHANNEL.as_bytes()), Some(Carries::Told(None)));
+        assert_eq!(carries(b"amphi:t:x"), None);
+        assert_eq!(carries(b"other"), None);
     }
 }

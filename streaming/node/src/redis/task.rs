@@ -7,19 +7,23 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use amphi_shared_edge::shutdown::Shutdown;
-use amphi_shared_wire::limits::{BROKER_ANSWER_MS_MAX, BROKER_CALLS_MAX};
+use amphi_shared_wire::limits::{BROKER_ANSWER_MS_MAX, BROKER_CALLS_MAX, FRAME_BYTES_MAX};
 use amphi_shared_wire::proto::Position;
 use amphi_shared_wire::{Micros, Rng, Seed};
 use amphi_streaming_core::{BrokerEvent, BrokerFault, BrokerRequest, LogRules, Packed, PublishOrder, TopicKey};
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, InfoDict, PushInfo, PushKind, RedisError, Value};
+use redis::{AsyncCommands, AsyncConnectionConfig, Client, InfoDict, PushInfo, PushKind, RedisError, Value};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use super::script::{EMPTY_TTL_MS, SERVER, Scripts, channel, receipt, topic_keys, topic_of, ttl_ms, view};
+use super::script::{
+    Carries, EMPTY_TTL_MS, NODES_CHANNEL, SERVER, Scripts, carries, channel, receipt, told_channel, topic_keys, ttl_ms,
+    view,
+};
 use super::{Asked, Heard};
 use crate::metrics;
 
@@ -163,6 +167,7 @@ impl Task {
         let number: u64 = hello.invoke_async(&mut connection).await?;
         self.known = Known { run, number };
         self.pushed.send_replace(number);
+        connection.subscribe(NODES_CHANNEL).await?;
         Ok(Line { connection, over })
     }
 
@@ -201,11 +206,12 @@ impl Task {
                 let subscribes = self.follow(&topic, &rules);
                 Some(Box::pin(read((connection, subscribes), scripts, (topic, rules), (since, now, fresh))))
             }
-            BrokerRequest::Leave { topic, .. } => {
+            BrokerRequest::Leave { topic, rules } => {
                 self.followed.remove(&topic)?;
                 self.count_followed();
-                Some(Box::pin(leave(connection, topic)))
+                Some(Box::pin(leave(connection, (topic, rules))))
             }
+            BrokerRequest::Tell { topic, message } => Some(Box::pin(tell(connection, (topic, message)))),
         }
     }
 
@@ -288,27 +294,37 @@ async fn refuse_all(said: &UnboundedSender<BrokerEvent>, asked: &mut UnboundedRe
             BrokerRequest::Publish(PublishOrder { ticket, .. }) => {
                 BrokerEvent::Published { ticket, receipt: Err(BrokerFault::Unavailable) }
             }
-            BrokerRequest::Leave { .. } => continue,
+            BrokerRequest::Leave { .. } | BrokerRequest::Tell { .. } => continue,
         };
         // The hub's owner may have ended before this task hears of it.
         let _ = said.send(event);
     }
 }
 
-/// A publication of a topic that is followed.
+/// A publication of a topic that is followed, or what a node tells.
 fn hear(data: &[Value], said: &UnboundedSender<BrokerEvent>, (heard, pushed): (&Heard, &watch::Sender<u64>)) {
     let [Value::BulkString(channel), Value::BulkString(message)] = data else { return };
-    let (Some(topic), Some(packed)) = (topic_of(channel), Packed::read(message)) else {
+    let event = match carries(channel) {
+        Some(Carries::Records(topic)) => Packed::read(message).map(|Packed { epoch, number: newest, record }| {
+            pushed.send_if_modified(|number| {
+                let is_newer = newest > *number;
+                *number = newest.max(*number);
+                is_newer
+            });
+            BrokerEvent::Publication { topic, epoch, record }
+        }),
+        // A frame is the largest message that a node makes.
+        Some(Carries::Told(topic)) if message.len() <= FRAME_BYTES_MAX => {
+            Some(BrokerEvent::Told { topic, message: message.clone().into() })
+        }
+        Some(Carries::Told(_)) | None => None,
+    };
+    let Some(event) = event else {
         return tracing::warn!("a message on a channel of topics could not be read");
     };
-    pushed.send_if_modified(|number| {
-        let is_newer = packed.number > *number;
-        *number = packed.number.max(*number);
-        is_newer
-    });
     if heard.claim() {
         // As above.
-        let _ = said.send(BrokerEvent::Publication { topic, epoch: packed.epoch, record: packed.record });
+        let _ = said.send(event);
     } else {
         metrics::broker_dropped();
     }
@@ -336,7 +352,7 @@ async fn read(
     (since, now, fresh): (Option<Position>, Micros, u64),
 ) -> Answer {
     // First, so that no publication lies between what is read and what is heard.
-    let subscribed = if subscribes { connection.subscribe(channel(&topic)).await } else { Ok(()) };
+    let subscribed = if subscribes { connection.subscribe(channels(&topic, &rules)).await } else { Ok(()) };
     let answer: Result<Value, RedisError> = match subscribed {
         Ok(()) => scripts.read((&topic, &rules), since, (now, fresh)).invoke_async(&mut connection).await,
         Err(error) => Err(error),
@@ -349,8 +365,21 @@ async fn read(
     Answer { event: Some(BrokerEvent::Read { topic, view }), number, failed }
 }
 
-async fn leave(mut connection: MultiplexedConnection, topic: TopicKey) -> Answer {
-    Answer { event: None, number: 0, failed: connection.unsubscribe(channel(&topic)).await.err() }
+async fn leave(mut connection: MultiplexedConnection, (topic, rules): (TopicKey, LogRules)) -> Answer {
+    Answer { event: None, number: 0, failed: connection.unsubscribe(channels(&topic, &rules)).await.err() }
+}
+
+/// What nobody hears is lost, so an error is the connection's alone.
+async fn tell(mut connection: MultiplexedConnection, (topic, message): (Option<TopicKey>, Bytes)) -> Answer {
+    let channel = topic.as_ref().map_or_else(|| NODES_CHANNEL.to_owned(), told_channel);
+    let told: Result<(), RedisError> = connection.publish(channel, &message[..]).await;
+    Answer { event: None, number: 0, failed: told.err() }
+}
+
+/// The channels of a topic that is followed.
+fn channels(topic: &TopicKey, rules: &LogRules) -> Vec<String> {
+    let told = rules.presence.then(|| told_channel(topic));
+    std::iter::once(channel(topic)).chain(told).collect()
 }
 
 fn renewed(ttl_ms: u64) -> Instant {

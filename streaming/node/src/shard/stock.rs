@@ -152,7 +152,7 @@ impl Shard {
         let since = places(incoming.query("since"), token.subscribe.len())?;
         self.hub.open_text(key);
         for (topic, since) in token.subscribe.iter().zip(since) {
-            let ask = Subscribe { topic: topic.to_string(), since };
+            let ask = Subscribe { topic: topic.to_string(), since, ..Subscribe::default() };
             self.hub.read(now, key, &person, ask).map_err(refusal)?;
         }
         Ok((person, token))
@@ -188,7 +188,10 @@ impl Shard {
         self.hub.open_text(key);
         let mut places = Vec::with_capacity(topics.len());
         for (topic, since) in topics.into_iter().zip(since) {
-            let alias = self.hub.read(now, key, &person, Subscribe { topic, since }).map_err(refusal)?;
+            let alias = self
+                .hub
+                .read(now, key, &person, Subscribe { topic, since, ..Subscribe::default() })
+                .map_err(refusal)?;
             places.push((alias, since));
         }
         Ok((person, token.as_ref().map(HomeToken::of), places))

@@ -21,6 +21,7 @@ pub(crate) struct Desk {
     broker: Box<dyn Broker>,
     now: Micros,
     heard: Vec<(u64, u64)>,
+    told: Vec<(Option<TopicKey>, Bytes)>,
     unsure: usize,
     tickets: u64,
 }
@@ -34,6 +35,7 @@ const RULES: LogRules = LogRules {
     },
     idle: Micros::from_secs(600),
     reach: Reach::Deployment,
+    presence: false,
 };
 
 fn rules(kind: HistoryKind) -> LogRules {
@@ -51,7 +53,7 @@ fn once(key: &str, fingerprint: u64) -> Option<Once> {
 impl Desk {
     pub(crate) fn new(broker: impl Broker + 'static) -> Self {
         let now = Micros::from_secs(1_763_000_000);
-        Self { broker: Box::new(broker), now, heard: Vec::new(), unsure: 0, tickets: 0 }
+        Self { broker: Box::new(broker), now, heard: Vec::new(), told: Vec::new(), unsure: 0, tickets: 0 }
     }
 
     /// The broker of a server, once it is connected.
@@ -87,6 +89,7 @@ impl Desk {
         match event {
             BrokerEvent::Publication { epoch, record, .. } => self.heard.push((epoch, record.offset)),
             BrokerEvent::Unsure => self.unsure += 1,
+            BrokerEvent::Told { topic, message } => self.told.push((topic, message)),
             BrokerEvent::Read { .. } | BrokerEvent::Published { .. } => panic!("{event:?} was not asked for"),
         }
     }
@@ -104,9 +107,10 @@ impl Desk {
                     assert_eq!(ticket, self.tickets);
                     return receipt;
                 }
-                other @ (BrokerEvent::Publication { .. } | BrokerEvent::Unsure | BrokerEvent::Read { .. }) => {
-                    self.note(other);
-                }
+                other @ (BrokerEvent::Publication { .. }
+                | BrokerEvent::Told { .. }
+                | BrokerEvent::Unsure
+                | BrokerEvent::Read { .. }) => self.note(other),
             }
         }
     }
@@ -124,9 +128,10 @@ impl Desk {
                     assert_eq!(told, topic(name));
                     return view;
                 }
-                other @ (BrokerEvent::Publication { .. } | BrokerEvent::Unsure | BrokerEvent::Published { .. }) => {
-                    self.note(other);
-                }
+                other @ (BrokerEvent::Publication { .. }
+                | BrokerEvent::Told { .. }
+                | BrokerEvent::Unsure
+                | BrokerEvent::Published { .. }) => self.note(other),
             }
         }
     }
@@ -291,10 +296,26 @@ async fn keeps_a_state(desk: &mut Desk) {
     desk.hear(STATE_ENTRIES_MAX - 1).await;
 }
 
+/// What is told is heard by who follows the topic, or by all, with the sender among them.
+async fn tells(desk: &mut Desk) {
+    let rules = LogRules { presence: true, ..RULES };
+    desk.try_read("told", rules, None).await.unwrap();
+    let to_readers = (Some(topic("told")), Bytes::from_static(b"\0\r\n\xff"));
+    for (topic, message) in [to_readers.clone(), (None, Bytes::from_static(b"all"))] {
+        desk.broker.submit(desk.now, BrokerRequest::Tell { topic, message });
+    }
+    while desk.told.len() < 2 {
+        let event = desk.next().await;
+        desk.note(event);
+    }
+    assert_eq!(desk.told, [to_readers, (None, Bytes::from_static(b"all"))]);
+}
+
 #[tokio::test]
 async fn memory_conforms() {
     let mut desk = Desk::new(MemoryBroker::new(100, Seed(1)));
     conforms(&mut desk).await;
+    tells(&mut desk).await;
     let full = MemoryBroker::new(1, Seed(1));
     let mut desk = Desk::new(full);
     desk.say("one").await;
@@ -307,6 +328,7 @@ async fn redis_conforms() {
     let redis = Redis::start();
     let mut desk = Desk::redis(&redis, 1).await;
     conforms(&mut desk).await;
+    tells(&mut desk).await;
     let ttl: u64 = redis.command(&["PTTL", "amphi:{default/order}"]).parse().unwrap();
     assert!((600_000..=660_000).contains(&ttl), "{ttl}");
     desk.read("nothing", None).await;

@@ -216,7 +216,7 @@ impl Client {
     }
 
     pub(crate) async fn subscribe(&mut self, topic: &str, since: Option<Position>) -> Subscribed {
-        let ask = Subscribe { topic: topic.to_owned(), since };
+        let ask = Subscribe { topic: topic.to_owned(), since, ..Subscribe::default() };
         let answer = self.ask(topic_request::Kind::Subscribe(ask)).await;
         let topic_reply::Kind::Subscribed(subscribed) = answer else { panic!("{answer:?} instead of a subscription") };
         subscribed
@@ -311,7 +311,7 @@ pub(crate) fn publish(topic: &str, payload: Kind) -> topic_request::Kind {
 }
 
 pub(crate) fn subscribe(topic: &str) -> topic_request::Kind {
-    topic_request::Kind::Subscribe(Subscribe { topic: topic.to_owned(), since: None })
+    topic_request::Kind::Subscribe(Subscribe { topic: topic.to_owned(), ..Subscribe::default() })
 }
 
 async fn open(address: SocketAddr) -> WebSocketStream<MaybeTlsStream<TcpStream>> {

@@ -10,6 +10,7 @@ mod hostile;
 mod house;
 mod nodes;
 mod people;
+mod presence;
 mod redis;
 mod relay;
 mod stock;

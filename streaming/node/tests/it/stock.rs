@@ -21,17 +21,17 @@ const VIEW: &str = "match:mch_1:view:0";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A WebSocket client that knows JSON and nothing else.
-struct Plain(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(crate) struct Plain(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Plain {
-    async fn open(house: &House, query: &str) -> Result<Self, Error> {
+    pub(crate) async fn open(house: &House, query: &str) -> Result<Self, Error> {
         let mut request = format!("ws://{}/session{query}", house.address).into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", "amphi.v1+json".parse().unwrap());
         tokio_tungstenite::connect_async(request).await.map(|(socket, _)| Self(socket))
     }
 
     /// The next text, or the code that the connection was closed with.
-    async fn next(&mut self) -> Result<Value, Code> {
+    pub(crate) async fn next(&mut self) -> Result<Value, Code> {
         let next = async {
             loop {
                 match self.0.next().await {
@@ -47,7 +47,7 @@ impl Plain {
         tokio::time::timeout(PATIENCE, next).await.expect("something was expected")
     }
 
-    async fn ask(&mut self, request: Value) -> Value {
+    pub(crate) async fn ask(&mut self, request: Value) -> Value {
         self.0.send(Message::text(request.to_string())).await.unwrap();
         self.next().await.unwrap()
     }

@@ -14,7 +14,7 @@ fn class(prefix: &str) -> TopicClass {
 }
 
 fn with(class: TopicClass) -> Harness {
-    Harness::with(HubConfig { classes: vec![class], topics_max: 10 })
+    Harness::with(HubConfig { classes: vec![class], topics_max: 10, node: None })
 }
 
 fn json(topic: &str, json: &str) -> topic_request::Kind {
@@ -101,7 +101,7 @@ fn a_token_grants_what_a_role_does_not() {
 
 #[test]
 fn one_read_answers_everyone_who_waits() {
-    let mut hub = Hub::new(HubConfig { classes: vec![class("news")], topics_max: 10 });
+    let mut hub = Hub::new(HubConfig { classes: vec![class("news")], topics_max: 10, node: None });
     let now = Micros::from_secs(9);
     let ask = |hub: &mut Hub, session| {
         let request = TopicRequest { id: 1, kind: Some(subscribe("news", None)) };
@@ -120,7 +120,7 @@ fn one_read_answers_everyone_who_waits() {
 
 #[test]
 fn a_hole_is_read_before_anything_after_it_is_shown() {
-    let mut hub = Hub::new(HubConfig { classes: vec![class("news")], topics_max: 10 });
+    let mut hub = Hub::new(HubConfig { classes: vec![class("news")], topics_max: 10, node: None });
     let now = Micros::from_secs(9);
     let request = TopicRequest { id: 1, kind: Some(subscribe("news", None)) };
     hub.handle_request(now, SessionKey(1), &person(1, Role::Guest), request);
@@ -142,7 +142,10 @@ fn a_hole_is_read_before_anything_after_it_is_shown() {
             | HubOutput::SendText { .. }
             | HubOutput::BroadcastText { .. }
             | HubOutput::Published { .. }
-            | HubOutput::History { .. } => None,
+            | HubOutput::History { .. }
+            | HubOutput::Presence { .. }
+            | HubOutput::PresenceText { .. }
+            | HubOutput::PresenceListed { .. } => None,
         };
         sent.filter_map(offset).collect::<Vec<_>>()
     };
@@ -162,7 +165,7 @@ fn a_hole_is_read_before_anything_after_it_is_shown() {
 
 #[test]
 fn a_broker_that_does_not_answer_keeps_nobody_for_long() {
-    let mut hub = Hub::new(HubConfig { classes: vec![class("news")], topics_max: 10 });
+    let mut hub = Hub::new(HubConfig { classes: vec![class("news")], topics_max: 10, node: None });
     let now = Micros::from_secs(9);
     let request = TopicRequest { id: 9, kind: Some(subscribe("news", None)) };
     hub.handle_request(now, SessionKey(1), &person(1, Role::Guest), request);

@@ -8,7 +8,7 @@ type Seen = (u64, Result<HistoryView, Code>);
 
 impl Harness {
     fn look(&mut self, ticket: u64, topic: &str, since: Option<Position>) -> Result<(), Code> {
-        let (app, ask) = (AppId::default(), Subscribe { topic: topic.to_owned(), since });
+        let (app, ask) = (AppId::default(), Subscribe { topic: topic.to_owned(), since, ..Subscribe::default() });
         self.hub.look(self.now, ticket, (&app, None), (ask, 2)).map_err(|denied| denied.code)
     }
 
