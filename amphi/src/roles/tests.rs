@@ -19,6 +19,7 @@ const RULES: &[(Method, &str, Access)] = &[
     (Method::Get, "/api/v1/topics/events", Access::Public),
     (Method::Post, "/api/v1/topics/messages", Access::Key { guests: false }),
     (Method::Get, "/api/v1/topics/history", Access::Key { guests: true }),
+    (Method::Get, "/api/v1/topics/presence", Access::Key { guests: false }),
     (Method::Post, "/api/v1/sessions/disconnect", Access::Key { guests: false }),
     (Method::Get, "/api/docs", Access::Public),
     (Method::Get, "/api/v1/openapi.json", Access::Public),

@@ -1,6 +1,7 @@
 //! The public API over HTTP: publish, history, sessions; for people with their tokens and services with API keys.
 
 mod keys;
+mod presence;
 mod sessions;
 mod topics;
 
@@ -23,6 +24,7 @@ use crate::shard::{Command, person};
 
 const MESSAGES: &str = "/api/v1/topics/messages";
 const HISTORY: &str = "/api/v1/topics/history";
+const PRESENCE: &str = "/api/v1/topics/presence";
 const DISCONNECT: &str = "/api/v1/sessions/disconnect";
 
 /// The public API. Cheap to clone.
@@ -61,6 +63,8 @@ impl Api {
             .describe(Method::Post, MESSAGES, topics::publish_operation())
             .get(HISTORY, Access::Key { guests: true }, self.with(topics::history))
             .describe(Method::Get, HISTORY, topics::history_operation())
+            .get(PRESENCE, Access::Key { guests: false }, self.with(presence::list))
+            .describe(Method::Get, PRESENCE, presence::operation())
             .post(DISCONNECT, Access::Key { guests: false }, self.with(sessions::disconnect))
             .describe(Method::Post, DISCONNECT, sessions::operation())
             .post("/internal/v1/keys", keys, self.with(keys::create))

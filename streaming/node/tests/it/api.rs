@@ -12,7 +12,7 @@ use amphi_shared_wire::proto::{
     RevokeKeyReply, ServicePublication,
 };
 use amphi_shared_wire::{AppId, Code, KeyId, Micros, TokenId, TopicGrants, UserId};
-use amphi_streaming_node::{Access, HubConfig, LiveConfig, Pace, TopicClass};
+use amphi_streaming_node::{Access, HubConfig, LiveConfig, Pace, PresenceRules, TopicClass};
 use serde_json::{Value, json};
 
 use crate::house::House;
@@ -80,6 +80,8 @@ async fn open() -> House {
     let pace = Pace { interval: Micros::from_secs(1_000), burst: 2 };
     hub.classes.push(TopicClass { publish: Access::Token, subscribe: Access::Token, pace, ..class("room:**") });
     hub.classes.push(TopicClass { subscribe: Access::Service, ..class("secret:**") });
+    let presence = Some(PresenceRules { see: Access::Service, joins: false });
+    hub.classes.push(TopicClass { presence, ..class("seen:**") });
     let mut prices = TopicClass { key: Some("symbol".to_owned()), ..class("prices") };
     prices.history.kind = amphi_streaming_node::HistoryKind::State;
     hub.classes.push(prices);
@@ -515,4 +517,31 @@ async fn what_one_node_publishes_another_reads_over_a_redis_with_tls() {
     // Who does not know the certificate does not talk to its server.
     let refused = publish(&stranger, &stranger.guest_token("Eve").await, &line).await;
     assert_eq!((refused.status, refused.refusal()), (503, "A0901"));
+}
+
+#[tokio::test]
+async fn a_service_sees_who_reads() {
+    let house = open().await;
+    let see = key(&house, &["topics.presence"], &["seen:**", "news"]).await;
+    let mut bob = crate::client::Client::connect(house.address, &house.guest_token("Bob").await).await;
+    bob.subscribe("seen:a", None).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let list = async |token: &str, query: &str| {
+        send(&house, client.get(house.url(&format!("/api/v1/topics/presence?{query}"))), token).await
+    };
+    let seen = list(&see, "topic=seen:a").await;
+    assert_eq!((seen.status, &seen.body["count"]), (200, &json!(1)), "{}", seen.body);
+    assert_eq!((&seen.body["members"][0]["name"], &seen.body["members"][0]["connections"]), (&json!("Bob"), &json!(1)));
+    let guest = house.guest_token("Eve").await;
+    for (token, query, status, code) in [
+        (&guest, "topic=seen:a", 403, "A0206"),
+        (&String::new(), "topic=seen:a", 401, "A0200"),
+        (&see, "topic=open", 403, "A0304"),
+        (&see, "topic=seen:a&limit=201", 400, "A0500"),
+        (&see, "", 400, "A0500"),
+    ] {
+        let refused = list(token, query).await;
+        assert_eq!((refused.status, refused.refusal()), (status, code), "{query}");
+    }
+    assert_eq!(list(&see, "topic=news").await.status, 403, "its class has no presence");
 }
