@@ -21,7 +21,10 @@ impl Harness {
                 | HubOutput::Broadcast { .. }
                 | HubOutput::SendText { .. }
                 | HubOutput::BroadcastText { .. }
-                | HubOutput::Published { .. }) => panic!("{other:?}"),
+                | HubOutput::Published { .. }
+                | HubOutput::Presence { .. }
+                | HubOutput::PresenceText { .. }
+                | HubOutput::PresenceListed { .. }) => panic!("{other:?}"),
             }
         }
         seen
