@@ -119,12 +119,15 @@ fn name() -> String {
 pub(crate) struct Live {
     /// Base URL of the live role when it is another process.
     pub(crate) url: Option<String>,
-    /// Web origins that may open sessions besides the page's own; `*` allows all.
+    /// Other web origins whose pages may call `/api/` (CORS) and open sessions; `*` allows all. When none is named, no other
+    /// page may call `/api/`, and every page may open sessions, which need a token.
     pub(crate) origins: Vec<String>,
     /// `postgres://…`; the default is `<data>/live.db`.
     pub(crate) database: Option<String>,
-    /// `redis://…` that all live nodes share; without it each has its own topics, in memory.
+    /// `redis://…`, or `rediss://…` with TLS, that all live nodes share; without it each has its own topics, in memory.
     pub(crate) redis: Option<String>,
+    /// PEM file of the CA that vouches for a `rediss://` server, when the system trusts none that does.
+    pub(crate) redis_ca: Option<PathBuf>,
     /// Sessions per second that come back after a drain.
     pub(crate) returns_per_s: u32,
     /// Sessions at once.
@@ -217,6 +220,7 @@ impl Default for Live {
             sign_ins_per_s: live.sign_ins.per_s,
             publishes_per_s: live.publishes.per_s,
             redis: None,
+            redis_ca: None,
             class: Vec::new(),
         }
     }
@@ -333,6 +337,8 @@ impl Settings {
     /// The live role's part.
     pub(crate) fn live_config(&self) -> Result<LiveConfig> {
         let Live { returns_per_s, sessions_max, hellos_per_s, sign_ins_per_s, publishes_per_s, .. } = self.live;
+        let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("live.redis_ca: {}", path.display()));
+        let redis_ca = self.live.redis_ca.as_ref().map(read);
         let rate = |per_s: u32, times: u32| Rate { burst: per_s.saturating_mul(times), per_s };
         Ok(LiveConfig {
             app: self.app.parse()?,
@@ -343,6 +349,7 @@ impl Settings {
             publishes: rate(publishes_per_s, 8),
             hub: self.hub()?,
             redis_url: self.live.redis.clone(),
+            redis_ca: redis_ca.transpose()?,
             ..LiveConfig::default()
         })
     }

@@ -41,6 +41,7 @@ pub(crate) fn seeds(decoder: &str, vectors: &Path) -> Result<Seeds> {
         "inputs" => [vectors.cases("snapshot/inputs.json")?, numbered(SHORT_INPUTS.map(<[u8]>::to_vec))].concat(),
         "jwks" => numbered(jwks().iter().map(|jwks| jwks.to_string().into_bytes())),
         "player" => player(&vectors)?,
+        "records" => numbered(RECORDS.map(<[u8]>::to_vec)),
         "sessions" => sessions(&vectors)?,
         "snapshots" => snapshots(&vectors)?,
         "tables" => tables(),
@@ -209,13 +210,23 @@ fn views(vectors: &Vectors<'_>) -> Result<Seeds> {
     Ok(numbered(pieces.chunks(STEPS).take(2 * PARTS).chain(alone).map(joined)))
 }
 
+/// Records as a broker outside of the process tells them.
+const RECORDS: [&[u8]; 6] = [
+    b"18446744073709551615 7 1 99 12 3 4 -abp\n d",
+    b"5 1 0 1763000000000000 1 0 9 \x0a\x07{\"a\":1}",
+    b"5 2 0 1763000000000001 2 4 0 +EUR",
+    b"5 3 0 1763000000000002 3 0 0 ",
+    b"5 4 0 0 4 18446744073709551615 1 x",
+    b"5 5 256 0 5 0 1 x",
+];
+
 fn topics() -> Seeds {
     let topic = || "match:a:chat".to_owned();
     let binary = |kind| (Ask::Binary as u8, TopicRequest { id: 1, kind: Some(kind) }.encode_to_vec());
     let text = |request: Value| (Ask::Text as u8, request.to_string().into_bytes());
     let service = |topic: &str, flags, kind| {
         let payload = Some(Payload { kind: Some(kind) });
-        let publication = ServicePublication { topic: topic.to_owned(), flags, payload, app: String::new() };
+        let publication = ServicePublication { topic: topic.to_owned(), flags, payload, ..Default::default() };
         (Ask::Service as u8, publication.encode_to_vec())
     };
     let say = |text: &str| {

@@ -21,7 +21,7 @@ pub use player::player;
 pub use replica::{inputs, modelled, schema, snapshots, tables, views};
 pub use sessions::{PipeEvent, hello, sessions};
 pub use tokens::{claims, jwks, tokens};
-pub use topics::{Ask, topics};
+pub use topics::{Ask, records, topics};
 
 /// A way in.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ pub struct Decoder {
 }
 
 /// All of them.
-pub const DECODERS: [Decoder; 14] = [
+pub const DECODERS: [Decoder; 15] = [
     Decoder { name: "claims", read: claims },
     Decoder { name: "datagrams", read: datagrams },
     Decoder { name: "frames", read: frames },
@@ -44,6 +44,7 @@ pub const DECODERS: [Decoder; 14] = [
     Decoder { name: "inputs", read: inputs },
     Decoder { name: "jwks", read: jwks },
     Decoder { name: "player", read: player },
+    Decoder { name: "records", read: records },
     Decoder { name: "sessions", read: sessions },
     Decoder { name: "snapshots", read: snapshots },
     Decoder { name: "tables", read: tables },

@@ -1,8 +1,10 @@
 //! Topics: requests as Protobuf and as text, publications of services, and what readers of both get.
 
-use amphi_shared_wire::proto::{ServicePublication, TopicRequest};
+use amphi_shared_wire::proto::{Publish, ServicePublication, TopicRequest};
 use amphi_shared_wire::{AppId, Micros, Seed, UserId};
-use amphi_streaming_core::{Hub, HubConfig, HubOutput, MemoryBroker, Person, Role, SessionKey, parse_request};
+use amphi_streaming_core::{
+    Hub, HubConfig, HubOutput, MemoryBroker, Packed, Person, Record, Role, SessionKey, parse_request,
+};
 use prost::Message;
 use serde_json::Value;
 
@@ -48,9 +50,10 @@ pub fn topics(bytes: &[u8]) {
             },
             2 => {
                 if let Ok(publication) = ServicePublication::decode(piece.bytes) {
-                    let to = (&AppId::default(), publication.topic.as_str());
+                    let ServicePublication { topic, flags, payload, key, .. } = publication;
+                    let ask = Publish { topic, payload, key };
                     // Refused: counted.
-                    let _ = hub.publish_service(now, 0, to, (publication.flags as u8, publication.payload));
+                    let _ = hub.publish_service(now, 0, (&AppId::default(), "service"), (flags as u8, ask));
                 }
             }
             _ => {
@@ -84,7 +87,7 @@ fn check(hub: &Hub, output: &HubOutput) {
         HubOutput::Broadcast { alias, offset, .. } => {
             assert!(hub.receivers(*alias, *offset).all(|session| session == BINARY));
         }
-        HubOutput::ServicePublished { ticket, .. } => assert_eq!(*ticket, 0),
+        HubOutput::Published { ticket, .. } | HubOutput::History { ticket, .. } => assert_eq!(*ticket, 0),
         HubOutput::Presence { alias, .. } => assert!(hub.watchers(*alias).all(|session| session == BINARY)),
         HubOutput::PresenceText { alias, text } => {
             assert!(hub.text_watchers(*alias).all(|session| session == TEXT));
@@ -112,4 +115,21 @@ fn person(session: SessionKey) -> Person {
         role: Role::User,
         grants: None,
     }
+}
+
+/// A record of a broker outside of the process: what is read stands for the same when it is written again.
+///
+/// # Panics
+/// It does not.
+pub fn records(bytes: &[u8]) {
+    let Some(packed) = Packed::read(bytes) else { return };
+    let Packed { epoch, number, record: Record { offset, at, flags, entry, payload } } = &packed;
+    let entry = entry.as_ref().map_or_else(String::new, |entry| {
+        let sign = if entry.removes { '-' } else { '+' };
+        format!("{sign}{}", entry.key)
+    });
+    let (at, entry_bytes, payload_bytes) = (at.0, entry.len(), payload.len());
+    let head = format!("{epoch} {offset} {flags} {at} {number} {entry_bytes} {payload_bytes} {entry}");
+    let again = Packed::read(&[head.as_bytes(), payload].concat());
+    assert_eq!(again.as_ref(), Some(&packed));
 }

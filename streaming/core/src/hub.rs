@@ -1,6 +1,7 @@
 //! The hub: topics, who reads them, and what each reader gets.
 
 mod following;
+mod looking;
 mod presence;
 mod publishing;
 mod reading;
@@ -19,7 +20,10 @@ use crate::audience::Audiences;
 use crate::pace::Paces;
 use crate::presence::Nodes;
 use crate::topic::{How, TopicState};
-use crate::{BrokerRequest, Denied, NodeId, Person, Place, SessionKey, SlowReader, TopicClass, TopicKey, text};
+use crate::{
+    BrokerRequest, Denied, NodeId, Person, Place, Receipt, SessionKey, SlowReader, TopicClass, TopicKey, text,
+};
+pub use looking::HistoryView;
 pub(crate) use presence::{NewMember, TopicPresence};
 use publishing::Asker;
 
@@ -90,12 +94,19 @@ pub enum HubOutput {
         /// One JSON object.
         text: Bytes,
     },
-    /// What became of a service's publication.
-    ServicePublished {
-        /// The ticket that the service's publication was given.
+    /// What became of a publication that no session made.
+    Published {
+        /// The ticket that it was given.
         ticket: u64,
-        /// Its offset.
-        offset: Result<u64, Denied>,
+        /// Where it stands.
+        receipt: Result<Receipt, Denied>,
+    },
+    /// What a topic holds, for one who asked without a session.
+    History {
+        /// The ticket of the question.
+        ticket: u64,
+        /// What it holds.
+        view: Result<HistoryView, Denied>,
     },
     /// The same reply to everyone in [`Hub::watchers`] of this alias.
     Presence {
@@ -190,6 +201,8 @@ pub struct Hub {
     ticket_last: u64,
     /// When a subscriber of a topic that opens gives up; all wait equally long.
     patience: VecDeque<(Micros, u32)>,
+    /// Questions for history that wait for a first read.
+    looks_waiting: usize,
     /// Topics to be read again.
     rereads: BTreeSet<(Micros, u32)>,
     sweeps: BTreeSet<(Micros, u32)>,
@@ -214,6 +227,7 @@ impl Hub {
             pending: BTreeMap::new(),
             ticket_last: 0,
             patience: VecDeque::new(),
+            looks_waiting: 0,
             rereads: BTreeSet::new(),
             sweeps: BTreeSet::new(),
             presences: BTreeSet::new(),
@@ -248,7 +262,7 @@ impl Hub {
                 self.join(now, (session, How::Asked(id)), person, ask).map(|_| ())
             }
             Some(topic_request::Kind::Unsubscribe(ask)) => self.unsubscribe(now, (session, id), person, &ask),
-            Some(topic_request::Kind::Publish(ask)) => self.publish(now, (session, id), person, ask),
+            Some(topic_request::Kind::Publish(ask)) => self.publish(now, Asker::Session((session, id)), person, ask),
             Some(topic_request::Kind::WatchPresence(ask)) => {
                 self.watch_presence(now, (session, id), person, &ask.topic)
             }
@@ -360,7 +374,10 @@ impl Hub {
         let name: Topic =
             topic.parse().map_err(|_| Denied::new(Code::TopicInvalid, "the topic name breaks the rules for names"))?;
         let class = self.config.classes.iter().position(|class| class.pattern.matches(&name));
-        class.map(|class| (name, class)).ok_or(Denied::new(Code::TopicUnknown, "no class of topics has such names"))
+        class.map(|class| (name, class)).ok_or(Denied::new(
+            Code::TopicUnknown,
+            "no class of topics has such names; a `[[live.class]]` in the settings makes one",
+        ))
     }
 
     /// Looks again at a topic when it may have become idle. One plan per topic at a time.

@@ -35,8 +35,10 @@ pub struct LiveConfig {
     pub publishes: Rate,
     /// Base URL of the fleet role, which tells the relay where matches run; without it nothing is relayed.
     pub fleet_url: Option<String>,
-    /// `redis://…` of the broker that the nodes share; without it this node's memory is the broker.
+    /// `redis://…`, or `rediss://…` with TLS, of the broker that the nodes share; without it this node's memory is the broker.
     pub redis_url: Option<String>,
+    /// PEM of the CA that vouches for a `rediss://…` server, instead of those that the system trusts.
+    pub redis_ca: Option<Vec<u8>>,
 }
 
 /// How often something may happen.
@@ -75,6 +77,7 @@ impl Default for LiveConfig {
             publishes: Rate { burst: 512, per_s: 64 },
             fleet_url: None,
             redis_url: None,
+            redis_ca: None,
         }
     }
 }

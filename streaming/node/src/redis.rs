@@ -22,9 +22,13 @@ use tokio::sync::mpsc;
 use crate::broker::Broker;
 use task::Task;
 
+const PEM_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
 /// Why there is no Redis broker.
 #[derive(Debug, Error)]
-#[error("`{url}` is no address of a Redis server: {reason}; write redis://[user:password@]host[:port][/database]")]
+#[error(
+    "`{url}` is no address of a Redis server: {reason}; write redis://[user:password@]host[:port][/database], or rediss://… for TLS"
+)]
 pub struct RedisError {
     url: String,
     reason: String,
@@ -66,16 +70,30 @@ impl Heard {
 }
 
 impl RedisBroker {
-    /// Starts the task; it connects, and connects again, by itself. Fresh epochs come from `seed`, which differs between
-    /// processes. Needs a tokio runtime.
+    /// Starts the task; it connects, and connects again, by itself. With `rediss://` it speaks TLS; the server is vouched for
+    /// by `ca` (PEM), else by a CA that the system trusts. Fresh epochs come from `seed`, which differs between processes.
+    /// Needs a tokio runtime.
     ///
     /// # Errors
-    /// `url` is no address of a Redis server.
-    pub fn start(url: &str, seed: Seed, shutdown: Shutdown) -> Result<Self, RedisError> {
+    /// `url` is no address of a Redis server, or `ca` is no certificate, or not wanted.
+    pub fn start((url, ca): (&str, Option<Vec<u8>>), seed: Seed, shutdown: Shutdown) -> Result<Self, RedisError> {
         let wrong = |error: redis::RedisError| RedisError { url: hide_password(url), reason: error.to_string() };
         let info = url.into_connection_info().map_err(wrong)?;
         let settings = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP3);
-        let client = redis::Client::open(info.set_redis_settings(settings)).map_err(wrong)?;
+        let info = info.set_redis_settings(settings);
+        let client = match ca {
+            // An empty list of CAs would be taken, and refuse every server.
+            Some(ca) if !ca.windows(PEM_CERTIFICATE.len()).any(|window| window == PEM_CERTIFICATE) => {
+                let reason = "the file of the CA holds no certificate in PEM".to_owned();
+                return Err(RedisError { url: hide_password(url), reason });
+            }
+            Some(ca) => {
+                let certificates = redis::TlsCertificates { client_tls: None, root_cert: Some(ca) };
+                redis::Client::build_with_tls(info, certificates)
+            }
+            None => redis::Client::open(info),
+        };
+        let client = client.map_err(wrong)?;
         let (requests, asked) = mpsc::unbounded_channel();
         let (said, events) = mpsc::unbounded_channel();
         let heard = Arc::new(Heard::default());

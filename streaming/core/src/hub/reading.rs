@@ -127,6 +127,7 @@ impl Hub {
         topic.waiting = waiting;
         self.counters.unanswered += over.len() as u64;
         self.refuse_waiting(now, alias, (over, BrokerFault::Unavailable.denied()));
+        self.refuse_looks(now, alias, BrokerFault::Unavailable.denied());
     }
 
     /// Refuses those who wait for the first read of a topic.

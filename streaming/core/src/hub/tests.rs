@@ -8,6 +8,7 @@ use super::*;
 use crate::{Access, BrokerEvent, Content, FLAG_KEYFRAME, MemoryBroker, Role};
 
 mod classes;
+mod looking;
 mod presence;
 
 const CHAT: &str = "match:mch_1:chat";
@@ -95,8 +96,9 @@ impl Harness {
 
     /// Publishes as a service; the offset.
     fn serve(&mut self, topic: &str, flags: u8, payload: Option<Payload>) -> Result<u64, Code> {
-        let to = (&AppId::default(), topic);
-        self.hub.publish_service(self.now, 3, to, (flags, payload)).map_err(|denied| denied.code)?;
+        let ask = Publish { topic: topic.to_owned(), payload, key: String::new() };
+        let service = (&AppId::default(), "service");
+        self.hub.publish_service(self.now, 3, service, (flags, ask)).map_err(|denied| denied.code)?;
         self.ask_broker();
         self.services.pop().unwrap()
     }
@@ -113,15 +115,16 @@ impl Harness {
             }
         }
         self.hub.outputs.retain(|output| match output {
-            HubOutput::ServicePublished { ticket, offset } => {
+            HubOutput::Published { ticket, receipt } => {
                 assert_eq!(*ticket, 3);
-                self.services.push(offset.map_err(|denied| denied.code));
+                self.services.push(receipt.map(|receipt| receipt.offset).map_err(|denied| denied.code));
                 false
             }
             HubOutput::Send { .. }
             | HubOutput::SendText { .. }
             | HubOutput::Broadcast { .. }
             | HubOutput::BroadcastText { .. }
+            | HubOutput::History { .. }
             | HubOutput::Presence { .. }
             | HubOutput::PresenceText { .. }
             | HubOutput::PresenceListed { .. } => true,
@@ -138,7 +141,8 @@ impl Harness {
                 | HubOutput::BroadcastText { .. }
                 | HubOutput::PresenceText { .. }
                 | HubOutput::PresenceListed { .. }
-                | HubOutput::ServicePublished { .. } => panic!("nobody here reads text, and services were heard"),
+                | HubOutput::Published { .. }
+                | HubOutput::History { .. } => panic!("nobody here reads text, and services were heard"),
                 HubOutput::Presence { alias, payload } => {
                     sent.extend(self.hub.watchers(alias).map(|session| (session.0, read(&payload))));
                 }

@@ -2,15 +2,12 @@
 
 use std::fmt::Write;
 
-use amphi_shared_wire::limits::{
-    HISTORY_BYTES_MAX, IDEMPOTENCY_KEYS_MAX, SERVICE_PUBLISH_BYTES_MAX, STATE_ENTRIES_MAX,
-};
+use amphi_shared_wire::limits::{HISTORY_BYTES_MAX, IDEMPOTENCY_KEYS_MAX, STATE_ENTRIES_MAX};
 use amphi_shared_wire::proto::Position;
 use amphi_shared_wire::{AppId, Micros, Topic};
 use amphi_streaming_core::{
-    BrokerFault, EntryChange, HistoryKind, LogRules, LogView, PublishOrder, Receipt, Record, TopicKey,
+    BrokerFault, EntryChange, HistoryKind, LogRules, LogView, Packed, PublishOrder, Receipt, TopicKey,
 };
-use bytes::Bytes;
 use redis::{FromRedisValue, Script, ScriptInvocation, Value};
 
 /// Key of what the nodes know of the server.
@@ -30,14 +27,6 @@ pub(super) struct Scripts {
     pub(super) hello: Script,
     publish: Script,
     read: Script,
-}
-
-/// A record as it is stored and published, with its epoch and the number of the publication at its server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Packed {
-    pub(super) epoch: u64,
-    pub(super) number: u64,
-    pub(super) record: Record,
 }
 
 impl Scripts {
@@ -152,36 +141,6 @@ pub(super) fn carries(channel: &[u8]) -> Option<Carries> {
     }
 }
 
-/// Reads `epoch offset flags time number bytes-of-entry bytes-of-payload entry payload`.
-pub(super) fn unpack(bytes: &[u8]) -> Option<Packed> {
-    let mut rest = bytes;
-    let mut numbers = [0_u64; 7];
-    for number in &mut numbers {
-        let end = rest.iter().take(21).position(|byte| *byte == b' ')?;
-        let (digits, after) = rest.split_at(end);
-        *number = std::str::from_utf8(digits).ok()?.parse().ok()?;
-        rest = &after[1..];
-    }
-    let [epoch, offset, flags, at, number, entry_bytes, payload_bytes] = numbers;
-    let (entry_bytes, payload_bytes) = (usize::try_from(entry_bytes).ok()?, usize::try_from(payload_bytes).ok()?);
-    let whole = rest.len() == entry_bytes.checked_add(payload_bytes)?;
-    // What another node of the deployment lets through fits into a frame here too.
-    if !whole || payload_bytes > SERVICE_PUBLISH_BYTES_MAX + 8 {
-        return None;
-    }
-    let (entry, payload) = rest.split_at(entry_bytes);
-    let entry = match entry.split_first() {
-        None => None,
-        Some((sign @ (b'+' | b'-'), key)) => {
-            Some(EntryChange { key: std::str::from_utf8(key).ok()?.to_owned(), removes: *sign == b'-' })
-        }
-        Some(_) => return None,
-    };
-    let flags = u8::try_from(flags).ok()?;
-    let record = Record { offset, at: Micros(at), flags, entry, payload: Bytes::copy_from_slice(payload) };
-    Some(Packed { epoch, number, record })
-}
-
 /// What `publish.lua` says: where it stands, and the newest number of the server.
 pub(super) fn receipt(answer: &Value) -> Option<Result<(Receipt, u64), BrokerFault>> {
     let words = Vec::<String>::from_redis_value_ref(answer).ok()?;
@@ -201,7 +160,7 @@ pub(super) fn receipt(answer: &Value) -> Option<Result<(Receipt, u64), BrokerFau
 pub(super) fn view(answer: &Value) -> Option<(LogView, u64)> {
     type Answer = (String, String, String, Vec<Vec<u8>>, Vec<Vec<u8>>);
     let (epoch, newest, since, records, state) = Answer::from_redis_value_ref(answer).ok()?;
-    let unpack_all = |packed: Vec<Vec<u8>>| packed.iter().map(|bytes| unpack(bytes)).collect::<Option<Vec<_>>>();
+    let unpack_all = |packed: Vec<Vec<u8>>| packed.iter().map(|bytes| Packed::read(bytes)).collect::<Option<Vec<_>>>();
     let (records, mut state) = (unpack_all(records)?, unpack_all(state)?);
     let number = records.iter().map(|packed| packed.number).max().unwrap_or(0);
     state.sort_unstable_by_key(|packed| packed.record.offset);
@@ -213,24 +172,6 @@ pub(super) fn view(answer: &Value) -> Option<(LogView, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn records_are_read_as_they_were_packed() {
-        let packed = unpack(b"18446744073709551615 7 1 99 12 3 4 -abp\n d").unwrap();
-        let entry = Some(EntryChange { key: "ab".to_owned(), removes: true });
-        let record = Record { offset: 7, at: Micros(99), flags: 1, entry, payload: Bytes::from_static(b"p\n d") };
-        assert_eq!(packed, Packed { epoch: u64::MAX, number: 12, record });
-        for wrong in [
-            &b""[..],
-            b"1 2 3",
-            b"1 7 1 99 12 0 5 abcd",
-            b"1 7 256 99 12 0 0 ",
-            b"1 7 1 99 12 1 0 a",
-            b"-1 7 1 9 1 0 0 ",
-        ] {
-            assert_eq!(unpack(wrong), None, "{wrong:?}");
-        }
-    }
 
     #[test]
     fn the_scripts_know_the_same_numbers() {

@@ -10,7 +10,7 @@ use amphi_shared_edge::shutdown::Shutdown;
 use amphi_shared_wire::limits::{BROKER_ANSWER_MS_MAX, BROKER_CALLS_MAX, FRAME_BYTES_MAX};
 use amphi_shared_wire::proto::Position;
 use amphi_shared_wire::{Micros, Rng, Seed};
-use amphi_streaming_core::{BrokerEvent, BrokerFault, BrokerRequest, LogRules, PublishOrder, TopicKey};
+use amphi_streaming_core::{BrokerEvent, BrokerFault, BrokerRequest, LogRules, Packed, PublishOrder, TopicKey};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -21,8 +21,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::script::{
-    Carries, EMPTY_TTL_MS, NODES_CHANNEL, Packed, SERVER, Scripts, carries, channel, receipt, told_channel, topic_keys,
-    ttl_ms, unpack, view,
+    Carries, EMPTY_TTL_MS, NODES_CHANNEL, SERVER, Scripts, carries, channel, receipt, told_channel, topic_keys, ttl_ms,
+    view,
 };
 use super::{Asked, Heard};
 use crate::metrics;
@@ -305,7 +305,7 @@ async fn refuse_all(said: &UnboundedSender<BrokerEvent>, asked: &mut UnboundedRe
 fn hear(data: &[Value], said: &UnboundedSender<BrokerEvent>, (heard, pushed): (&Heard, &watch::Sender<u64>)) {
     let [Value::BulkString(channel), Value::BulkString(message)] = data else { return };
     let event = match carries(channel) {
-        Some(Carries::Records(topic)) => unpack(message).map(|Packed { epoch, number: newest, record }| {
+        Some(Carries::Records(topic)) => Packed::read(message).map(|Packed { epoch, number: newest, record }| {
             pushed.send_if_modified(|number| {
                 let is_newer = newest > *number;
                 *number = newest.max(*number);

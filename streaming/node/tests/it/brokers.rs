@@ -58,7 +58,7 @@ impl Desk {
 
     /// The broker of a server, once it is connected.
     async fn redis(redis: &Redis, seed: u64) -> Self {
-        let broker = RedisBroker::start(&redis.url(), Seed(seed), Shutdown::new()).unwrap();
+        let broker = RedisBroker::start((&redis.url(), None), Seed(seed), Shutdown::new()).unwrap();
         let mut desk = Self::new(broker);
         desk.until_unsure().await;
         desk
@@ -416,6 +416,11 @@ async fn acknowledged_writes_that_are_gone_are_noticed() {
 
 #[tokio::test]
 async fn an_address_that_is_none_is_named_without_its_password() {
-    let error = RedisBroker::start("http://me:secret@host", Seed(1), Shutdown::new()).err().unwrap().to_string();
+    let error =
+        RedisBroker::start(("http://me:secret@host", None), Seed(1), Shutdown::new()).err().unwrap().to_string();
     assert!(error.contains("http://…@host") && !error.contains("secret") && error.contains("redis://"), "{error}");
+    for (url, ca) in [("redis://host", "a certificate that nobody asks for"), ("rediss://host", "no certificate")] {
+        let ca = Some(ca.as_bytes().to_vec());
+        assert!(RedisBroker::start((url, ca), Seed(1), Shutdown::new()).is_err(), "{url}");
+    }
 }

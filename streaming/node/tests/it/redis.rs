@@ -13,6 +13,8 @@ pub(crate) struct Redis {
     folder: TempDir,
     port: u16,
     durable: bool,
+    /// The certificate of a server that speaks TLS, PEM.
+    pub(crate) certificate: Option<String>,
     process: Child,
 }
 
@@ -29,12 +31,25 @@ impl Redis {
     pub(crate) fn start_with(durable: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).unwrap().port();
-        let process = run(&folder, port, durable);
-        Self { folder, port, durable, process }
+        let process = run(&folder, port, durable, false);
+        Self { folder, port, durable, certificate: None, process }
+    }
+
+    /// Starts a server that speaks TLS only, with a certificate that nobody vouches for.
+    pub(crate) fn start_tls() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let certificate = made.cert.pem();
+        std::fs::write(folder.path().join("certificate.pem"), &certificate).unwrap();
+        std::fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).unwrap().port();
+        let process = run(&folder, port, true, true);
+        Self { folder, port, durable: true, certificate: Some(certificate), process }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        let scheme = if self.certificate.is_some() { "rediss" } else { "redis" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
     /// Kills the server without a word. It is gone when this returns.
@@ -45,7 +60,7 @@ impl Redis {
 
     /// Starts the server again where it was, with what it has on its disk.
     pub(crate) fn restart(&mut self) {
-        self.process = run(&self.folder, self.port, self.durable);
+        self.process = run(&self.folder, self.port, self.durable, self.certificate.is_some());
     }
 
     /// Takes everything away from a server that was killed.
@@ -70,9 +85,15 @@ impl Drop for Redis {
 }
 
 /// Runs a server and reads its log up to the line that says it is ready.
-fn run(folder: &TempDir, port: u16, durable: bool) -> Child {
+fn run(folder: &TempDir, port: u16, durable: bool, tls: bool) -> Child {
     let mut redis = Command::new("redis-server");
-    redis.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--daemonize", "no"]);
+    if tls {
+        redis.args(["--port", "0", "--tls-auth-clients", "no", "--tls-port", &port.to_string()]);
+        redis.args(["--tls-cert-file", "certificate.pem", "--tls-key-file", "key.pem"]).current_dir(folder.path());
+    } else {
+        redis.args(["--port", &port.to_string()]);
+    }
+    redis.args(["--bind", "127.0.0.1", "--save", "", "--daemonize", "no"]);
     redis.args(["--appendonly", if durable { "yes" } else { "no" }, "--appendfsync", "everysec"]);
     redis.arg("--dir").arg(folder.path()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut process = redis.spawn().expect(INSTALL);

@@ -141,7 +141,8 @@ fn a_hole_is_read_before_anything_after_it_is_shown() {
             HubOutput::Send { .. }
             | HubOutput::SendText { .. }
             | HubOutput::BroadcastText { .. }
-            | HubOutput::ServicePublished { .. }
+            | HubOutput::Published { .. }
+            | HubOutput::History { .. }
             | HubOutput::Presence { .. }
             | HubOutput::PresenceText { .. }
             | HubOutput::PresenceListed { .. } => None,

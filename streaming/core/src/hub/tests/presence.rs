@@ -391,7 +391,8 @@ impl NodeUnderTest {
             HubOutput::SendText { .. }
             | HubOutput::Broadcast { .. }
             | HubOutput::BroadcastText { .. }
-            | HubOutput::ServicePublished { .. }
+            | HubOutput::Published { .. }
+            | HubOutput::History { .. }
             | HubOutput::PresenceText { .. }
             | HubOutput::PresenceListed { .. } => panic!("{output:?}"),
         };
