@@ -1,9 +1,9 @@
 // Chat beside a match: history, new lines, a box with its limits.
 
 import { type FormEvent, useEffect, useRef, useState } from "react";
-import { TopicError, type TopicsClient } from "../../src/topics.ts";
+import type { TopicsClient } from "../../src/topics.ts";
 import { account } from "../account.ts";
-import { Failure } from "../api.ts";
+import { AmphiError } from "../../src/error.ts";
 import { homeState } from "../home.ts";
 import { ChatIcon } from "../parts/icons.tsx";
 import { useStore } from "../store.ts";
@@ -28,12 +28,11 @@ export function useChat(home: TopicsClient | undefined, matchId: string): { line
   const [gap, setGap] = useState(false);
   useEffect(() => {
     return home?.subscribe(`match:${matchId}:chat`, {
-      publication: ({ payload }) => {
-        if (payload.case !== "json") return;
-        const line = JSON.parse(payload.value) as Line;
+      onPublication: ({ data }) => {
+        const line = data as Line;
         setLines((old) => (old.some(({ id }) => id === line.id) ? old : [...old, line].slice(-LINES_MAX)));
       },
-      subscribed: (info) => setGap(info.gap),
+      onReset: () => setGap(true),
     });
   }, [home, matchId]);
   return { lines, gap };
@@ -124,8 +123,7 @@ function Say({ home, matchId }: { home: TopicsClient | undefined; matchId: strin
 
 /** What went wrong with a line. */
 export function words(failure: unknown): string {
-  if (!(failure instanceof TopicError)) return Failure.from(failure).message;
-  const { message, label } = new Failure(failure.code, failure.message);
-  const wait = failure.retryAfterMs > 0 ? ` Try again in ${Math.ceil(failure.retryAfterMs / 1_000)} s.` : "";
+  const { message, retryAfterMs, label } = AmphiError.from(failure);
+  const wait = retryAfterMs > 0 ? ` Try again in ${Math.ceil(retryAfterMs / 1_000)} s.` : "";
   return `${message}${wait} ${label}`;
 }
