@@ -1,0 +1,3 @@
+// `/sdk/amphi.js`: everything a page needs of topics, from the server that it talks to.
+
+export * from "./index.ts";
