@@ -1,15 +1,10 @@
 // The home session of this page: one connection for every topic.
 
-import type { LinkState } from "../src/link.ts";
 import type { Endpoint } from "../src/pipe.ts";
 import { connect as connectTopics, type TopicsClient } from "../src/topics.ts";
 import { account, signedIn, signOut } from "./account.ts";
 import { AmphiError } from "../src/error.ts";
 import { forcedTransport } from "./route.ts";
-import { Store } from "./store.ts";
-
-/** State of the home session, for the chat's status. */
-export const homeState = new Store<LinkState>("connecting");
 
 let client: Promise<TopicsClient> | undefined;
 let clientToken = "";
@@ -26,11 +21,9 @@ export async function home(): Promise<TopicsClient> {
 }
 
 function connect(token: string): TopicsClient {
-  homeState.set("connecting");
   return connectTopics({
     url: location.origin,
     token,
-    onState: (state) => homeState.set(state),
     onOver: ({ code, action }) => {
       client = undefined;
       // A token the server does not take any more: the next use makes a new guest.

@@ -8,7 +8,7 @@ import { Link, type LinkEvent, type LinkState, nowMicros } from "./link.ts";
 import { Outbox, type OutboxLimits, type Outgoing } from "./outbox.ts";
 import type { WebSocketClass } from "./pipe.ts";
 import type { Saved } from "./session-types.ts";
-import { expiryOf, refreshDelay } from "./token.ts";
+import { expiryOf, refreshDelay, subjectOf } from "./token.ts";
 import * as wire from "./wire.ts";
 
 const PING_EVERY_MS = 25_000;
@@ -76,6 +76,8 @@ export interface HistoryOptions {
 
 export interface History {
   publications: Publication[];
+  /** There are more behind the last one: ask again with its position. */
+  more: boolean;
   /** Newest position of the topic. */
   position: Position;
   /** False: `since` was given and what lay behind it is gone. */
@@ -132,8 +134,11 @@ export function connect(options: ConnectOptions): TopicsClient {
 
 /** The home session: one connection for every topic that is read or written. */
 export class TopicsClient {
+  /** Why the client has ended. */
+  failure: AmphiError | undefined;
   private link: Link;
   private current: LinkState = "connecting";
+  private followers = new Set<() => void>();
   private token: string;
   private subscriptions = new Map<string, Subscription>();
   private aliases = new Map<number, Subscription>();
@@ -165,6 +170,17 @@ export class TopicsClient {
   /** Publications that the server has not answered. */
   get waiting(): number {
     return this.outbox.size;
+  }
+
+  /** Whom the token is for. */
+  get user(): string | undefined {
+    return subjectOf(this.token);
+  }
+
+  /** Calls after each change of `state` and `waiting`, until the returned function is called. */
+  follow(changed: () => void): () => void {
+    this.followers.add(changed);
+    return () => void this.followers.delete(changed);
   }
 
   get transport(): string {
@@ -215,8 +231,8 @@ export class TopicsClient {
     url.searchParams.set("topic", topic);
     if (since !== undefined) url.searchParams.set("since", `${since.epoch}:${since.offset}`);
     if (limit !== undefined) url.searchParams.set("limit", String(limit));
-    const { epoch, offset, recovered, publications } = await call<HistoryReply>("GET", url.href, { token: this.token, signal });
-    return { publications: publications.map((each) => listed(topic, epoch, each)), position: { epoch, offset: Number(offset) }, recovered };
+    const { epoch, offset, recovered, more, messages } = await call<HistoryReply>("GET", url.href, { token: this.token, signal });
+    return { publications: messages.map(listed), position: { epoch, offset: Number(offset) }, recovered, more };
   }
 
   /** Ends the session. What waits is rejected. */
@@ -257,6 +273,11 @@ export class TopicsClient {
     if (this.current === state) return;
     this.current = state;
     this.say(() => this.options.onState?.(state));
+    this.changed();
+  }
+
+  private changed(): void {
+    for (const follower of this.followers) this.say(follower);
   }
 
   /** The session has ended: another one goes on where it stood, unless the server said to stop. */
@@ -292,6 +313,7 @@ export class TopicsClient {
     if (this.current === "over") return;
     for (const timer of [this.refreshing, this.reopening, this.outboxTimer]) clearTimeout(timer);
     if (typeof globalThis.removeEventListener === "function") for (const [name, heard] of Object.entries(this.network)) removeEventListener(name, heard);
+    this.failure = error;
     this.setState("over");
     for (const sending of this.outbox.drain()) sending.reject(error);
     this.countWaiting();
@@ -397,6 +419,7 @@ export class TopicsClient {
     if (this.said === this.outbox.size) return;
     this.said = this.outbox.size;
     this.say(() => this.options.onWaiting?.(this.said));
+    this.changed();
   }
 
   private published(sending: Sending, reply: wire.TopicReply["kind"]): void {
@@ -558,19 +581,22 @@ interface HistoryReply {
   epoch: string;
   offset: string;
   recovered: boolean;
-  publications: Listed[];
+  more: boolean;
+  messages: Listed[];
 }
 
 /** A publication as the JSON of HTTP and text WebSockets writes it. */
 interface Listed {
+  topic: string;
+  epoch: string;
   offset: string;
   data?: unknown;
   text?: string;
   base64?: string;
 }
 
-function listed(topic: string, epoch: string, { offset, data, text, base64 }: Listed): Publication {
-  const position = { epoch, offset: Number(offset) };
-  if (base64 !== undefined) return { topic, position, data: Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)), format: "binary", keyframe: false };
-  return text !== undefined ? { topic, position, data: text, format: "text", keyframe: false } : { topic, position, data, format: "json", keyframe: false };
+function listed({ topic, epoch, offset, data, text, base64 }: Listed): Publication {
+  const where = { topic, position: { epoch, offset: Number(offset) }, keyframe: false };
+  if (base64 !== undefined) return { ...where, data: Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)), format: "binary" };
+  return text !== undefined ? { ...where, data: text, format: "text" } : { ...where, data, format: "json" };
 }
