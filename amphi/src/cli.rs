@@ -43,6 +43,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Token,
     },
+    /// Make, list and revoke the API keys of services
+    Key {
+        #[command(subcommand)]
+        command: Key,
+    },
     /// Show other languages what this game sends and takes
     Schema {
         #[command(subcommand)]
@@ -231,6 +236,56 @@ pub(crate) enum Token {
     },
 }
 
+/// What to do with API keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Print a key with which a service calls the HTTP API; it is shown this once
+    Create {
+        /// What you call it, 1 to 24 characters
+        #[arg(long, value_name = "NAME")]
+        name: String,
+        /// What it may be used for: topics.publish, topics.read, topics.presence, sessions.disconnect; may be repeated
+        #[arg(long, value_name = "SCOPE", required = true, value_parser = scope)]
+        scope: Vec<String>,
+        /// Topics it may be used for: `news:**` is news and all below it, `*:**` is every topic; may be repeated
+        #[arg(long, value_name = "PATTERN", value_parser = pattern)]
+        topic: Vec<String>,
+        /// How long it lasts: a number with s, m, h or d, up to 90d [default: until it is revoked]
+        #[arg(long, value_name = "TIME", value_parser = seconds)]
+        ttl: Option<u64>,
+        /// Calls per second, a message of a batch counts as one
+        #[arg(long, value_name = "N", default_value_t = 100,
+              value_parser = clap::value_parser!(u32).range(1..=i64::from(amphi_shared_wire::limits::API_KEY_CALLS_PER_S_MAX)))]
+        rate: u32,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// List the keys
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Revoke a key; it is refused from then on
+    Revoke {
+        /// A key's id (key_…), or the whole key (amk_…)
+        what: String,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+fn scope(text: &str) -> Result<String, String> {
+    text.parse::<amphi_shared_auth::KeyScope>().map(|scope| scope.to_string())
+}
+
+fn pattern(text: &str) -> Result<String, String> {
+    let pattern: Result<amphi_shared_wire::TopicPattern, _> = text.parse();
+    pattern.map(|pattern| pattern.to_string()).map_err(|error| format!("{error}, or `*`, and `:**` at the end"))
+}
+
 /// `90s`, `15m`, `1h` or `7d` in seconds.
 fn seconds(text: &str) -> Result<u64, String> {
     let wrong = || "a time is a whole number with s, m, h or d, for example 1h".to_owned();
@@ -308,6 +363,9 @@ impl Command {
             }
             Self::User { command: User::Add { common, .. } } => common.flags(),
             Self::Token { command: Token::Mint { common, .. } | Token::Revoke { common, .. } } => common.flags(),
+            Self::Key {
+                command: Key::Create { common, .. } | Key::List { common, .. } | Key::Revoke { common, .. },
+            } => common.flags(),
             Self::Game | Self::New(_) | Self::Schema { .. } | Self::Tables { .. } => Vec::new(),
         }
     }

@@ -119,7 +119,8 @@ fn name() -> String {
 pub(crate) struct Live {
     /// Base URL of the live role when it is another process.
     pub(crate) url: Option<String>,
-    /// Web origins that may open sessions besides the page's own; `*` allows all.
+    /// Other web origins whose pages may call `/api/` (CORS) and open sessions; `*` allows all. When none is named, no other
+    /// page may call `/api/`, and every page may open sessions, which need a token.
     pub(crate) origins: Vec<String>,
     /// `postgres://…`; the default is `<data>/live.db`.
     pub(crate) database: Option<String>,

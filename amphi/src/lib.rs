@@ -19,15 +19,17 @@
 //! }
 //! ```
 //!
-//! The program then understands `up`, `live`, `match`, `fleet`, `game`, `user`, `token`, `schema`, `tables`, `new` and `config`; see
-//! `--help`.
+//! The program then understands `up`, `live`, `match`, `fleet`, `game`, `user`, `token`, `key`, `schema`, `tables`, `new` and
+//! `config`; see `--help`.
 
 #![forbid(unsafe_code)]
 
+mod api;
 mod cli;
 mod config;
 mod data;
 mod game;
+mod key;
 mod ops;
 mod page;
 mod project;
@@ -42,12 +44,12 @@ mod words;
 use std::process::ExitCode;
 
 use amphi_shared_replica::Game;
-use amphi_streaming_node::TokenWish;
+use amphi_streaming_node::{KeyWish, TokenWish};
 use anyhow::{Context, Result};
 use bevy_app::Plugin;
 use clap::Parser;
 
-use crate::cli::{Cli, Command, New, Schema, Tables, Token, User};
+use crate::cli::{Cli, Command, Key, New, Schema, Tables, Token, User};
 use crate::config::Settings;
 use crate::roles::{Role, Roles};
 
@@ -113,6 +115,16 @@ fn start(cli: Cli, game: Game) -> Result<()> {
             runtime()?.block_on(token::mint(&settings, wish))
         }
         Command::Token { command: Token::Revoke { what, .. } } => runtime()?.block_on(token::revoke(&settings, &what)),
+        Command::Key { command } => runtime()?.block_on(async {
+            match command {
+                Key::Create { name, scope, topic, ttl, rate, .. } => {
+                    let wish = KeyWish { name, scopes: scope, topics: topic, ttl_s: ttl, calls_per_s: rate };
+                    key::create(&settings, wish).await
+                }
+                Key::List { json, .. } => key::list(&settings, json).await,
+                Key::Revoke { what, .. } => key::revoke(&settings, &what).await,
+            }
+        }),
         Command::Config(_) => {
             words::plain(&settings.to_toml()?);
             Ok(())

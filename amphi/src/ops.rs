@@ -2,7 +2,8 @@
 
 use amphi_fleet_node::FleetWatcher;
 use amphi_shared_auth::Role;
-use amphi_shared_edge::http::{Access, Request, Response, Routes};
+use amphi_shared_edge::http::{Access, Method, Operation, Request, Response, Routes};
+use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
 use crate::proxy::Upstream;
@@ -19,12 +20,24 @@ pub(crate) struct Sources {
     pub(crate) upstreams: Vec<Upstream>,
 }
 
+/// What the roles say; a role that is not reached is left out.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "says what an overview holds; parts of other processes are passed on as they come")]
+struct Overview {
+    fleet: Option<amphi_fleet_node::FleetOverview>,
+    live: Option<amphi_streaming_node::LiveOverview>,
+    r#match: Option<amphi_matchmaker_node::MatchOverview>,
+}
+
 /// The route, for operators.
 pub(crate) fn routes(sources: Sources) -> Routes {
-    Routes::new().get(PATH, Access::Role(Role::Operator), move |request| {
-        let sources = sources.clone();
-        async move { Ok(Response::json(&overview(&sources, &request).await)) }
-    })
+    let operation = Operation::new("service", "Numbers of every role").answer::<Overview>();
+    Routes::new()
+        .get(PATH, Access::Role(Role::Operator), move |request| {
+            let sources = sources.clone();
+            async move { Ok(Response::json(&overview(&sources, &request).await)) }
+        })
+        .describe(Method::Get, PATH, operation)
 }
 
 async fn overview(sources: &Sources, request: &Request) -> Value {

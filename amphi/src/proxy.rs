@@ -42,12 +42,12 @@ impl Upstream {
 
     /// Routes that pass the match role's public calls on.
     pub(crate) fn match_routes(&self) -> Routes {
-        self.routes(MATCH_PATHS)
+        amphi_matchmaker_node::describe(self.routes(MATCH_PATHS))
     }
 
     /// Routes that pass the fleet role's public calls on.
     pub(crate) fn fleet_routes(&self) -> Routes {
-        self.routes(FLEET_PATHS)
+        amphi_fleet_node::describe(self.routes(FLEET_PATHS))
     }
 
     /// Asks for JSON in the name of the caller of `request`.

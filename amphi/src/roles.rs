@@ -26,7 +26,7 @@ use crate::config::{LogFormat, Settings, reachable};
 use crate::data::Data;
 use crate::proxy::Upstream;
 use crate::words::say;
-use crate::{ops, page};
+use crate::{api, ops, page};
 
 /// How long the last packets may take to leave.
 const GRACE: Duration = Duration::from_millis(500);
@@ -261,7 +261,7 @@ impl Roles {
             sources.fleet = Some(fleet.watcher());
         }
         if let Some(live) = &self.live {
-            routes = routes.merge(live.routes()).fallback(page::serve);
+            routes = routes.merge(live.routes()).fallback(page::serve).origins(self.settings.live.origins.clone());
             sources.live = Some(Arc::clone(live));
             if let (None, Some(url)) = (&self.matchmaking, &self.settings.matchmaking.url) {
                 let upstream = Upstream::new(url)?;
@@ -274,7 +274,7 @@ impl Roles {
                 sources.upstreams.push(upstream);
             }
         }
-        Ok(routes.merge(ops::routes(sources)))
+        Ok(api::document(routes.merge(ops::routes(sources))))
     }
 
     /// The live role's clock is the reference of those that run elsewhere.

@@ -63,6 +63,6 @@ async fn desk(settings: &Settings, data: &Data) -> Result<(TokenDesk, LiveStore)
     Ok((TokenDesk::new(settings.app.parse()?, store.clone(), keys), store))
 }
 
-fn said(problem: Problem) -> anyhow::Error {
+pub(crate) fn said(problem: Problem) -> anyhow::Error {
     ServiceFailure::Refused { code: problem.code, message: problem.message, retry_after_ms: 0 }.into()
 }

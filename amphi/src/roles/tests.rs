@@ -17,6 +17,11 @@ const RULES: &[(Method, &str, Access)] = &[
     (Method::Get, "/.well-known/jwks.json", Access::Public),
     (Method::Get, "/api/v1/time", Access::Public),
     (Method::Get, "/api/v1/topics/events", Access::Public),
+    (Method::Post, "/api/v1/topics/messages", Access::Key { guests: false }),
+    (Method::Get, "/api/v1/topics/history", Access::Key { guests: true }),
+    (Method::Post, "/api/v1/sessions/disconnect", Access::Key { guests: false }),
+    (Method::Get, "/api/docs", Access::Public),
+    (Method::Get, "/api/v1/openapi.json", Access::Public),
     (Method::Post, "/api/v1/auth/guest", Access::Public),
     (Method::Post, "/api/v1/auth/signin", Access::Public),
     (Method::Get, "/api/v1/modes", Access::Public),
@@ -35,6 +40,9 @@ const RULES: &[(Method, &str, Access)] = &[
     (Method::Post, "/internal/v1/topics/publish", Access::Service(Scope::LivePublish)),
     (Method::Post, "/internal/v1/tokens", Access::Service(Scope::LiveTokens)),
     (Method::Post, "/internal/v1/tokens/revoke", Access::Service(Scope::LiveTokens)),
+    (Method::Post, "/internal/v1/keys", Access::Service(Scope::LiveKeys)),
+    (Method::Post, "/internal/v1/keys/list", Access::Service(Scope::LiveKeys)),
+    (Method::Post, "/internal/v1/keys/revoke", Access::Service(Scope::LiveKeys)),
     (Method::Post, "/internal/v1/users", Access::Service(Scope::LiveUsers)),
 ];
 
@@ -80,7 +88,9 @@ async fn every_route_has_a_stated_rule() {
     roles.start_live().await.unwrap();
     roles.start_match(&Game::new("test", game)).await.unwrap();
     roles.start_fleet().await.unwrap();
-    let table = roles.routes(&Shutdown::new()).unwrap().table();
+    let routes = roles.routes(&Shutdown::new()).unwrap();
+    assert!(routes.undescribed().is_empty(), "say what they do: {:?}", routes.undescribed());
+    let table = routes.table();
     for (method, path, access) in &table {
         let rule = RULES.iter().find(|(m, p, _)| m == method && p == path);
         let Some((_, _, stated)) = rule else {

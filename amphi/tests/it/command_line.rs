@@ -10,7 +10,7 @@ fn help_is_complete_and_wrong_words_name_themselves() {
     let (code, help, _) = run(amphi().arg("--help"));
     assert_eq!(code, Some(0));
     for word in
-        ["up", "live", "match", "fleet", "game", "user", "token", "schema", "tables", "new", "config", "--config"]
+        ["up", "live", "match", "fleet", "game", "user", "token", "key", "schema", "tables", "new", "config", "--config"]
     {
         assert!(help.contains(word), "--help lacks {word}: {help}");
     }
@@ -22,6 +22,10 @@ fn help_is_complete_and_wrong_words_name_themselves() {
         (vec!["token", "mint", "--ttl", "1y"], "for example 1h"),
         (vec!["token", "mint", "--ttl", "91d"], "1s to 90d"),
         (vec!["token", "revoke"], "WHAT"),
+        (vec!["key", "create", "--name", "cms", "--scope", "topics.all"], "topics.publish, topics.read"),
+        (vec!["key", "create", "--name", "cms", "--scope", "topics.read", "--topic", "News"], "a-z, 0-9"),
+        (vec!["key", "create", "--name", "cms"], "--scope"),
+        (vec!["key", "revoke"], "WHAT"),
         (vec!["schema", "generate", "--lang", "cobol"], "cobol"),
         (vec!["new"], "NAME"),
         (vec!["tables", "train"], "--out"),

@@ -1,9 +1,10 @@
 //! Routes of the role: allocations and reports for services, the list of matches for everyone.
 
 use amphi_shared_auth::Scope;
-use amphi_shared_edge::http::{Access, Problem, Request, Response, Routes};
+use amphi_shared_edge::http::{Access, Method, Operation, Problem, Request, Response, Routes};
 use amphi_shared_wire::proto::{AllocateRequest, HostReport, MatchInfo, MatchQuery, Seat};
 use amphi_shared_wire::{Code, MatchId};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -12,8 +13,17 @@ use crate::role::Event;
 /// Matches in one answer of the list.
 const LISTED_MAX: usize = 100;
 
+const MATCHES: &str = "/api/v1/matches";
+const MATCH: &str = "/api/v1/matches/{id}";
+
+/// Matches, the newest first.
+#[derive(JsonSchema, Serialize)]
+struct MatchList {
+    matches: Vec<MatchView>,
+}
+
 /// A match, as everyone may see it.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct MatchView {
     id: String,
     mode: String,
@@ -32,7 +42,7 @@ struct MatchView {
     tick_us_p99: u32,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct SeatView {
     seat: u32,
     team: u32,
@@ -46,12 +56,24 @@ pub(crate) fn routes(events: &mpsc::Sender<Event>) -> Routes {
         let events = events.clone();
         move |request: Request| handler(events.clone(), request)
     };
-    Routes::new()
+    let public = Routes::new().get(MATCHES, Access::Public, with(list)).get(MATCH, Access::Public, with(show));
+    describe(public)
         .post("/internal/v1/fleet/allocate", Access::Service(Scope::FleetAllocate), with(allocate))
         .post("/internal/v1/fleet/match", Access::Service(Scope::FleetRead), with(query))
         .post("/internal/v1/fleet/report", Access::Service(Scope::FleetReport), with(report))
-        .get("/api/v1/matches", Access::Public, with(list))
-        .get("/api/v1/matches/{id}", Access::Public, with(show))
+}
+
+/// Says what the public routes of the role do, wherever they are served.
+///
+/// # Panics
+/// One of them is missing.
+pub fn describe(routes: Routes) -> Routes {
+    let new = |summary| Operation::new("matches", summary);
+    routes.describe(Method::Get, MATCHES, new("The newest matches").answer::<MatchList>()).describe(
+        Method::Get,
+        MATCH,
+        new("One match").path("id", "The match, mch_….").answer::<MatchView>(),
+    )
 }
 
 type Answer = std::pin::Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>>;
@@ -84,8 +106,7 @@ fn report(events: mpsc::Sender<Event>, request: Request) -> Answer {
 fn list(events: mpsc::Sender<Event>, _: Request) -> Answer {
     Box::pin(async move {
         let matches = ask(&events, |reply| Event::Matches { limit: LISTED_MAX, reply }).await?;
-        let matches: Vec<MatchView> = matches.into_iter().map(view).collect();
-        Ok(Response::json(&serde_json::json!({ "matches": matches })))
+        Ok(Response::json(&MatchList { matches: matches.into_iter().map(view).collect() }))
     })
 }
 

@@ -11,6 +11,7 @@ mod persist;
 mod role;
 
 pub use amphi_fleet_core::FleetConfig;
+pub use http::describe;
 pub use local::HostCommand;
 pub use overview::{FleetOverview, HostOverview, RoomOverview};
 pub use role::{FleetParts, FleetRole, FleetRoleConfig, FleetStartError, FleetWatcher};

@@ -2,10 +2,11 @@
 
 use amphi_fleet_core::{AllocationState, Fleet, Host, MatchRecord};
 use amphi_shared_wire::Micros;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Hosts and rooms.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub struct FleetOverview {
     /// Every host that is not dead.
     pub hosts: Vec<HostOverview>,
@@ -14,7 +15,7 @@ pub struct FleetOverview {
 }
 
 /// One host.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct HostOverview {
     /// Its id.
     pub id: String,
@@ -35,7 +36,7 @@ pub struct HostOverview {
 }
 
 /// One match.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct RoomOverview {
     /// Its match.
     pub id: String,

@@ -153,6 +153,7 @@ async fn publish(node: &Node, topics: &[String], flags: u32) -> anyhow::Result<(
             flags,
             payload: Some(Payload { kind: Some(Kind::Binary(vec![0xa5; FLOOR_BYTES].into())) }),
             app: String::new(),
+            key: String::new(),
         };
         let batch = PublishBatch { publications: topics.iter().map(publication).collect() };
         let reply: PublishBatchReply = service.call("/internal/v1/topics/publish", &batch).await?;

@@ -215,7 +215,7 @@ fn topics() -> Seeds {
     let text = |request: Value| (Ask::Text as u8, request.to_string().into_bytes());
     let service = |topic: &str, flags, kind| {
         let payload = Some(Payload { kind: Some(kind) });
-        let publication = ServicePublication { topic: topic.to_owned(), flags, payload, app: String::new() };
+        let publication = ServicePublication { topic: topic.to_owned(), flags, payload, ..Default::default() };
         (Ask::Service as u8, publication.encode_to_vec())
     };
     let say = |text: &str| {

@@ -1,6 +1,6 @@
 //! Topics: requests as Protobuf and as text, publications of services, and what readers of both get.
 
-use amphi_shared_wire::proto::{ServicePublication, TopicRequest};
+use amphi_shared_wire::proto::{Publish, ServicePublication, TopicRequest};
 use amphi_shared_wire::{AppId, Micros, Seed, UserId};
 use amphi_streaming_core::{Hub, HubConfig, HubOutput, MemoryBroker, Person, Role, SessionKey, parse_request};
 use prost::Message;
@@ -48,9 +48,10 @@ pub fn topics(bytes: &[u8]) {
             },
             2 => {
                 if let Ok(publication) = ServicePublication::decode(piece.bytes) {
-                    let to = (&AppId::default(), publication.topic.as_str());
+                    let ServicePublication { topic, flags, payload, key, .. } = publication;
+                    let ask = Publish { topic, payload, key };
                     // Refused: counted.
-                    let _ = hub.publish_service(now, 0, to, (publication.flags as u8, publication.payload));
+                    let _ = hub.publish_service(now, 0, (&AppId::default(), "service"), (flags as u8, ask));
                 }
             }
             _ => {
@@ -84,7 +85,7 @@ fn check(hub: &Hub, output: &HubOutput) {
         HubOutput::Broadcast { alias, offset, .. } => {
             assert!(hub.receivers(*alias, *offset).all(|session| session == BINARY));
         }
-        HubOutput::ServicePublished { ticket, .. } => assert_eq!(*ticket, 0),
+        HubOutput::Published { ticket, .. } | HubOutput::History { ticket, .. } => assert_eq!(*ticket, 0),
         HubOutput::SendText { text, .. } => check_text(text),
         HubOutput::BroadcastText { place, text, .. } => {
             assert!(hub.text_receivers(*place).all(|session| session == TEXT));

@@ -10,6 +10,7 @@ use amphi_shared_edge::service::{ServiceClient, ServiceFailure};
 use amphi_shared_store::{ClaimState, Hold, MatchStore, Player};
 use amphi_shared_wire::proto::{self, MatchInfo, MatchQuery};
 use amphi_shared_wire::{AppId, Code, MatchId, Micros, TokenId, TraceId, UserId};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -33,7 +34,7 @@ pub(crate) struct Desk {
 }
 
 /// Everything a client needs to take its seat.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub(crate) struct SeatGrant {
     match_id: String,
     team: u8,

@@ -21,5 +21,6 @@ mod task;
 
 pub use amphi_matchmaker_core::{Bots, Config as MatchmakerConfig, Mode};
 pub use config::{MatchRoleConfig, MatchStartError};
+pub use http::describe;
 pub use overview::{MatchOverview, QueueView};
 pub use role::{MatchParts, MatchRole};

@@ -2,10 +2,11 @@
 
 use amphi_matchmaker_core::{Matchmaker, QueueOverview};
 use amphi_shared_wire::Micros;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Numbers of the match role, of this moment and since its start.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct MatchOverview {
     /// Queues that hold a ticket.
     pub queues: Vec<QueueView>,
@@ -24,7 +25,7 @@ pub struct MatchOverview {
 }
 
 /// One queue.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct QueueView {
     /// The mode.
     pub mode: String,

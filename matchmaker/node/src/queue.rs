@@ -8,6 +8,7 @@ use amphi_shared_edge::http::{Problem, Request, Response};
 use amphi_shared_store::{ClaimState, RatingKey, StoredTicket, TicketState as Stored};
 use amphi_shared_wire::limits::LONG_POLL_MS_MAX;
 use amphi_shared_wire::{Code, MatchId, Micros, Seed, TicketId, TraceId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing::field;
 
@@ -20,8 +21,9 @@ const REGIONS_MAX: usize = 32;
 /// Letters of a region's name.
 const REGION_BYTES_MAX: usize = 32;
 
-#[derive(Deserialize)]
-struct QueueRequest {
+/// What somebody wants to play.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct QueueRequest {
     mode: String,
     /// Who waits together; empty means the caller.
     #[serde(default)]
@@ -32,8 +34,8 @@ struct QueueRequest {
 }
 
 /// A ticket, as its owner sees it.
-#[derive(Serialize)]
-struct TicketBody {
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct TicketBody {
     ticket: String,
     /// `queued`, `claimed`, `matched`, `cancelled` or `failed`.
     state: &'static str,

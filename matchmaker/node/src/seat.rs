@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use amphi_shared_edge::http::{Problem, Request, Response};
 use amphi_shared_wire::proto::MatchInfo;
 use amphi_shared_wire::{Code, MatchId, TraceId};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::desk::{Desk, elsewhere, is_running};
@@ -13,8 +14,9 @@ use crate::task::Event;
 /// When to ask again for a seat in a match that has no host yet, ms.
 const STARTING_RETRY_MS: u32 = 500;
 
-#[derive(Default, Deserialize)]
-struct SeatRequest {
+/// Which seat somebody wants.
+#[derive(Default, Deserialize, JsonSchema)]
+pub(crate) struct SeatRequest {
     /// The team whose seat is wanted; absent means the one with the fewest people.
     #[serde(default)]
     team: Option<u8>,

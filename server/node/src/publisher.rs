@@ -102,6 +102,7 @@ pub(crate) async fn run(live: ServiceClient, app: AppId, mut frames: mpsc::Recei
 fn publication(app: &AppId, frame: ViewFrame) -> ServicePublication {
     ServicePublication {
         app: app.to_string(),
+        key: String::new(),
         topic: Topic::match_view(frame.match_id, frame.view).to_string(),
         flags: if frame.keyframe { FLAG_KEYFRAME } else { 0 },
         payload: Some(Payload { kind: Some(payload::Kind::Binary(frame.payload)) }),

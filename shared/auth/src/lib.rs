@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod api_key;
 mod issuer;
 mod keyring;
 mod keys;
@@ -22,6 +23,7 @@ mod scope;
 mod token;
 mod verifier;
 
+pub use api_key::{API_KEY_PREFIX, ApiKey, KeyScope};
 pub use issuer::{IssuerConfig, IssuerError};
 pub use keyring::{Keyring, KeyringError, Rotation};
 pub use keys::JwksError;

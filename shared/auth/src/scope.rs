@@ -35,11 +35,14 @@ pub enum Scope {
     /// Command line → live: mint and revoke user tokens.
     #[serde(rename = "live.tokens")]
     LiveTokens,
+    /// Command line → live: make, list and revoke API keys.
+    #[serde(rename = "live.keys")]
+    LiveKeys,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::FleetAllocate,
         Self::FleetRead,
         Self::FleetReport,
@@ -49,6 +52,7 @@ impl Scope {
         Self::LivePublish,
         Self::LiveUsers,
         Self::LiveTokens,
+        Self::LiveKeys,
     ];
 
     /// `service.verb`, as in tokens.
@@ -63,6 +67,7 @@ impl Scope {
             Self::LivePublish => "live.publish",
             Self::LiveUsers => "live.users",
             Self::LiveTokens => "live.tokens",
+            Self::LiveKeys => "live.keys",
         }
     }
 }

@@ -1,10 +1,11 @@
 //! One way to reach a service, as JSON.
 
 use amphi_shared_wire::proto;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One way to reach a service; whoever gives out an address gives an ordered list of these. As JSON on HTTP.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 pub struct Endpoint {
     /// `quic`, `webtransport` or `ws`.
     pub transport: String,

@@ -5,7 +5,9 @@
 
 mod access;
 mod asset;
+mod cors;
 mod events;
+mod openapi;
 mod problem;
 mod request;
 mod response;
@@ -15,6 +17,7 @@ mod routes;
 pub use access::Access;
 pub use asset::asset;
 pub use events::{Event, Events, EventsError};
+pub use openapi::{Operation, openapi};
 pub use problem::Problem;
 pub use request::{Method, Request};
 pub use response::Response;

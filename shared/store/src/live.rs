@@ -1,4 +1,6 @@
-//! The live role's database: people, the codes that sign them in, and the tokens that were revoked.
+//! The live role's database: people, the codes that sign them in, the tokens that were revoked, and API keys.
+
+mod keys;
 
 use amphi_shared_wire::{AppId, Micros, TokenId, UserId};
 
@@ -7,7 +9,9 @@ use crate::migrations::Owner;
 use crate::sql::{Row, args};
 use crate::{Location, OpenError, StoreError};
 
-/// The live role's database: people, the codes that sign them in, and the tokens that were revoked.
+pub use keys::StoredKey;
+
+/// The live role's database: people, the codes that sign them in, the tokens that were revoked, and API keys.
 #[derive(Clone)]
 pub struct LiveStore {
     db: Db,

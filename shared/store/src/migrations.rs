@@ -37,6 +37,7 @@ impl Owner {
             Self::Live => &[
                 ("people", include_str!("../migrations/sqlite/live/0001_people.sql")),
                 ("revocations", include_str!("../migrations/sqlite/live/0002_revocations.sql")),
+                ("api keys", include_str!("../migrations/sqlite/live/0003_api_keys.sql")),
             ],
             Self::Fleet => {
                 &[("hosts and matches", include_str!("../migrations/sqlite/fleet/0001_hosts_and_matches.sql"))]
@@ -52,6 +53,7 @@ impl Owner {
             Self::Live => &[
                 ("people", include_str!("../migrations/postgres/live/0001_people.sql")),
                 ("revocations", include_str!("../migrations/postgres/live/0002_revocations.sql")),
+                ("api keys", include_str!("../migrations/postgres/live/0003_api_keys.sql")),
             ],
             Self::Fleet => {
                 &[("hosts and matches", include_str!("../migrations/postgres/fleet/0001_hosts_and_matches.sql"))]

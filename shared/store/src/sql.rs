@@ -38,6 +38,12 @@ impl From<Micros> for Value {
     }
 }
 
+impl From<Option<Micros>> for Value {
+    fn from(value: Option<Micros>) -> Self {
+        Self::Int(value.map(|value| i64::try_from(value.0).unwrap_or(i64::MAX)))
+    }
+}
+
 impl From<f64> for Value {
     fn from(value: f64) -> Self {
         Self::Real(value)
@@ -128,6 +134,12 @@ impl Row {
 
     pub(crate) fn micros(&self, column: &'static str) -> Result<Micros, StoreError> {
         self.unsigned(column).map(Micros)
+    }
+
+    /// Like `micros`, for a column that may be NULL.
+    pub(crate) fn micros_or_null(&self, column: &'static str) -> Result<Option<Micros>, StoreError> {
+        let us: Option<i64> = column!(self, column);
+        us.map(|us| u64::try_from(us).map(Micros).map_err(|_| StoreError::Corrupt { column })).transpose()
     }
 
     /// A number that fits `T`.

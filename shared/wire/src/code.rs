@@ -96,8 +96,10 @@ codes! {
     LaneLost = 115, Retry, "Messages of this lane could not be kept for the resume.";
     Draining = 116, Reconnect, "This node is going away; connect again for another one.";
     Overloaded = 117, Retry, "This node is at a limit; try again after the stated time.";
-    OriginForbidden = 118, Stop, "Pages of this origin may not open sessions here.";
+    OriginForbidden = 118, Stop, "Pages of this origin may not connect here.";
     AckInvalid = 119, Stop, "A datagram acknowledges one that was never sent.";
+    Disconnected = 120, Stop, "The service ended this session.";
+    ReconnectAsked = 121, Reconnect, "The service ended this connection; connect again.";
 
     TokenMissing = 200, Stop, "This needs a token; sign in first.";
     TokenInvalid = 201, Stop, "The token could not be verified.";
@@ -116,6 +118,8 @@ codes! {
     TokenAudience = 214, Stop, "The token is meant for another audience.";
     TokenAlgorithm = 215, Stop, "The token is signed with another algorithm than its key is for.";
     TokenKeyUnknown = 216, Retry, "The key that signed the token is not known yet; try again after the stated time.";
+    ApiKeyUnknown = 217, Stop, "There is no such API key here.";
+    ApiKeyRevoked = 218, Stop, "The API key was revoked; make a new one.";
 
     TopicInvalid = 300, Stop, "A topic name has 1 to 128 bytes: parts of a-z, 0-9, `_` and `-`, joined by `:`.";
     TopicUnknown = 301, Stop, "There is no such topic.";

@@ -104,6 +104,11 @@ id!(
     TokenId,
     "tok"
 );
+id!(
+    /// An API key: its name in lists and logs, never the secret itself.
+    KeyId,
+    "key"
+);
 
 /// An application of this deployment: in every token, topic key, ticket, match and stored row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -28,7 +28,7 @@ pub use frame::{
     LANE_SNAPSHOT, LANE_TOPICS, Lane, LaneKind, ORDERED_LANES, StreamDecoder, decode_pipe_frame, decode_varint,
     encode_pipe_frame, encode_stream_message, encode_varint,
 };
-pub use id::{AppId, HostId, IdError, LeaseId, MatchId, SessionId, TicketId, TokenId, UserId};
+pub use id::{AppId, HostId, IdError, KeyId, LeaseId, MatchId, SessionId, TicketId, TokenId, UserId};
 pub use seed::{Rng, Seed};
 pub use time::{Micros, Tick, TickClock};
 pub use topic::{Topic, TopicError, TopicGrants, TopicPattern};

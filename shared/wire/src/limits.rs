@@ -268,6 +268,25 @@ pub const HTTP_BODY_BYTES_MAX: usize = 64 * 1024;
 /// Body of an internal request, bytes. Beyond: status 413.
 pub const INTERNAL_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Messages of one call that publishes. Beyond: refuse with `RequestInvalid`.
+pub const PUBLISH_BATCH_MAX: usize = 100;
+/// Body of a call that publishes, bytes. Beyond: refuse with `BodyTooLarge`.
+pub const PUBLISH_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Reads of history that one address may make per second …
+pub const HISTORY_READS_PER_S_MAX: u32 = 32;
+/// … and at once. Beyond: refuse with `RateLimited`.
+pub const HISTORY_READS_BURST_MAX: u32 = 256;
+/// Reads of history that wait for a broker, per node. Beyond: refuse with `Overloaded`.
+pub const HISTORY_READS_WAITING_MAX: usize = 1_024;
+
+/// API keys that count, per deployment. Beyond: refuse with `Overloaded`.
+pub const API_KEYS_MAX: usize = 1_024;
+/// Calls that one API key may be given per second; as many as ten seconds earn, and one whole batch, come at once. Beyond:
+/// refuse with `RequestInvalid`.
+pub const API_KEY_CALLS_PER_S_MAX: u32 = 10_000;
+/// How often the last use of an API key is written, ms.
+pub const API_KEY_USED_MS: u64 = 60_000;
+
 /// Revoked tokens, and people whose older tokens are revoked, each. Beyond: refuse with `Overloaded`: to forget one
 /// would let it in again.
 pub const REVOCATIONS_MAX: usize = 10_000;

@@ -68,7 +68,9 @@ struct From<'a> {
 pub(crate) fn with_id(record: &Record) -> Bytes {
     let Some(Kind::Json(json)) = decode(&record.payload).kind else { return record.payload.clone() };
     let Some(rest) = json.strip_prefix('{') else { return record.payload.clone() };
-    let json = format!(r#"{{"id":{},{rest}"#, record.offset);
+    // A service may have published an object without members.
+    let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
+    let json = format!(r#"{{"id":{}{comma}{rest}"#, record.offset);
     Payload { kind: Some(Kind::Json(json)) }.encode_to_vec().into()
 }
 

@@ -1,6 +1,7 @@
 //! The hub: topics, who reads them, and what each reader gets.
 
 mod following;
+mod looking;
 mod publishing;
 mod reading;
 
@@ -15,7 +16,8 @@ use prost::Message;
 use crate::audience::Audiences;
 use crate::pace::Paces;
 use crate::topic::{How, TopicState};
-use crate::{BrokerRequest, Denied, Person, Place, SessionKey, SlowReader, TopicClass, TopicKey, text};
+use crate::{BrokerRequest, Denied, Person, Place, Receipt, SessionKey, SlowReader, TopicClass, TopicKey, text};
+pub use looking::HistoryView;
 use publishing::Asker;
 
 /// First byte of a reply on lane 1; a publication starts with 1.
@@ -79,12 +81,19 @@ pub enum HubOutput {
         /// One JSON object.
         text: Bytes,
     },
-    /// What became of a service's publication.
-    ServicePublished {
-        /// The ticket that the service's publication was given.
+    /// What became of a publication that no session made.
+    Published {
+        /// The ticket that it was given.
         ticket: u64,
-        /// Its offset.
-        offset: Result<u64, Denied>,
+        /// Where it stands.
+        receipt: Result<Receipt, Denied>,
+    },
+    /// What a topic holds, for one who asked without a session.
+    History {
+        /// The ticket of the question.
+        ticket: u64,
+        /// What it holds.
+        view: Result<HistoryView, Denied>,
     },
 }
 
@@ -153,6 +162,8 @@ pub struct Hub {
     ticket_last: u64,
     /// When a subscriber of a topic that opens gives up; all wait equally long.
     patience: VecDeque<(Micros, u32)>,
+    /// Questions for history that wait for a first read.
+    looks_waiting: usize,
     /// Topics to be read again.
     rereads: BTreeSet<(Micros, u32)>,
     sweeps: BTreeSet<(Micros, u32)>,
@@ -175,6 +186,7 @@ impl Hub {
             pending: BTreeMap::new(),
             ticket_last: 0,
             patience: VecDeque::new(),
+            looks_waiting: 0,
             rereads: BTreeSet::new(),
             sweeps: BTreeSet::new(),
             outputs: VecDeque::new(),
@@ -206,7 +218,7 @@ impl Hub {
                 self.join(now, (session, How::Asked(id)), person, ask).map(|_| ())
             }
             Some(topic_request::Kind::Unsubscribe(ask)) => self.unsubscribe(now, (session, id), person, &ask),
-            Some(topic_request::Kind::Publish(ask)) => self.publish(now, (session, id), person, ask),
+            Some(topic_request::Kind::Publish(ask)) => self.publish(now, Asker::Session((session, id)), person, ask),
             None => Err(Denied::new(Code::MessageInvalid, "the request asks for nothing")),
         };
         if let Err(denied) = done {

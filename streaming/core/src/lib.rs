@@ -26,7 +26,7 @@ pub use broker::{
 };
 pub use class::{Access, Audience, Content, HistoryKind, HistoryLimits, PresenceRules, SlowReader, TopicClass};
 pub use denied::Denied;
-pub use hub::{Hub, HubConfig, HubCounters, HubOutput, Lag};
+pub use hub::{HistoryView, Hub, HubConfig, HubCounters, HubOutput, Lag};
 pub use memory::MemoryBroker;
 pub use pace::Pace;
 pub use payload::FLAG_KEYFRAME;

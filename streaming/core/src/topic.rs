@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::history::{Entry, History};
 use crate::log::EMPTY_IDLE;
 use crate::payload::{decode, encode};
-use crate::{Content, LogView, Place, Record, SessionKey, TopicClass, TopicKey, chat, text};
+use crate::{Content, HistoryView, LogView, Place, Record, SessionKey, TopicClass, TopicKey, chat, text};
 
 /// One topic that a hub follows: its tail and its readers.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub(crate) struct TopicState {
     pub(crate) reads_again: bool,
     /// Who waits for the first read.
     pub(crate) waiting: Vec<Waiting>,
+    /// Who asked for history before it.
+    pub(crate) looks: Vec<Look>,
     /// Publications, with their epochs, that came before one that is missing.
     pub(crate) held: VecDeque<(u64, Record)>,
     pub(crate) used_at: Micros,
@@ -48,6 +50,15 @@ pub(crate) struct Waiting {
     pub(crate) session: SessionKey,
     pub(crate) how: How,
     pub(crate) ask: Subscribe,
+    pub(crate) until: Micros,
+}
+
+/// Somebody who waits for what the topic holds.
+#[derive(Clone, Debug)]
+pub(crate) struct Look {
+    pub(crate) ticket: u64,
+    pub(crate) since: Option<Position>,
+    pub(crate) limit: usize,
     pub(crate) until: Micros,
 }
 
@@ -82,6 +93,7 @@ impl TopicState {
             is_reading: false,
             reads_again: false,
             waiting: Vec::new(),
+            looks: Vec::new(),
             held: VecDeque::new(),
             used_at: now,
             sweep_at: None,
@@ -106,6 +118,24 @@ impl TopicState {
             Some(publications) => Replay { recovered: true, publications },
             None => Replay { recovered: false, publications: newcomer() },
         }
+    }
+
+    /// What it holds for one who asks once.
+    pub(crate) fn look(&self, since: Option<Position>, class: &TopicClass, limit: usize) -> HistoryView {
+        let known = since.filter(|since| class.recovery && since.epoch == self.epoch);
+        let missed = known.and_then(|since| self.history.after(since.offset, self.newest));
+        let recovered = missed.is_some() || since.is_none();
+        let (entries, more) = match missed {
+            Some(mut missed) => {
+                let more = missed.len() > limit;
+                missed.truncate(limit);
+                (missed, more)
+            }
+            None => (self.history.newcomer(limit), false),
+        };
+        let text = |entry: &Entry| entry.text.get_or_init(|| self.text(class.content, &entry.record)).clone();
+        let publications = entries.into_iter().map(text).collect();
+        HistoryView { newest: self.position(), recovered, more, publications }
     }
 
     /// Takes what the broker holds in place of what was known.
@@ -141,7 +171,7 @@ impl TopicState {
     }
 
     pub(crate) fn has_readers(&self) -> bool {
-        !self.readers.is_empty() || !self.text_readers.is_empty() || !self.waiting.is_empty()
+        !self.readers.is_empty() || !self.text_readers.is_empty() || !self.waiting.is_empty() || !self.looks.is_empty()
     }
 
     /// When a topic without readers is followed no more. One that holds nothing goes sooner.

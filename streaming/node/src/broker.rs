@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use amphi_shared_wire::Micros;
 use amphi_shared_wire::proto::ServicePublication;
-use amphi_streaming_core::{BrokerEvent, BrokerRequest, Denied, MemoryBroker, Reach};
+use amphi_streaming_core::{BrokerEvent, BrokerFault, BrokerRequest, Denied, MemoryBroker, Reach, Receipt};
 use tokio::sync::oneshot;
 
 /// A broker as its hub's owner drives it. Nothing here waits: each request but `Leave` is answered by an event, within
@@ -114,7 +114,10 @@ impl Brokers {
     }
 }
 
-/// Publications of services that wait for a broker's word, in batches.
+/// What became of each publication of a batch.
+pub(crate) type Receipts = Vec<Result<Receipt, Denied>>;
+
+/// Publications without a session that wait for a broker's word, in batches.
 #[derive(Default)]
 pub(crate) struct Batches {
     open: BTreeMap<u64, Batch>,
@@ -122,9 +125,9 @@ pub(crate) struct Batches {
 }
 
 struct Batch {
-    offsets: Vec<u64>,
+    receipts: Receipts,
     missing: usize,
-    reply: oneshot::Sender<Vec<u64>>,
+    reply: oneshot::Sender<Receipts>,
 }
 
 /// Bits of a ticket that number a publication within its batch: a body of `INTERNAL_BODY_BYTES_MAX` holds fewer.
@@ -135,7 +138,7 @@ impl Batches {
     pub(crate) fn begin(
         &mut self,
         publications: Vec<ServicePublication>,
-        reply: oneshot::Sender<Vec<u64>>,
+        reply: oneshot::Sender<Receipts>,
     ) -> impl Iterator<Item = (u64, ServicePublication)> + use<> {
         self.last += 1;
         let (batch, count) = (self.last << INDEX_BITS, publications.len());
@@ -143,28 +146,26 @@ impl Batches {
             // The caller may have gone.
             let _ = reply.send(Vec::new());
         } else {
-            self.open.insert(self.last, Batch { offsets: vec![0; count], missing: count, reply });
+            let receipts = vec![Err(BrokerFault::Unavailable.denied()); count];
+            self.open.insert(self.last, Batch { receipts, missing: count, reply });
         }
         (batch..).zip(publications)
     }
 
-    /// What became of one; the last one answers the batch. 0 = refused.
-    pub(crate) fn end(&mut self, ticket: u64, offset: Result<u64, Denied>) {
+    /// What became of one; the last one answers the batch.
+    pub(crate) fn end(&mut self, ticket: u64, receipt: Result<Receipt, Denied>) {
         let id = ticket >> INDEX_BITS;
         let Some(batch) = self.open.get_mut(&id) else { return };
-        if let Err(denied) = offset {
-            tracing::warn!(%denied, "a service's publication was refused");
-        }
         let index = (ticket & ((1 << INDEX_BITS) - 1)) as usize;
-        if let Some(place) = batch.offsets.get_mut(index) {
-            *place = offset.unwrap_or(0);
+        if let Some(place) = batch.receipts.get_mut(index) {
+            *place = receipt;
         }
         batch.missing -= 1;
         if batch.missing == 0
             && let Some(batch) = self.open.remove(&id)
         {
             // The caller may have gone; the publications stand.
-            let _ = batch.reply.send(batch.offsets);
+            let _ = batch.reply.send(batch.receipts);
         }
     }
 }

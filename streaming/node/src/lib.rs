@@ -7,10 +7,12 @@
 
 #![forbid(unsafe_code)]
 
+mod api;
 mod broker;
 mod config;
 mod home;
 mod http;
+mod keys;
 mod lag;
 mod metrics;
 mod overview;
@@ -27,6 +29,7 @@ pub use amphi_streaming_core::{
 };
 pub use broker::Broker;
 pub use config::{LiveConfig, Rate};
+pub use keys::{KeyDesk, KeyWish};
 pub use overview::LiveOverview;
 pub use people::add_account;
 pub use redis::{RedisBroker, RedisError};

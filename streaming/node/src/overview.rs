@@ -1,9 +1,10 @@
 //! What an operator sees of the live role.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Numbers of the live role, about one second old.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, JsonSchema, PartialEq, Serialize)]
 pub struct LiveOverview {
     /// Home sessions, those that wait for a resume included.
     pub sessions: u64,

@@ -9,6 +9,7 @@ use amphi_shared_edge::http::Problem;
 use amphi_shared_session::RateTable;
 use amphi_shared_store::{LiveStore, StoredUser};
 use amphi_shared_wire::{Code, Rng, Seed, TokenId, UserId};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::LiveConfig;
@@ -29,17 +30,18 @@ struct Shared {
 }
 
 /// What a person gets for signing in.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct SignedIn {
     token: String,
     user: PublicUser,
     expires_us: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 struct PublicUser {
     id: String,
     name: String,
+    #[schemars(with = "String")]
     role: Role,
 }
 

@@ -15,7 +15,9 @@ use amphi_shared_wire::{Code, Seed};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 
+use crate::api::Api;
 use crate::broker::Broker;
+use crate::keys::KeyDesk;
 use crate::people::People;
 use crate::redis::{RedisBroker, RedisError};
 use crate::relay::{Relay, RelayError};
@@ -45,8 +47,8 @@ pub enum LiveError {
     /// There is no shared broker.
     #[error("the live role has no broker: {0}")]
     Broker(#[from] RedisError),
-    /// What was revoked could not be read.
-    #[error("the revoked tokens could not be read: {0}")]
+    /// What was revoked, or the API keys, could not be read.
+    #[error("revoked tokens or API keys could not be read: {0}")]
     Revocations(#[from] StoreError),
     /// The first operator could not be stored.
     #[error("the first operator could not be added: {0}")]
@@ -57,6 +59,7 @@ pub enum LiveError {
 pub struct LiveRole {
     people: People,
     tokens: TokenDesk,
+    api: Api,
     commands: mpsc::Sender<Command>,
     incoming: mpsc::Sender<Incoming>,
     relay: Option<Relay>,
@@ -80,11 +83,13 @@ impl LiveRole {
         let verifier = keyring.verifier();
         let tokens = TokenDesk::new(config.app.clone(), store.clone(), (keyring.clone(), clock));
         tokens.load().await?;
+        let keys = KeyDesk::open(config.app.clone(), store.clone(), clock).await?;
         let people = People::new(config.clone(), store, (keyring.clone(), clock));
         let operator_code = people.first_operator().await.map_err(|problem| LiveError::Operator(problem.message))?;
-        let keys = (&keyring, clock);
-        let relay = config.fleet_url.as_ref().map(|url| Relay::start(&config, url, keys, shutdown.clone()));
+        let signing = (&keyring, clock);
+        let relay = config.fleet_url.as_ref().map(|url| Relay::start(&config, url, signing, shutdown.clone()));
         let relay = relay.transpose()?;
+        let app = config.app.clone();
         let (overview_out, overview) = watch::channel(LiveOverview::default());
         let (commands, command_queue) = mpsc::channel(COMMANDS_MAX);
         let (incoming, incoming_queue) = mpsc::channel(INCOMING_MAX);
@@ -108,13 +113,14 @@ impl LiveRole {
             runtime.block_on(shard.run(sources));
             ending.send_replace(true);
         })?;
-        tokio::spawn(keep_house((people.clone(), tokens.clone()), shutdown));
-        Ok(Self { people, tokens, commands, incoming, relay, overview, ended, operator_code })
+        tokio::spawn(keep_house((people.clone(), tokens.clone(), keys.clone()), shutdown));
+        let api = Api::new(app, (keys, clock), commands.clone());
+        Ok(Self { people, tokens, api, commands, incoming, relay, overview, ended, operator_code })
     }
 
-    /// `auth/guest`, `auth/signin`, the JWKS and the internal routes.
+    /// Guests, sign-in, the JWKS, topics, sessions and the internal routes.
     pub fn routes(&self) -> Routes {
-        http::routes((&self.people, &self.tokens), &self.commands)
+        http::routes((&self.people, &self.tokens), &self.commands).merge(self.api.routes())
     }
 
     /// Takes a connection that wants a home session, or, with `?match=` in its address, one that wants to be carried to
@@ -157,10 +163,11 @@ impl LiveRole {
 }
 
 /// Forgets guests and revocations from time to time.
-async fn keep_house((people, tokens): (People, TokenDesk), shutdown: Shutdown) {
+async fn keep_house((people, tokens, keys): (People, TokenDesk, KeyDesk), shutdown: Shutdown) {
     loop {
         people.purge().await;
         tokens.purge().await;
+        keys.purge().await;
         tokio::select! {
             () = tokio::time::sleep(PURGE_EVERY) => {}
             () = shutdown.wait() => return,

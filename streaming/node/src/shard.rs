@@ -1,5 +1,6 @@
 //! The shard: one thread that owns the hub and every home session.
 
+mod calls;
 mod fanout;
 mod stock;
 
@@ -28,9 +29,10 @@ use bytes::Bytes;
 use prost::Message;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub(crate) use self::stock::EventsWish;
+pub(crate) use self::calls::{Author, Look, Looks, Whose};
+pub(crate) use self::stock::{EventsWish, person};
 use crate::LiveConfig;
-use crate::broker::{Batches, Broker, Brokers};
+use crate::broker::{Batches, Broker, Brokers, Receipts};
 use crate::home::{Home, HomeToken, Homes, Pipe};
 use crate::lag::{Lagging, Lateness};
 use crate::metrics::{self, ShardCounters};
@@ -44,8 +46,12 @@ const EXPORT_EVERY: Micros = Micros::from_secs(1);
 
 /// What the HTTP side asks of the shard.
 pub(crate) enum Command {
-    /// Publishes each, and answers with their offsets; 0 = refused.
-    Publish { publications: Vec<ServicePublication>, reply: oneshot::Sender<Vec<u64>> },
+    /// Publishes each, and answers with what became of them.
+    Publish { author: Author, publications: Vec<ServicePublication>, reply: oneshot::Sender<Receipts> },
+    /// Tells what a topic holds.
+    Look(Look),
+    /// Ends sessions, and answers with their number.
+    Disconnect { app: AppId, whose: Whose, code: Code, reply: oneshot::Sender<usize> },
     /// Ends the sessions of revoked tokens.
     Revoke(Revoked),
     /// Begins server-sent events, and answers whether they did.
@@ -76,8 +82,9 @@ pub(crate) struct Shard {
     sessions: Arc<amphi_shared_session::Config>,
     hub: Hub,
     brokers: Brokers,
-    /// Publications of services that are not answered yet.
+    /// Publications over HTTP that are not answered yet.
     batches: Batches,
+    looks: Looks,
     homes: Homes,
     /// Readers without a session.
     stocks: Stocks,
@@ -117,6 +124,7 @@ impl Shard {
             hub: Hub::new(config.live.hub.clone()),
             brokers: Brokers::new(MemoryBroker::new(config.live.hub.topics_max, seed.split("broker")), shared),
             batches: Batches::default(),
+            looks: Looks::default(),
             sessions: Arc::new(amphi_shared_session::Config::home()),
             homes: Homes::default(),
             stocks: Stocks::default(),
@@ -206,10 +214,15 @@ impl Shard {
 
     fn handle_command(&mut self, now: Micros, command: Command) {
         match command {
-            Command::Publish { publications, reply } => {
+            Command::Publish { author, publications, reply } => {
                 for (ticket, publication) in self.batches.begin(publications, reply) {
-                    self.publish(now, ticket, publication);
+                    self.publish(now, ticket, &author, publication);
                 }
+            }
+            Command::Look(look) => self.look(now, look),
+            Command::Disconnect { app, whose, code, reply } => {
+                // The caller may have gone; the sessions have ended.
+                let _ = reply.send(self.disconnect(now, (&app, whose), code));
             }
             Command::Revoke(revoked) => self.revoke(now, &revoked),
             Command::Events { wish, events, reply } => {
@@ -230,17 +243,6 @@ impl Shard {
             }
         }
         self.revoke_stocks(now, revoked);
-        self.drain(now);
-    }
-
-    fn publish(&mut self, now: Micros, ticket: u64, publication: ServicePublication) {
-        let ServicePublication { topic, flags, payload, app } = publication;
-        let app = app.parse::<AppId>().map_err(|_| Denied::new(Code::RequestInvalid, "the app has no valid name"));
-        let done = app.and_then(|app| self.hub.publish_service(now, ticket, (&app, &topic), (flags as u8, payload)));
-        if let Err(denied) = done {
-            tracing::debug!(topic = %topic.escape_debug(), "a service may not publish this");
-            self.batches.end(ticket, Err(denied));
-        }
         self.drain(now);
     }
 
@@ -386,7 +388,8 @@ impl Shard {
                     }
                     HubOutput::SendText { session, place, text } => self.send_text(now, session, place, &text),
                     HubOutput::BroadcastText { place, lag, text } => self.broadcast_text(now, place, &lag, &text),
-                    HubOutput::ServicePublished { ticket, offset } => self.batches.end(ticket, offset),
+                    HubOutput::Published { ticket, receipt } => self.batches.end(ticket, receipt),
+                    HubOutput::History { ticket, view } => self.looks.end(ticket, view),
                 }
             } else if let Some(request) = self.hub.poll_request() {
                 self.brokers.submit(now, request);

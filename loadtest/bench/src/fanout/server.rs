@@ -76,6 +76,7 @@ async fn publish_all(service: ServiceClient, work: Work, (live, clock): (Arc<Liv
             flags: u32::from(n % 120 == 0),
             payload: Some(Payload { kind: Some(Kind::Binary(vec![0xa5; PAYLOAD_BYTES].into())) }),
             app: String::new(),
+            key: String::new(),
         };
         let batch = PublishBatch { publications: vec![publication] };
         let _: PublishBatchReply = service.call("/internal/v1/topics/publish", &batch).await?;

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use amphi_shared_wire::Micros;
 use metrics::{Unit, describe_gauge, gauge};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Clock;
-use crate::http::{Access, Problem, Request, Response, Routes};
+use crate::http::{Access, Method, Operation, Problem, Request, Response, Routes};
 
 /// Where the time is told.
 const PATH: &str = "/api/v1/time";
@@ -21,7 +22,7 @@ const EVERY: Duration = Duration::from_secs(10);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// An answer. The asker knows when it asked and when it read this.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema, Serialize)]
 struct Time {
     /// Changes when the clock is another one.
     clock_id: String,
@@ -42,7 +43,12 @@ pub fn time_routes(clock: Clock) -> Routes {
     );
     describe_gauge!("clock_error_us", Unit::Microseconds, "How far this node's clock may be from the reference");
     export(&clock);
-    Routes::new().get(PATH, Access::Public, move |request| tell(clock, request))
+    let operation = Operation::new("service", "The time of this node")
+        .detail("With two of the four timestamps of a clock probe.")
+        .answer::<Time>();
+    Routes::new()
+        .get(PATH, Access::Public, move |request| tell(clock, request))
+        .describe(Method::Get, PATH, operation)
 }
 
 #[expect(clippy::unused_async, reason = "a handler is async")]

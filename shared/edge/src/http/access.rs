@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use amphi_shared_auth::{Role, Scope, UserToken, Verifier};
+use amphi_shared_auth::{API_KEY_PREFIX, Role, Scope, UserToken, Verifier};
 use amphi_shared_wire::{Code, Micros};
 
 use super::Problem;
@@ -16,6 +16,12 @@ pub enum Access {
     User,
     /// People of this role or a higher one.
     Role(Role),
+    /// Anyone with a user token, and services with an API key, which the handler checks; with `guests` also those who bring
+    /// neither. A token that is brought must be valid.
+    Key {
+        /// Whether one may come without anything.
+        guests: bool,
+    },
     /// Services with a token of exactly this scope.
     Service(Scope),
 }
@@ -31,6 +37,11 @@ impl Access {
         match self {
             Self::Public => Ok(token.and_then(|token| verifier.user(now, token).ok())),
             Self::User => user(verifier, now, token).map(Some),
+            Self::Key { guests } => match token {
+                None if guests => Ok(None),
+                Some(token) if token.starts_with(API_KEY_PREFIX) => Ok(None),
+                token => user(verifier, now, token).map(Some),
+            },
             Self::Role(needed) => {
                 let caller = user(verifier, now, token)?;
                 if caller.role.allows(needed) {
@@ -56,6 +67,8 @@ impl fmt::Display for Access {
         match self {
             Self::Public => f.write_str("public"),
             Self::User => f.write_str("user"),
+            Self::Key { guests: false } => f.write_str("user or key"),
+            Self::Key { guests: true } => f.write_str("guest, user or key"),
             Self::Role(role) => write!(f, "role {role}"),
             Self::Service(scope) => write!(f, "service {scope}"),
         }

@@ -1,8 +1,11 @@
 //! A refused HTTP call.
 
+use std::borrow::Cow;
+
 use amphi_shared_session::Refusal;
 use amphi_shared_wire::{Code, proto};
-use serde::Serialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Serialize, Serializer};
 
 use super::Response;
 use crate::service::ServiceFailure;
@@ -20,19 +23,31 @@ pub struct Problem {
     pub retry_after_ms: u32,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// Why a call was refused (RFC 9457).
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "Problem")]
+pub(super) struct Body<'a> {
+    /// `urn:amphi:code:` and the code.
     #[serde(rename = "type")]
     kind: String,
+    /// What the code means.
     title: &'a str,
+    /// The HTTP status again.
     status: u16,
+    /// What exactly is wrong.
     detail: &'a str,
+    /// The numbered reason: `A0114`.
     code: String,
+    /// Its name.
     name: &'a str,
+    /// What to do: `retry` later, `reconnect`, or `stop` until something was changed.
     action: &'a str,
+    /// When to try again.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u32>,
-    request_id: &'a str,
+    /// Names the call in the logs; not there in problems within an answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
 }
 
 impl Problem {
@@ -54,8 +69,13 @@ impl Problem {
     }
 
     pub(crate) fn into_json(self, request_id: &str) -> Response {
+        let response = Response::json(&self.body(Some(request_id)));
+        self.retry_header(response.with_status(self.status).with_content_type("application/problem+json"))
+    }
+
+    fn body<'a>(&'a self, request_id: Option<&'a str>) -> Body<'a> {
         let number = format!("A{:04}", self.code.number());
-        let response = Response::json(&Body {
+        Body {
             kind: format!("urn:amphi:code:{number}"),
             title: self.code.help(),
             status: self.status,
@@ -65,8 +85,7 @@ impl Problem {
             action: self.code.action().as_str(),
             retry_after_ms: (self.retry_after_ms > 0).then_some(self.retry_after_ms),
             request_id,
-        });
-        self.retry_header(response.with_status(self.status).with_content_type("application/problem+json"))
+        }
     }
 
     pub(crate) fn into_proto(self) -> Response {
@@ -83,6 +102,27 @@ impl Problem {
             return response;
         }
         response.with_header("retry-after", self.retry_after_ms.div_ceil(1_000).to_string())
+    }
+}
+
+impl Serialize for Problem {
+    /// As a part of an answer, beside what went well.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.body(None).serialize(serializer)
+    }
+}
+
+impl JsonSchema for Problem {
+    fn schema_name() -> Cow<'static, str> {
+        Body::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        Body::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Body::json_schema(generator)
     }
 }
 
@@ -122,6 +162,8 @@ fn status_of(code: Code) -> u16 {
         (Code::TokenAudience, 401),
         (Code::TokenAlgorithm, 401),
         (Code::TokenKeyUnknown, 503),
+        (Code::ApiKeyUnknown, 401),
+        (Code::ApiKeyRevoked, 401),
         (Code::TokenWrongMatch, 403),
         (Code::TokenWrongApp, 403),
         (Code::RoleMissing, 403),

@@ -87,6 +87,11 @@ impl Request {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// What follows `Bearer` in the header `authorization`.
+    pub fn bearer(&self) -> Option<&str> {
+        self.header("authorization")?.strip_prefix("Bearer ")
+    }
+
     /// The caller of a `User` or `Role` route.
     ///
     /// # Errors

@@ -15,11 +15,13 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use axum::http::{Method as HttpMethod, header};
+use axum::middleware::Next;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use tracing::Instrument;
 
+use super::cors::Cors;
 use super::routes::{Fallback, Route};
 use super::{Access, Method, Problem, Request, Response, Routes};
 use crate::clock::Clock;
@@ -68,6 +70,7 @@ pub(crate) fn build(routes: Routes, context: Arc<Context>, extra: Option<(&str, 
     by_path.extend(extra.map(|(path, methods)| (path.to_owned(), methods)));
     let router = by_path.into_iter().fold(Router::new(), |router, (path, methods)| router.route(&path, methods));
     let (wrong_method, page) = (Arc::clone(&context), routes.fallback);
+    let (cors, cors_context) = (Arc::new(Cors::new(routes.origins)), Arc::clone(&context));
     router
         .method_not_allowed_fallback(move |request: axum::extract::Request| {
             let id = wrong_method.next_request_id();
@@ -78,6 +81,10 @@ pub(crate) fn build(routes: Routes, context: Arc<Context>, extra: Option<(&str, 
             let page = page.clone();
             async move { answer_page(page.as_ref(), &request, &id) }
         })
+        .layer(axum::middleware::from_fn(move |request: axum::extract::Request, next: Next| {
+            let (cors, id) = (Arc::clone(&cors), cors_context.next_request_id());
+            async move { cors.answer(request, next, &id).await }
+        }))
 }
 
 /// One call: whatever happens inside, there is an answer with a request id.
@@ -120,7 +127,7 @@ async fn call(
     let token = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = token.and_then(|value| value.strip_prefix("Bearer "));
     let caller = route.access.admit(&context.verifier, context.clock.now(), token)?;
-    let body = read_body(body, body_bytes_max(&route.path)).await?;
+    let body = read_body(body, route.body_bytes_max.unwrap_or(body_bytes_max(&route.path))).await?;
     let params = match RawPathParams::from_request_parts(&mut parts, &()).await {
         Ok(params) => params.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         Err(_) => return Err(Problem::new(Code::RequestInvalid, "the path is not UTF-8")),
@@ -178,7 +185,7 @@ fn answer_page(
     response.into_axum(request_id)
 }
 
-fn refuse(path: &str, problem: Problem, request_id: &str) -> axum::response::Response {
+pub(super) fn refuse(path: &str, problem: Problem, request_id: &str) -> axum::response::Response {
     let response = if path.starts_with(INTERNAL) { problem.into_proto() } else { problem.into_json(request_id) };
     response.into_axum(request_id)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use amphi_shared_wire::Code;
 
-use super::{Access, Method, Problem, Request, Response};
+use super::{Access, Method, Operation, Problem, Request, Response};
 use crate::telemetry;
 
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>>;
@@ -19,6 +19,9 @@ pub(crate) struct Route {
     pub(crate) path: String,
     pub(crate) access: Access,
     pub(crate) handler: Handler,
+    /// Bytes of a body; the usual number when nothing is stated.
+    pub(crate) body_bytes_max: Option<usize>,
+    pub(crate) operation: Option<Operation>,
 }
 
 /// Paths, methods, who may call them, and what answers. `{name}` in a path is one part of it ([`Request::param`]).
@@ -26,6 +29,8 @@ pub(crate) struct Route {
 pub struct Routes {
     pub(crate) routes: Vec<Route>,
     pub(crate) fallback: Option<Fallback>,
+    /// Origins of other pages that may call `/api/`.
+    pub(crate) origins: Vec<String>,
 }
 
 impl Routes {
@@ -88,12 +93,38 @@ impl Routes {
             self.push(route);
         }
         self.fallback = self.fallback.or(other.fallback);
+        self.origins.extend(other.origins);
         self
     }
 
     /// Answers `GET` of every path that no route has, for the page: its files, and its own addresses.
     pub fn fallback(mut self, page: impl Fn(&str) -> Option<Response> + Send + Sync + 'static) -> Self {
         self.fallback = Some(Arc::new(page));
+        self
+    }
+
+    /// Lets pages of these origins (`https://example.org`, `*` for all) call `/api/` too (CORS). Callers prove themselves by
+    /// a header, never by a cookie, so no answer allows credentials.
+    pub fn origins(mut self, origins: impl IntoIterator<Item = String>) -> Self {
+        self.origins.extend(origins);
+        self
+    }
+
+    /// Says what a route does, for the document of the API.
+    ///
+    /// # Panics
+    /// There is no such route.
+    pub fn describe(mut self, method: Method, path: &str, operation: Operation) -> Self {
+        self.find(method, path).operation = Some(operation);
+        self
+    }
+
+    /// Lets the body of a route have up to `bytes_max` bytes.
+    ///
+    /// # Panics
+    /// There is no such route.
+    pub fn body_bytes_max(mut self, method: Method, path: &str, bytes_max: usize) -> Self {
+        self.find(method, path).body_bytes_max = Some(bytes_max);
         self
     }
 
@@ -108,8 +139,14 @@ impl Routes {
         F: Future<Output = Result<Response, Problem>> + Send + 'static,
     {
         let handler: Handler = Arc::new(move |request| Box::pin(handler(request)));
-        self.push(Route { method, path: path.to_owned(), access, handler });
+        let path = path.to_owned();
+        self.push(Route { method, path, access, handler, body_bytes_max: None, operation: None });
         self
+    }
+
+    fn find(&mut self, method: Method, path: &str) -> &mut Route {
+        let route = self.routes.iter_mut().find(|route| route.method == method && route.path == path);
+        route.unwrap_or_else(|| panic!("there is no route {} {path}", method.as_str()))
     }
 
     fn push(&mut self, route: Route) {

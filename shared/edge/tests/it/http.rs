@@ -222,3 +222,110 @@ async fn services_call_each_other() {
     assert!(matches!(failure, ServiceFailure::Unreachable(_)));
     assert_eq!((failure.code(), Problem::from(failure).status), (Code::Unavailable, 503));
 }
+
+#[tokio::test]
+async fn pages_of_other_origins_may_call_when_they_are_named() {
+    const PREFLIGHT: &str = "access-control-request-method: POST\r\n";
+    let named = Server::with(routes().origins(["https://shop.example".to_owned()]), Origins::Any);
+    let all = Server::with(routes().origins(["*".to_owned()]), Origins::Any);
+    let nobody = server();
+    let allowed = |answer: &Answer| {
+        let header = answer.head.lines().find_map(|line| line.strip_prefix("access-control-allow-origin: "));
+        header.map(str::to_owned)
+    };
+    let ours = "origin: https://shop.example\r\n";
+    for (server, origin, expected) in [
+        (&named, ours, Some("https://shop.example")),
+        (&named, "origin: https://shop.example.evil.example\r\n", None),
+        (&named, "origin: http://shop.example\r\n", None),
+        (&named, "origin: null\r\n", None),
+        (&all, ours, Some("*")),
+        (&nobody, ours, None),
+    ] {
+        let preflight = call(server, "OPTIONS /api/v1/echo/7", &format!("{origin}{PREFLIGHT}"), "").await;
+        assert_eq!(allowed(&preflight).as_deref(), expected, "{origin}");
+        if expected.is_some() {
+            assert_eq!(preflight.status, 204);
+            assert!(preflight.head.contains("access-control-allow-headers: authorization, content-type"));
+        } else {
+            assert_eq!((preflight.status, &preflight.json()["code"]), (403, &json!("A0118")));
+        }
+        let real = call(server, "POST /api/v1/echo/7", origin, r#"{"name":"Ada"}"#).await;
+        assert_eq!((real.status, allowed(&real).as_deref()), (201, expected));
+        let refused = call(server, "GET /api/v1/me", origin, "").await;
+        assert_eq!((refused.status, allowed(&refused).as_deref()), (401, expected), "problems can be read too");
+        for answer in [preflight, real, refused] {
+            assert!(!answer.head.contains("allow-credentials"), "{}", answer.head);
+        }
+    }
+    let cached = call(&named, "GET /api/v1/me", "", "").await;
+    assert!(cached.head.contains("vary: origin"), "{}", cached.head);
+    // What is not for programs is for nobody else's pages.
+    for path in ["/", "/metrics", "/internal/v1/fleet/match"] {
+        let answer = call(&named, &format!("GET {path}"), ours, "").await;
+        assert_eq!(allowed(&answer), None, "{path}");
+    }
+    let plain = call(&named, "OPTIONS /api/v1/echo/7", "", "").await;
+    assert_eq!(plain.status, 405);
+}
+
+#[tokio::test]
+async fn a_key_passes_to_the_handler_and_a_token_is_checked_before_it() {
+    let who = |request: Request| async move {
+        let caller = request.caller.as_ref().map(|caller| caller.name.clone());
+        Ok(Response::json(&json!([caller, request.bearer()])))
+    };
+    let routes = Routes::new()
+        .get("/api/v1/keyed", Access::Key { guests: false }, who)
+        .get("/api/v1/open", Access::Key { guests: true }, who)
+        .post("/api/v1/keyed", Access::Key { guests: false }, who)
+        .body_bytes_max(amphi_shared_edge::http::Method::Post, "/api/v1/keyed", 3);
+    let server = Server::with(routes, Origins::Any);
+    let ask = async |start: &str, token: &str| {
+        let header = if token.is_empty() { String::new() } else { format!("authorization: Bearer {token}\r\n") };
+        let answer = call(&server, start, &header, "").await;
+        (answer.status, answer.json())
+    };
+    let guest = server.user_token(Role::Guest);
+    assert_eq!(ask("GET /api/v1/keyed", "amk_x").await, (200, json!([null, "amk_x"])));
+    assert_eq!(ask("GET /api/v1/keyed", "").await.0, 401);
+    assert_eq!(ask("GET /api/v1/open", "").await, (200, json!([null, null])));
+    for path in ["GET /api/v1/keyed", "GET /api/v1/open"] {
+        assert_eq!(ask(path, "rubbish").await.0, 401, "{path}");
+        assert_eq!(ask(path, &guest).await.1[1], guest);
+        assert!(ask(path, &guest).await.1[0].is_string());
+    }
+    let key = "authorization: Bearer amk_x\r\n";
+    assert_eq!(call(&server, "POST /api/v1/keyed", key, "abc").await.status, 200);
+    assert_eq!(call(&server, "POST /api/v1/keyed", key, "abcd").await.status, 413);
+}
+
+#[test]
+fn the_document_holds_every_route_for_programs_and_no_other() {
+    use amphi_shared_edge::http::{Method, Operation, openapi};
+    #[derive(schemars::JsonSchema)]
+    #[expect(dead_code, reason = "its schema is asked for")]
+    struct Echo {
+        /// Who.
+        name: String,
+    }
+    let echo = Operation::new("echo", "Say it again")
+        .path("id", "An id.")
+        .query("q", "Anything.")
+        .body::<Echo>(json!({ "name": "Ada" }))
+        .answer_with::<Echo>(201);
+    let routes = routes().describe(Method::Post, "/api/v1/echo/{id}", echo);
+    assert_eq!(routes.undescribed(), ["GET /api/v1/me", "GET /api/v1/ops", "GET /api/v1/events", "GET /api/v1/panic"]);
+    let document = openapi(&routes, ("Test", "1"));
+    assert_eq!(document["openapi"], "3.1.0");
+    let stated: Vec<_> = document["paths"].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(stated, ["/api/v1/echo/{id}", "/api/v1/events", "/api/v1/me", "/api/v1/ops", "/api/v1/panic"]);
+    let echo = &document["paths"]["/api/v1/echo/{id}"]["post"];
+    assert_eq!(echo["requestBody"]["content"]["application/json"]["schema"]["$ref"], "#/components/schemas/Echo");
+    assert_eq!(echo["responses"]["201"]["content"]["application/json"]["schema"]["$ref"], "#/components/schemas/Echo");
+    assert_eq!(document["components"]["schemas"]["Echo"]["properties"]["name"]["description"], "Who.");
+    assert_eq!((&echo["parameters"][0]["in"], &echo["parameters"][1]["in"]), (&json!("path"), &json!("query")));
+    let problem = &echo["responses"]["default"]["content"]["application/problem+json"]["schema"];
+    assert_eq!(problem["$ref"], "#/components/schemas/Problem");
+    assert_eq!(document["paths"]["/api/v1/me"]["get"]["security"], json!([{ "token": [] }]));
+}

@@ -1,5 +1,5 @@
-use amphi_shared_store::{LiveStore, Location, StoredRevocation, StoredUser};
-use amphi_shared_wire::{AppId, Micros, TokenId, UserId};
+use amphi_shared_store::{LiveStore, Location, StoredKey, StoredRevocation, StoredUser};
+use amphi_shared_wire::{AppId, KeyId, Micros, TokenId, UserId};
 
 use crate::NOW;
 
@@ -80,5 +80,39 @@ pub(crate) async fn revocations(location: &Location) {
     assert_eq!(store.revocations(soon).await.expect("read"), [person(NOW, late)]);
     assert_eq!(store.purge_revocations(soon).await.expect("purged"), 1);
     assert_eq!(store.revocations(NOW).await.expect("read"), [person(NOW, late)]);
+    store.close().await;
+}
+
+pub(crate) async fn api_keys(location: &Location) {
+    let store = LiveStore::open(location).await.expect("opened");
+    let key = |id: u128, hash: &str| StoredKey {
+        id: KeyId::from_bits(id),
+        hash: hash.to_owned(),
+        app: AppId::default(),
+        name: "'; DROP TABLE api_keys; --".to_owned(),
+        scopes: vec!["topics.publish".to_owned(), "topics.read".to_owned()],
+        topics: vec!["news:**".to_owned(), "a:*".to_owned()],
+        calls_per_s: 50,
+        created: NOW,
+        expires: Some(NOW + Micros::from_secs(60)),
+        used: None,
+        revoked: None,
+    };
+    let bare = StoredKey { scopes: Vec::new(), topics: Vec::new(), expires: None, ..key(2, "hash-2") };
+    let all = async || store.keys().await.expect("read");
+    store.add_key(&key(1, "hash-1")).await.expect("added");
+    store.add_key(&bare).await.expect("added");
+    assert!(store.add_key(&key(3, "hash-1")).await.is_err(), "no two keys have one hash");
+    assert_eq!(all().await, [key(1, "hash-1"), bare.clone()]);
+    let (used, late) = (NOW + Micros(7), NOW + Micros::from_secs(9));
+    store.key_used(KeyId::from_bits(2), used).await.expect("written");
+    assert!(store.revoke_key(KeyId::from_bits(2), late).await.expect("revoked"));
+    assert!(!store.revoke_key(KeyId::from_bits(2), late + Micros(1)).await.expect("asked"), "once");
+    assert!(!store.revoke_key(KeyId::from_bits(9), late).await.expect("asked"), "there is none");
+    let ended = StoredKey { used: Some(used), revoked: Some(late), ..bare };
+    assert_eq!(all().await, [key(1, "hash-1"), ended]);
+    assert_eq!(store.purge_keys(late).await.expect("purged"), 1, "what ended is forgotten later");
+    assert_eq!(store.purge_keys(NOW + Micros::from_secs(60)).await.expect("purged"), 1);
+    assert_eq!(all().await, []);
     store.close().await;
 }

@@ -18,6 +18,7 @@ async fn every_noun(mut place: impl FnMut(&'static str) -> Location) {
     live::codes(&place("codes")).await;
     live::first_operator(&place("first")).await;
     live::revocations(&place("revocations")).await;
+    live::api_keys(&place("keys")).await;
     fleet::hosts(&place("hosts")).await;
     fleet::matches(&place("matches")).await;
     fleet::results(&place("results")).await;

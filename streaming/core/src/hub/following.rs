@@ -76,6 +76,7 @@ impl Hub {
             for waiting in std::mem::take(&mut topic.waiting) {
                 self.add_reader(now, alias, waiting);
             }
+            self.answer_looks(now, alias);
         } else if view.epoch != topic.epoch || leaves_a_hole(topic, &view) {
             topic.replace(view, &self.config.classes[topic.class]);
             self.reset_readers(now, alias);
@@ -125,6 +126,7 @@ impl Hub {
         // Nothing is known of it, and nobody is left who waits for it.
         let waiting = std::mem::take(&mut topic.waiting);
         self.refuse_waiting(now, alias, (waiting, fault.denied()));
+        self.refuse_looks(Micros(u64::MAX), alias, fault.denied());
         self.forget(alias);
     }
 

@@ -120,8 +120,9 @@ impl Model {
             let keyframe = self.rng.chance(200);
             let body = vec![0; self.rng.below(40) as usize];
             let payload = Payload { kind: Some(Kind::Binary(body.into())) };
-            let (now, to) = (self.now, (&AppId::default(), TOPICS[topic]));
-            self.hub(session).publish_service(now, 1, to, (u8::from(keyframe), Some(payload))).unwrap();
+            let (now, service) = (self.now, (&AppId::default(), "service"));
+            let ask = Publish { topic: TOPICS[topic].to_owned(), payload: Some(payload), key: String::new() };
+            self.hub(session).publish_service(now, 1, service, (u8::from(keyframe), ask)).unwrap();
             self.drain(home(session));
         } else {
             let text = format!("line {}", self.rng.next_u64());
@@ -273,7 +274,7 @@ impl Model {
         match output {
             HubOutput::Send { session, payload } => self.sent(session.0, read(&payload)),
             HubOutput::SendText { .. } | HubOutput::BroadcastText { .. } => panic!("nobody here reads text"),
-            HubOutput::ServicePublished { .. } => {}
+            HubOutput::Published { .. } | HubOutput::History { .. } => {}
             HubOutput::Broadcast { alias, offset, payload, .. } => {
                 let receivers: Vec<_> = self.nodes[node].hub.receivers(alias, offset).collect();
                 let reading = self

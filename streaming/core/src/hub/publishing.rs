@@ -18,8 +18,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asker {
     Session(ReplyTo),
-    /// With its own ticket.
-    Service(u64),
+    /// Somebody without a session, by a ticket of their own.
+    Ticket(u64),
     /// The hub itself, which has nobody to tell.
     Hub,
 }
@@ -33,9 +33,10 @@ struct Draft {
 }
 
 impl Hub {
-    /// Publishes for a service. What becomes of it comes as a [`HubOutput::ServicePublished`] with this `ticket`.
+    /// Publishes for a service. What becomes of it comes as a [`HubOutput::Published`] with this `ticket`.
     ///
-    /// `flags` bit 0 is [`crate::FLAG_KEYFRAME`]; the other bits are the topic's own.
+    /// `name` tells services apart, so that an idempotency key of one is not another's. `flags` bit 0 is
+    /// [`crate::FLAG_KEYFRAME`]; the other bits are the topic's own.
     ///
     /// # Errors
     /// The reason for which nothing is published.
@@ -43,27 +44,30 @@ impl Hub {
         &mut self,
         now: Micros,
         ticket: u64,
-        (app, topic): (&AppId, &str),
-        (flags, payload): (u8, Option<Payload>),
+        (app, name): (&AppId, &str),
+        (flags, ask): (u8, Publish),
     ) -> Result<(), Denied> {
-        let done = self.try_publish_service(now, ticket, (app, topic), (flags, payload));
+        let done = self.try_publish_service(now, ticket, (app, name), (flags, ask));
         done.inspect_err(|denied| self.count(*denied))
     }
 
-    pub(super) fn publish(&mut self, now: Micros, to: ReplyTo, person: &Person, ask: Publish) -> Result<(), Denied> {
+    /// Publishes for a person without a session. What becomes of it comes as a [`HubOutput::Published`] with this `ticket`.
+    ///
+    /// # Errors
+    /// The reason for which nothing is published.
+    pub fn publish_person(&mut self, now: Micros, ticket: u64, person: &Person, ask: Publish) -> Result<(), Denied> {
+        let done = self.publish(now, Asker::Ticket(ticket), person, ask);
+        done.inspect_err(|denied| self.count(*denied))
+    }
+
+    pub(super) fn publish(&mut self, now: Micros, to: Asker, person: &Person, ask: Publish) -> Result<(), Denied> {
         let (name, index) = self.classify(&ask.topic)?;
         let class = &self.config.classes[index];
         if !class.publish.allows(person, &name, |grants| &grants.publish) {
             return Err(Denied::new(Code::PublishForbidden, "the topic does not take publications from you"));
         }
-        if ask.key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
-            return Err(Denied::new(Code::MessageInvalid, "an idempotency key has at most 64 bytes"));
-        }
         let payload = check(ask.payload, class.message_bytes_max)?;
-        let once = (!ask.key.is_empty()).then(|| {
-            // A key belongs to whoever published.
-            Once { key: format!("{}/{}", person.user, ask.key), fingerprint: fingerprint(&payload) }
-        });
+        let once = once(&person.user, &ask.key, &payload)?;
         let line = match class.content {
             Content::Any => None,
             Content::ChatLine => Some(ChatLine::parse(&payload)?),
@@ -74,25 +78,26 @@ impl Hub {
             .map_err(|wait| Denied::later(Code::RateLimited, "too many publications in a short time", wait))?;
         let payload = line.map_or(payload, |line| line.publication(person, now));
         let key = TopicKey { app: person.app.clone(), name };
-        self.order(now, Asker::Session(to), (key, index), Draft { flags: 0, entry, payload, once })
+        self.order(now, to, (key, index), Draft { flags: 0, entry, payload, once })
     }
 
     fn try_publish_service(
         &mut self,
         now: Micros,
         ticket: u64,
-        (app, topic): (&AppId, &str),
-        (flags, payload): (u8, Option<Payload>),
+        (app, service): (&AppId, &str),
+        (flags, ask): (u8, Publish),
     ) -> Result<(), Denied> {
-        let (name, index) = self.classify(topic)?;
+        let (name, index) = self.classify(&ask.topic)?;
         let class = &self.config.classes[index];
         if class.publish == Access::Hub {
             return Err(Denied::new(Code::PublishForbidden, "only the hub publishes here"));
         }
-        let payload = check(payload, SERVICE_PUBLISH_BYTES_MAX)?;
+        let payload = check(ask.payload, SERVICE_PUBLISH_BYTES_MAX)?;
+        let once = once(&service, &ask.key, &payload)?;
         let entry = class.key.as_ref().map(|key| entry(&payload, key)).transpose()?;
         let key = TopicKey { app: app.clone(), name };
-        self.order(now, Asker::Service(ticket), (key, index), Draft { flags, entry, payload, once: None })
+        self.order(now, Asker::Ticket(ticket), (key, index), Draft { flags, entry, payload, once })
     }
 
     pub(super) fn publish_viewers(&mut self, now: Micros, (app, name): &Group, viewers: u32) {
@@ -129,17 +134,27 @@ impl Hub {
             self.counters.publications += u64::from(!duplicate);
             self.counters.duplicates += u64::from(duplicate);
         }
-        let offset = receipt.map(|receipt| receipt.offset).map_err(BrokerFault::denied);
-        match (asker, offset) {
-            (Asker::Session(to), Ok(offset)) => self.reply(to, topic_reply::Kind::Published(Published { offset })),
+        match (asker, receipt.map_err(BrokerFault::denied)) {
+            (Asker::Session(to), Ok(Receipt { offset, .. })) => {
+                self.reply(to, topic_reply::Kind::Published(Published { offset }));
+            }
             (Asker::Session((session, id)), Err(denied)) => self.refuse(session, id, denied),
-            (Asker::Service(ticket), offset) => {
-                if let Err(denied) = offset {
+            (Asker::Ticket(ticket), receipt) => {
+                if let Err(denied) = receipt {
                     self.count(denied);
                 }
-                self.outputs.push_back(HubOutput::ServicePublished { ticket, offset });
+                self.outputs.push_back(HubOutput::Published { ticket, receipt });
             }
             (Asker::Hub, _) => {}
         }
     }
+}
+
+/// What makes a publication happen once: a key belongs to whoever published.
+fn once(owner: &dyn std::fmt::Display, key: &str, payload: &Payload) -> Result<Option<Once>, Denied> {
+    if key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
+        return Err(Denied::new(Code::MessageInvalid, "an idempotency key has at most 64 bytes"));
+    }
+    let once = || Once { key: format!("{owner}/{key}"), fingerprint: fingerprint(payload) };
+    Ok((!key.is_empty()).then(once))
 }

@@ -122,6 +122,7 @@ impl Hub {
         topic.waiting = waiting;
         self.counters.unanswered += over.len() as u64;
         self.refuse_waiting(now, alias, (over, BrokerFault::Unavailable.denied()));
+        self.refuse_looks(now, alias, BrokerFault::Unavailable.denied());
     }
 
     /// Refuses those who wait for the first read of a topic.
@@ -174,7 +175,7 @@ impl Hub {
     }
 
     /// The alias of a topic, which is followed from now on when it was not.
-    fn open(&mut self, now: Micros, key: TopicKey, class: usize) -> Result<u32, Denied> {
+    pub(super) fn open(&mut self, now: Micros, key: TopicKey, class: usize) -> Result<u32, Denied> {
         if let Some(alias) = self.names.get(&key) {
             return Ok(*alias);
         }

@@ -94,8 +94,9 @@ impl Harness {
 
     /// Publishes as a service; the offset.
     fn serve(&mut self, topic: &str, flags: u8, payload: Option<Payload>) -> Result<u64, Code> {
-        let to = (&AppId::default(), topic);
-        self.hub.publish_service(self.now, 3, to, (flags, payload)).map_err(|denied| denied.code)?;
+        let ask = Publish { topic: topic.to_owned(), payload, key: String::new() };
+        let service = (&AppId::default(), "service");
+        self.hub.publish_service(self.now, 3, service, (flags, ask)).map_err(|denied| denied.code)?;
         self.ask_broker();
         self.services.pop().unwrap()
     }
@@ -112,15 +113,16 @@ impl Harness {
             }
         }
         self.hub.outputs.retain(|output| match output {
-            HubOutput::ServicePublished { ticket, offset } => {
+            HubOutput::Published { ticket, receipt } => {
                 assert_eq!(*ticket, 3);
-                self.services.push(offset.map_err(|denied| denied.code));
+                self.services.push(receipt.map(|receipt| receipt.offset).map_err(|denied| denied.code));
                 false
             }
             HubOutput::Send { .. }
             | HubOutput::SendText { .. }
             | HubOutput::Broadcast { .. }
-            | HubOutput::BroadcastText { .. } => true,
+            | HubOutput::BroadcastText { .. }
+            | HubOutput::History { .. } => true,
         });
     }
 
@@ -130,7 +132,10 @@ impl Harness {
         while let Some(output) = self.hub.poll_output() {
             match output {
                 HubOutput::Send { session, payload } => sent.push((session.0, read(&payload))),
-                HubOutput::SendText { .. } | HubOutput::BroadcastText { .. } | HubOutput::ServicePublished { .. } => {
+                HubOutput::SendText { .. }
+                | HubOutput::BroadcastText { .. }
+                | HubOutput::Published { .. }
+                | HubOutput::History { .. } => {
                     panic!("nobody here reads text, and services were heard")
                 }
                 HubOutput::Broadcast { alias, offset, payload, .. } => {

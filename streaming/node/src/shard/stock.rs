@@ -207,7 +207,8 @@ impl Shard {
     }
 }
 
-fn person(token: &UserToken) -> Person {
+/// The person that a token names.
+pub(crate) fn person(token: &UserToken) -> Person {
     let role = role(token.role);
     let grants = grants(token.grants.clone());
     Person { user: token.user, app: token.app.clone(), name: token.name.clone(), role, grants }

@@ -84,6 +84,11 @@ impl Client {
         client
     }
 
+    /// The id that the session was given.
+    pub(crate) fn session_id(&self) -> String {
+        self.engine.id().unwrap().to_string()
+    }
+
     /// Sends a Hello.
     pub(crate) async fn dial(address: SocketAddr, token: &str) -> Self {
         Self::dial_over(open(address).await, address, token).await

@@ -26,7 +26,7 @@ pub(crate) struct House {
     pub(crate) clock: Clock,
     pub(crate) shutdown: Shutdown,
     http: reqwest::Client,
-    store: LiveStore,
+    pub(crate) store: LiveStore,
     _closing: oneshot::Sender<()>,
     data: TempDir,
 }
@@ -142,6 +142,7 @@ impl House {
             flags,
             payload: Some(Payload { kind: Some(Kind::Binary(bytes.into())) }),
             app: String::new(),
+            key: String::new(),
         };
         let batch = PublishBatch { publications: frames.into_iter().map(publication).collect() };
         let live = self.service(Scope::LivePublish);

@@ -141,7 +141,8 @@ fn a_hole_is_read_before_anything_after_it_is_shown() {
             HubOutput::Send { .. }
             | HubOutput::SendText { .. }
             | HubOutput::BroadcastText { .. }
-            | HubOutput::ServicePublished { .. } => None,
+            | HubOutput::Published { .. }
+            | HubOutput::History { .. } => None,
         };
         sent.filter_map(offset).collect::<Vec<_>>()
     };
