@@ -11,7 +11,7 @@ export class ChatLines {
   readonly element = part("ol", "lines");
   readonly newest = part("button", "newest");
   private shown = new Map<string, HTMLLIElement>();
-  private empty: HTMLLIElement | undefined = part("li", "note", "No line yet. Say hello.");
+  private readonly empty = part("li", "note", "No line yet. Say hello.");
   private unreadMark: HTMLLIElement | undefined;
   private unread = 0;
   private atEnd = true;
@@ -32,7 +32,16 @@ export class ChatLines {
     this.element.onscroll = () => this.scrolled();
     // The end stays in sight when what is around the log grows or shrinks.
     new ResizeObserver(() => this.atEnd && this.toEnd()).observe(this.element);
-    this.element.append(this.empty!);
+    this.clear();
+  }
+
+  /** For another topic. */
+  clear(): void {
+    this.shown.clear();
+    this.unreadMark = undefined;
+    this.past = 0;
+    this.element.replaceChildren(this.empty);
+    this.toEnd();
   }
 
   /** So many lines of the past follow. */
@@ -79,7 +88,7 @@ export class ChatLines {
   }
 
   private append(element: HTMLLIElement, last = false): void {
-    this.empty = void this.empty?.remove();
+    this.empty.remove();
     const waiting = last ? null : this.element.querySelector(".waits");
     this.element.insertBefore(element, waiting);
     if (this.atEnd) this.toEnd();

@@ -27,7 +27,7 @@ time { float: inline-end; margin-inline-start: 8px; color: var(--_muted); font-v
 .unread::after { content: ""; flex: 1; border-top: 1px solid; }
 .status { margin: 0; padding: 8px 16px; border-top: 1px solid var(--_line); color: var(--_muted); }
 .status.bad, .hint.bad { color: var(--_bad); }
-.status:empty, .hint:empty { display: none; }
+.status:empty { padding-block: 0; border: 0; }
 form { display: grid; gap: 4px 8px; grid-template-columns: minmax(0, 1fr) auto; padding: 12px 16px max(12px, env(safe-area-inset-bottom)); border-top: 1px solid var(--_line); }
 input { min-width: 0; min-height: 40px; padding: 0 12px; border: 1px solid var(--_line); border-radius: var(--_radius); background: transparent; color: inherit; font: inherit; font-size: max(16px, 1em); }
 input::placeholder { color: var(--_muted); opacity: 1; }

@@ -88,8 +88,9 @@ export class AmphiChat extends Base {
   }
 
   attributeChangedCallback(name: string, before: string | null, after: string | null): void {
-    if (before !== after && name !== "token") this.restart();
-    else if (before !== after && this.given === undefined) this.restart();
+    if (before === after) return;
+    if (name === "topic") this.lines.clear();
+    this.restart();
   }
 
   /** Once for all attributes that change together. */
@@ -191,8 +192,8 @@ export class AmphiChat extends Base {
   private paint(): void {
     const [client, refusal] = [this.current, this.refusal];
     this.typed();
-    if (refusal !== undefined && (client === undefined || refusal.action === "stop")) return this.tell(`${refusal.message} ${refusal.label}`, true);
-    if (client === undefined || client.state === "connecting") return this.tell(this.slow ? this.slowly() : "Connecting…");
+    if (refusal?.action === "stop") return this.tell(`${refusal.message} ${refusal.label}`, true);
+    if (client === undefined || client.state === "connecting") return this.tell(this.slow || refusal !== undefined ? this.slowly() : "Connecting…");
     const waiting = client.waiting === 0 ? "" : client.waiting === 1 ? "1 line waits" : `${client.waiting} lines wait`;
     if (client.state === "lost") return this.tell(waiting === "" ? "Offline. Connecting again…" : `Offline. ${waiting} and will be sent when the connection is back.`);
     this.tell(client.waiting > 1 ? `${waiting} to be sent.` : "");

@@ -33,7 +33,7 @@ export default async function setup(): Promise<() => Promise<void>> {
     publish = "guest"
     newcomer = 50
   `);
-  const amphi = spawn(PROGRAM, ["--config", settings, "up", "--listen", "127.0.0.1:0", "--data", join(data, "data")], { stdio: ["ignore", "ignore", "pipe"] });
+  const amphi = spawn(PROGRAM, ["--config", settings, "up", "--listen", "127.0.0.1:0", "--data", join(data, "data")], { stdio: ["ignore", "ignore", "pipe"], env: {} });
   process.env.AMPHI_URL = await address(amphi);
   return async () => {
     await end(amphi);
