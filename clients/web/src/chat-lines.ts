@@ -40,7 +40,7 @@ export class ChatLines {
     this.shown.clear();
     this.unreadMark = undefined;
     this.past = 0;
-    this.element.replaceChildren(this.empty);
+    this.element.replaceChildren();
     this.toEnd();
   }
 
@@ -48,6 +48,7 @@ export class ChatLines {
   expect(past: number): void {
     this.past = past;
     this.element.ariaLive = past > 0 ? "off" : "polite";
+    if (past === 0 && this.shown.size === 0) this.element.prepend(this.empty);
   }
 
   /** Shows a line once, however often it comes; `own` is one that its reader wrote. */

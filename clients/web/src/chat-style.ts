@@ -34,7 +34,7 @@ input::placeholder { color: var(--_muted); opacity: 1; }
 input[aria-invalid="true"] { border-color: var(--_bad); }
 button { min-height: 40px; padding: 0 16px; border: 1px solid var(--_line); border-radius: var(--_radius); background: var(--_ground); color: inherit; font: inherit; font-weight: 600; cursor: pointer; }
 .send { background: var(--_accent); border-color: var(--_accent); color: var(--_on-accent); }
-button:disabled { opacity: 0.55; cursor: default; }
+button:disabled { border-color: var(--_line); background: transparent; color: var(--_muted); cursor: default; }
 .hint { grid-column: 1 / -1; margin: 0; color: var(--_muted); }
 .newest { position: absolute; left: 50%; translate: -50%; bottom: calc(100% + 8px); box-shadow: 0 4px 16px #0005; white-space: nowrap; }
 .newest[hidden] { display: none; }

@@ -171,8 +171,7 @@ export class AmphiChat extends Base {
   private changed(client: TopicsClient): void {
     if (client.state === "live") this.attempts = 0;
     const { failure } = client;
-    const isStale = failure !== undefined && failure.code >= 200 && failure.code < 300;
-    if (isStale && client !== this.given && !this.hasAttribute("token") && !this.forgave) {
+    if (failure !== undefined && isOfToken(failure) && client !== this.given && !this.hasAttribute("token") && !this.forgave) {
       this.forgave = true;
       forgetGuest(this.server);
       return this.restart();
@@ -192,7 +191,7 @@ export class AmphiChat extends Base {
   private paint(): void {
     const [client, refusal] = [this.current, this.refusal];
     this.typed();
-    if (refusal?.action === "stop") return this.tell(`${refusal.message} ${refusal.label}`, true);
+    if (refusal?.action === "stop") return this.tell(`${refusal.message}${isOfToken(refusal) ? " Reload the page, or sign in again." : ""} ${refusal.label}`, true);
     if (client === undefined || client.state === "connecting") return this.tell(this.slow || refusal !== undefined ? this.slowly() : "Connecting…");
     const waiting = client.waiting === 0 ? "" : client.waiting === 1 ? "1 line waits" : `${client.waiting} lines wait`;
     if (client.state === "lost") return this.tell(waiting === "" ? "Offline. Connecting again…" : `Offline. ${waiting} and will be sent when the connection is back.`);
@@ -242,6 +241,11 @@ export class AmphiChat extends Base {
       this.warn(`${message} ${label}`, true);
     });
   }
+}
+
+/** The codes of tokens: with another token it would go on. */
+function isOfToken({ code }: AmphiError): boolean {
+  return code >= 200 && code < 300;
 }
 
 globalThis.customElements?.define("amphi-chat", AmphiChat);
