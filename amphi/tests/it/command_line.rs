@@ -9,9 +9,9 @@ use crate::process::{Up, amphi, run};
 fn help_is_complete_and_wrong_words_name_themselves() {
     let (code, help, _) = run(amphi().arg("--help"));
     assert_eq!(code, Some(0));
-    for word in
-        ["up", "live", "match", "fleet", "game", "user", "token", "key", "schema", "tables", "new", "config", "--config"]
-    {
+    for word in [
+        "up", "live", "match", "fleet", "game", "user", "token", "key", "schema", "tables", "new", "config", "--config",
+    ] {
         assert!(help.contains(word), "--help lacks {word}: {help}");
     }
     for (args, word) in [
@@ -143,6 +143,39 @@ fn a_token_is_minted_and_revoked_whether_the_service_runs_or_not() {
     let (code, _, said) = revoke("nobody");
     assert!(code == Some(1) && said.contains("A0500") && said.contains("usr_"), "{said}");
     drop(up);
+}
+
+#[test]
+fn a_key_is_made_listed_and_revoked_whether_the_service_runs_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = |args: &[&str]| run(amphi().arg("key").args(args).arg("--data").arg(folder.path()));
+    let create = |name: &str| {
+        let (code, key, said) =
+            key(&["create", "--name", name, "--scope", "topics.publish", "--topic", "news:**", "--ttl", "1h"]);
+        assert!(code == Some(0) && said.contains("topics.publish of news:**; it is not shown again"), "{said}");
+        assert!(key.starts_with("amk_"), "{key}");
+        key.trim().to_owned()
+    };
+    let (code, out, said) = key(&["list"]);
+    assert!(code == Some(0) && out.is_empty() && said.contains("none"), "{said}");
+    let before = create("before");
+    let up = Up::start(folder.path(), &[]);
+    let during = create("during");
+    let (code, _, said) = key(&["revoke", &before]);
+    assert!(code == Some(0) && said.contains("Revoked key_"), "{said}");
+    let (code, _, said) = key(&["revoke", &before]);
+    assert!(code == Some(1) && said.contains("A0218"), "{said}");
+    assert!(up.terminate().success());
+    let (code, table, said) = key(&["list"]);
+    assert_eq!(code, Some(0), "{said}");
+    let rows: Vec<&str> = table.lines().collect();
+    assert!(rows[1].contains("before  revoked  never") && rows[2].contains("during  valid"), "{table}");
+    assert!(!table.contains(&during[4..]), "{table}");
+    let (_, json, _) = key(&["list", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json[0]["state"], &json[1]["topics"][0]), (&"revoked".into(), &"news:**".into()));
+    let (code, _, said) = key(&["create", "--name", "x", "--scope", "topics.read"]);
+    assert!(code == Some(1) && said.contains("name topics"), "{said}");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The program as people meet it: real processes, real sockets, a real browser.
 
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod bevy_client;
 #[cfg(test)]
 mod browser;

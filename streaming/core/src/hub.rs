@@ -322,7 +322,10 @@ impl Hub {
         let name: Topic =
             topic.parse().map_err(|_| Denied::new(Code::TopicInvalid, "the topic name breaks the rules for names"))?;
         let class = self.config.classes.iter().position(|class| class.pattern.matches(&name));
-        class.map(|class| (name, class)).ok_or(Denied::new(Code::TopicUnknown, "no class of topics has such names"))
+        class.map(|class| (name, class)).ok_or(Denied::new(
+            Code::TopicUnknown,
+            "no class of topics has such names; a `[[live.class]]` in the settings makes one",
+        ))
     }
 
     /// Looks again at a topic when it may have become idle. One plan per topic at a time.

@@ -46,9 +46,7 @@ pub fn time_routes(clock: Clock) -> Routes {
     let operation = Operation::new("service", "The time of this node")
         .detail("With two of the four timestamps of a clock probe.")
         .answer::<Time>();
-    Routes::new()
-        .get(PATH, Access::Public, move |request| tell(clock, request))
-        .describe(Method::Get, PATH, operation)
+    Routes::new().get(PATH, Access::Public, move |request| tell(clock, request)).describe(Method::Get, PATH, operation)
 }
 
 #[expect(clippy::unused_async, reason = "a handler is async")]

@@ -12,7 +12,8 @@ use super::{Problem, Response};
 /// Where other pages may call; the rest is for the service's own.
 const PATHS: [&str; 2] = ["/api/", "/.well-known/"];
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
-const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-type, last-event-id, traceparent");
+const REQUEST_HEADERS: HeaderValue =
+    HeaderValue::from_static("authorization, content-type, last-event-id, traceparent");
 const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static("retry-after, x-request-id");
 /// How long a browser remembers the answer to a preflight, s.
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("600");
@@ -41,7 +42,8 @@ impl Cors {
         let mut response = match (&allowed, preflight) {
             (Some(_), true) => Response::empty().into_axum(request_id),
             (None, true) => {
-                let problem = Problem::new(Code::OriginForbidden, "`live.origins` does not name the origin of this page");
+                let problem =
+                    Problem::new(Code::OriginForbidden, "`live.origins` does not name the origin of this page");
                 refuse(path, problem, request_id)
             }
             (_, false) => next.run(request).await,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use amphi_shared_session::Refusal;
-use amphi_shared_wire::{Code, proto};
+use amphi_shared_wire::{Action, Code, proto};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
 
@@ -19,9 +19,12 @@ pub struct Problem {
     pub message: String,
     /// HTTP status.
     pub status: u16,
-    /// When to try again, ms; 0 says nothing about it.
+    /// When to try again, ms; 0 says nothing about it: a caller is then told a second, if trying again may help.
     pub retry_after_ms: u32,
 }
+
+/// When to try again, ms, when nobody has said it better.
+const RETRY_MS: u32 = 1_000;
 
 /// Why a call was refused (RFC 9457).
 #[derive(JsonSchema, Serialize)]
@@ -69,8 +72,17 @@ impl Problem {
     }
 
     pub(crate) fn into_json(self, request_id: &str) -> Response {
-        let response = Response::json(&self.body(Some(request_id)));
-        self.retry_header(response.with_status(self.status).with_content_type("application/problem+json"))
+        let response = Response::json(&self.body(Some(request_id))).with_status(self.status);
+        retry_header(response.with_content_type("application/problem+json"), self.wait_ms())
+    }
+
+    /// When to try again, ms, if that may help.
+    fn wait_ms(&self) -> Option<u32> {
+        match (self.retry_after_ms, self.code.action()) {
+            (0, Action::Stop) => None,
+            (0, Action::Retry | Action::Reconnect) => Some(RETRY_MS),
+            (ms, _) => Some(ms),
+        }
     }
 
     fn body<'a>(&'a self, request_id: Option<&'a str>) -> Body<'a> {
@@ -83,7 +95,7 @@ impl Problem {
             code: number,
             name: self.code.name(),
             action: self.code.action().as_str(),
-            retry_after_ms: (self.retry_after_ms > 0).then_some(self.retry_after_ms),
+            retry_after_ms: self.wait_ms(),
             request_id,
         }
     }
@@ -94,14 +106,15 @@ impl Problem {
             message: self.message.clone(),
             retry_after_ms: self.retry_after_ms,
         };
-        self.retry_header(Response::proto(&error).with_status(self.status))
+        let wait_ms = (self.retry_after_ms > 0).then_some(self.retry_after_ms);
+        retry_header(Response::proto(&error).with_status(self.status), wait_ms)
     }
+}
 
-    fn retry_header(&self, response: Response) -> Response {
-        if self.retry_after_ms == 0 {
-            return response;
-        }
-        response.with_header("retry-after", self.retry_after_ms.div_ceil(1_000).to_string())
+fn retry_header(response: Response, wait_ms: Option<u32>) -> Response {
+    match wait_ms {
+        Some(ms) => response.with_header("retry-after", ms.div_ceil(1_000).to_string()),
+        None => response,
     }
 }
 

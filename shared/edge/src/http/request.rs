@@ -89,7 +89,7 @@ impl Request {
 
     /// What follows `Bearer` in the header `authorization`.
     pub fn bearer(&self) -> Option<&str> {
-        self.header("authorization")?.strip_prefix("Bearer ")
+        bearer(self.header("authorization")?)
     }
 
     /// The caller of a `User` or `Role` route.
@@ -115,6 +115,12 @@ impl Request {
     pub fn proto<M: prost::Message + Default>(&self) -> Result<M, Problem> {
         M::decode(self.body.clone()).map_err(|error| Problem::new(Code::RequestInvalid, error.to_string()))
     }
+}
+
+/// The token of a header `authorization`. The scheme is a word without case (RFC 9110 section 11.1).
+pub(super) fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 fn find<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {

@@ -22,6 +22,7 @@ use futures_util::FutureExt;
 use tracing::Instrument;
 
 use super::cors::Cors;
+use super::request::bearer;
 use super::routes::{Fallback, Route};
 use super::{Access, Method, Problem, Request, Response, Routes};
 use crate::clock::Clock;
@@ -125,7 +126,7 @@ async fn call(
     request_id: &str,
 ) -> Result<Response, Problem> {
     let token = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = token.and_then(|value| value.strip_prefix("Bearer "));
+    let token = token.and_then(bearer);
     let caller = route.access.admit(&context.verifier, context.clock.now(), token)?;
     let body = read_body(body, route.body_bytes_max.unwrap_or(body_bytes_max(&route.path))).await?;
     let params = match RawPathParams::from_request_parts(&mut parts, &()).await {

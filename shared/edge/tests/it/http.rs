@@ -119,6 +119,9 @@ async fn problems_are_numbered() {
     assert!(wrong.head.contains(problem["request_id"].as_str().unwrap()));
     let panic = call(&server, "GET /api/v1/panic", "", "").await;
     assert_eq!((panic.status, &panic.json()["code"]), (500, &json!("A0900")));
+    // Whoever may try again hears when.
+    assert_eq!(panic.json()["retry_after_ms"], 1_000);
+    assert!(panic.head.contains("retry-after: 1\r\n") && !wrong.head.contains("retry-after"), "{}", panic.head);
 }
 
 #[tokio::test]
@@ -167,6 +170,8 @@ async fn every_route_keeps_its_access_rule() {
     check("GET /api/v1/me", None, 401).await;
     check("GET /api/v1/me", Some("rubbish".into()), 401).await;
     check("GET /api/v1/me", Some(guest.clone()), 200).await;
+    let lower = format!("authorization: bearer  {guest}\r\n");
+    assert_eq!(call(&server, "GET /api/v1/me", &lower, "").await.status, 200, "the scheme has no case");
     check("GET /api/v1/ops", Some(guest), 403).await;
     check("GET /api/v1/ops", Some(operator.clone()), 204).await;
     check("POST /internal/v1/fleet/match", Some(operator), 401).await;

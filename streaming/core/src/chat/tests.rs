@@ -40,3 +40,13 @@ fn markup_and_sql_are_text() {
     assert_eq!(value["from"]["id"], person.user.to_string());
     assert_eq!((value["id"].as_u64(), value["at_us"].as_u64()), (Some(3), Some(9)));
 }
+
+#[test]
+fn what_a_service_says_in_a_chat_stays_json() {
+    for (published, shown) in [("{}", r#"{"id":3}"#), ("{ }", r#"{"id":3 }"#), (r#"{"a":1}"#, r#"{"id":3,"a":1}"#)] {
+        let payload = Payload { kind: Some(Kind::Json(published.to_owned())) };
+        let record =
+            Record { offset: 3, at: Micros(9), flags: 0, entry: None, payload: payload.encode_to_vec().into() };
+        assert_eq!(decode(&with_id(&record)).kind, Some(Kind::Json(shown.to_owned())));
+    }
+}

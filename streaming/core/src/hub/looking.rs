@@ -50,7 +50,10 @@ impl Hub {
         let (name, class) = self.classify(&ask.topic)?;
         let subscribe = self.config.classes[class].subscribe;
         if person.is_some_and(|person| !subscribe.allows(person, &name, |grants| &grants.read)) {
-            return Err(Denied::new(Code::SubscribeForbidden, "the topic needs a higher role, or a token that grants it"));
+            return Err(Denied::new(
+                Code::SubscribeForbidden,
+                "the topic needs a higher role, or a token that grants it",
+            ));
         }
         if self.looks_waiting >= HISTORY_READS_WAITING_MAX {
             return Err(BrokerFault::Overloaded.denied());

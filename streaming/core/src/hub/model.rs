@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amphi_shared_wire::proto::{Payload, Position, Subscribed, Unsubscribe, payload::Kind};
+use amphi_shared_wire::proto::{Payload, Position, Publish, Subscribed, Unsubscribe, payload::Kind};
 use amphi_shared_wire::{AppId, Rng, Seed};
 use proptest::prelude::*;
 

@@ -8,6 +8,7 @@ use super::*;
 use crate::{Access, BrokerEvent, Content, FLAG_KEYFRAME, MemoryBroker, Role};
 
 mod classes;
+mod looking;
 
 const CHAT: &str = "match:mch_1:chat";
 const VIEW: &str = "match:mch_1:view:0";

@@ -1,9 +1,7 @@
 //! What the command line asks about API keys.
 
 use amphi_shared_edge::http::{Problem, Request, Response};
-use amphi_shared_wire::proto::{
-    CreateKey, CreateKeyReply, ListKeys, ListKeysReply, RevokeKey, RevokeKeyReply,
-};
+use amphi_shared_wire::proto::{CreateKey, CreateKeyReply, ListKeys, ListKeysReply, RevokeKey, RevokeKeyReply};
 
 use super::Api;
 use crate::keys::KeyWish;
@@ -17,7 +15,6 @@ pub(super) async fn create(api: Api, request: Request) -> Result<Response, Probl
 }
 
 /// `POST /internal/v1/keys/list`
-#[expect(clippy::unused_async, reason = "a handler is async")]
 pub(super) async fn list(api: Api, request: Request) -> Result<Response, Problem> {
     let ListKeys {} = request.proto()?;
     Ok(Response::proto(&ListKeysReply { keys: api.shared.keys.list() }))

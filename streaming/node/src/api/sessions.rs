@@ -53,9 +53,8 @@ pub(super) async fn disconnect(api: Api, request: Request) -> Result<Response, P
         Caller::Key(key) => key.app.clone(),
     };
     let Disconnect { user, session, reconnect } = request.json()?;
-    let invalid = |field: &str, error: &dyn std::fmt::Display| {
-        Problem::new(Code::RequestInvalid, format!("{field}: {error}"))
-    };
+    let invalid =
+        |field: &str, error: &dyn std::fmt::Display| Problem::new(Code::RequestInvalid, format!("{field}: {error}"));
     let whose = match (user, session) {
         (Some(user), None) => Whose::User(user.parse().map_err(|error| invalid("user", &error))?),
         (None, Some(session)) => Whose::Session(session.parse().map_err(|error| invalid("session", &error))?),

@@ -11,7 +11,7 @@ use amphi_streaming_core::Receipt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -30,7 +30,7 @@ struct Message<'a> {
     #[serde(borrow)]
     topic: Cow<'a, str>,
     /// Any JSON; readers get it as it was written.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "stated")]
     #[schemars(with = "Option<serde_json::Value>")]
     data: Option<&'a RawValue>,
     /// Plain text; a chat line is one.
@@ -99,7 +99,9 @@ enum Outcome {
 enum PublishAnswer {
     One(Published),
     /// What became of each, in their order.
-    Batch { results: Vec<Outcome> },
+    Batch {
+        results: Vec<Outcome>,
+    },
 }
 
 /// What a topic holds.
@@ -275,7 +277,13 @@ fn draft(api: &Api, caller: &Caller, message: Message<'_>) -> Result<ServicePubl
         _ => return Err(Problem::new(Code::RequestInvalid, "a message holds one of `data`, `text` and `base64`")),
     };
     api.pace(caller)?;
-    Ok(ServicePublication { topic: topic.into_owned(), flags: 0, payload: Some(Payload { kind: Some(kind) }), app, key })
+    Ok(ServicePublication {
+        topic: topic.into_owned(),
+        flags: 0,
+        payload: Some(Payload { kind: Some(kind) }),
+        app,
+        key,
+    })
 }
 
 /// One place, which must be one.
@@ -284,6 +292,11 @@ fn since(text: &str) -> Result<Position, Problem> {
         Ok([Some(position)]) => Ok(*position),
         Ok(_) | Err(_) => Err(Problem::new(Code::RequestInvalid, "`since` is not `epoch:offset`")),
     }
+}
+
+/// JSON that is there, `null` too.
+fn stated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
 }
 
 /// Reads an object; a list of its members in order is none.

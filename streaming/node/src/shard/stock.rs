@@ -216,7 +216,9 @@ pub(crate) fn person(token: &UserToken) -> Person {
 
 /// One place per topic; those that are not named were never read.
 fn places(since: Option<&str>, topics: usize) -> Result<Vec<Option<Position>>, Refusal> {
-    let mut places = since.map_or(Ok(Vec::new()), parse_places)?;
+    let wrong =
+        |code| Refusal::new(code, "`since` or `last-event-id` is not `epoch:offset` per topic, joined by commas");
+    let mut places = since.map_or(Ok(Vec::new()), parse_places).map_err(wrong)?;
     if places.len() > topics {
         return Err(Refusal::new(Code::RequestInvalid, "there are more places than topics"));
     }

@@ -126,6 +126,7 @@ async fn services_need_the_right_scope_and_batches_answer_one_by_one() {
                 flags: 1,
                 payload: Some(Payload { kind: Some(Kind::Binary(vec![1].into())) }),
                 app: (*app).to_owned(),
+                key: String::new(),
             })
             .collect(),
     };
