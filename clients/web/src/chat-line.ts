@@ -37,8 +37,8 @@ export function lineElement({ from, text, at_us }: ChatLine, own: boolean): HTML
   time.title = at.toLocaleString();
   const who = part("span", "who", own ? `${from.name} (you)` : from.name);
   who.style.color = nameColour(from.id);
-  line.append(time, who);
-  if (from.role !== "guest" && from.role !== "user") line.append(part("span", "badge", from.role));
+  line.append(time, who, " ");
+  if (from.role !== "guest" && from.role !== "user") line.append(part("span", "badge", from.role), " ");
   const words = part("span", "text", text);
   words.dir = "auto";
   line.append(words);

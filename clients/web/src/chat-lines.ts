@@ -77,7 +77,7 @@ export class ChatLines {
   /** A line that waits to be sent; the returned function takes it away. */
   waiting(text: string): () => void {
     const element = part("li", "waits");
-    element.append(part("span", "who", "You, waiting"), text);
+    element.append(part("span", "who", "You, waiting"), ` ${text}`);
     this.append(element, true);
     this.toEnd();
     return () => element.remove();

@@ -19,8 +19,8 @@ export const STYLE = `
 .chat { position: relative; height: 100%; display: grid; grid-template-rows: minmax(0, 1fr) auto auto; }
 ol { margin: 0; padding: 12px 16px; list-style: none; overflow-y: auto; overscroll-behavior: contain; display: grid; gap: 8px; align-content: start; }
 li { overflow-wrap: anywhere; }
-.who { font-weight: 600; margin-inline-end: 6px; }
-.badge { margin-inline-end: 6px; padding: 0 6px; border: 1px solid var(--_line); border-radius: 999px; color: var(--_muted); font-size: 12px; }
+.who { font-weight: 600; }
+.badge { padding: 0 6px; border: 1px solid var(--_line); border-radius: 999px; color: var(--_muted); font-size: 12px; }
 time { float: inline-end; margin-inline-start: 8px; color: var(--_muted); font-variant-numeric: tabular-nums; }
 .note, .waits { color: var(--_muted); }
 .unread { display: flex; align-items: center; gap: 8px; color: var(--_bad); font-size: 12px; font-weight: 600; }
