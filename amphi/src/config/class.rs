@@ -5,7 +5,9 @@ use amphi_shared_wire::limits::{
     ENTRY_BYTES_MAX, HISTORY_AGE_S_MAX, HISTORY_BYTES_MAX, HISTORY_MESSAGES_MAX, PUBLISH_BYTES_MAX,
     SEND_QUEUE_AGE_MS_MAX, SEND_QUEUE_BYTES_MAX, TOPIC_IDLE_S_MAX,
 };
-use amphi_streaming_node::{Access, Content, HistoryKind, HistoryLimits, Pace, PresenceRules, Role, SlowReader, TopicClass};
+use amphi_streaming_node::{
+    Access, Content, HistoryKind, HistoryLimits, Pace, PresenceRules, Role, SlowReader, TopicClass,
+};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 

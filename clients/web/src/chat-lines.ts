@@ -1,7 +1,7 @@
 // The lines of a chat as its element shows them: a log that stays at its end unless its reader is further up.
 
 import { type ChatLine, lineElement, part } from "./chat-line.ts";
-import type { Position } from "./topics.ts";
+import type { Position } from "./subscription.ts";
 
 const LINES_MAX = 300;
 const NEAR_END_PX = 60;

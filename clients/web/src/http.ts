@@ -1,4 +1,4 @@
-// Calls to `/api/v1`. Every failure becomes an `AmphiError`.
+// Calls to `/api/v1`. Every failure becomes an `AmphiError`, but for a call that was given up.
 
 import { CODE } from "./codes.ts";
 import { AmphiError } from "./error.ts";
@@ -37,7 +37,9 @@ export async function call<T>(method: string, url: string, { token, body, signal
   if (token !== undefined) headers.authorization = `Bearer ${token}`;
   if (body !== undefined) headers["content-type"] = "application/json";
   const init: RequestInit = { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }), ...(signal !== undefined && { signal }) };
-  const response = await fetch(url, init);
+  const response = await fetch(url, init).catch((error: unknown) => {
+    throw signal?.aborted === true ? error : AmphiError.from(error);
+  });
   if (response.ok) return (response.status === 204 ? undefined : await response.json()) as T;
   const problem = (await response.json().catch(() => ({}))) as Problem;
   const code = Number(problem.code?.slice(1) ?? CODE.Internal);

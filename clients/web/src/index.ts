@@ -3,7 +3,9 @@
 export type { Action, CodeName } from "./codes.ts";
 export { CODE, codeLabel } from "./codes.ts";
 export { AmphiError } from "./error.ts";
+export type { History, HistoryOptions } from "./history.ts";
 export { signInAsGuest, type SignedIn, type User } from "./http.ts";
 export type { LinkState } from "./link.ts";
 export type { OutboxLimits } from "./outbox.ts";
-export { connect, type ConnectOptions, type History, type HistoryOptions, type Position, type Publication, type PublishOptions, type Subscriber, type TopicsClient } from "./topics.ts";
+export type { Position, Publication, Subscriber } from "./subscription.ts";
+export { connect, type ConnectOptions, type PublishOptions, type TopicsClient } from "./topics.ts";

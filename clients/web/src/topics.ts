@@ -3,11 +3,12 @@
 import { CODE } from "./codes.ts";
 import { AmphiError } from "./error.ts";
 import { concat, decodeVarint, FrameError, LANE_CONTROL, LANE_TOPICS } from "./frame.ts";
-import { call } from "./http.ts";
+import { type History, type HistoryOptions, readHistory } from "./history.ts";
 import { Link, type LinkEvent, type LinkState, nowMicros } from "./link.ts";
 import { Outbox, type OutboxLimits, type Outgoing } from "./outbox.ts";
 import type { WebSocketClass } from "./pipe.ts";
 import type { Saved } from "./session-types.ts";
+import { Subscription, type Subscriber } from "./subscription.ts";
 import { expiryOf, refreshDelay, subjectOf } from "./token.ts";
 import * as wire from "./wire.ts";
 
@@ -27,61 +28,11 @@ const OUTBOX: OutboxLimits = { messages: 100, bytes: 256 * 1024 };
 /** Random bytes of an idempotency key. */
 const KEY_BYTES = 16;
 
-/** A place in a topic: it can be kept as JSON and given to `since` later, on any node. */
-export interface Position {
-  epoch: string;
-  offset: number;
-}
-
-/** One message of a topic. */
-export interface Publication {
-  topic: string;
-  position: Position;
-  /** JSON as a value, text as a string, bytes as they are. */
-  data: unknown;
-  format: "json" | "text" | "binary";
-  /** What lies before it in the topic is not needed to understand it. */
-  keyframe: boolean;
-}
-
-/** What a reader of a topic gives and hears. */
-export interface Subscriber {
-  /** Reads on from here; without it as much of the past as the topic gives to a newcomer. */
-  since?: Position | undefined;
-  onPublication(publication: Publication): void;
-  /** Reading began: `replayed` publications of the past follow. */
-  onSubscribed?(info: { position: Position; replayed: number }): void;
-  /** Back after an interruption, with everything that was missed: `replayed` publications follow. */
-  onRecovered?(info: { position: Position; replayed: number }): void;
-  /** What was missed is gone for good: `replayed` publications follow, as for a newcomer. */
-  onReset?(info: { position: Position; replayed: number }): void;
-  /** With the action `stop` reading has ended; otherwise it is tried again by itself. */
-  onError?(error: AmphiError): void;
-}
-
 export interface PublishOptions {
   /** Idempotency key, at most 64 bytes; made here when there is none. With the same key a message is made once. */
   key?: string | undefined;
   /** Gives up waiting. What was already sent may still be published. */
   signal?: AbortSignal | undefined;
-}
-
-export interface HistoryOptions {
-  /** Only what lies behind this. */
-  since?: Position | undefined;
-  /** At most so many. */
-  limit?: number | undefined;
-  signal?: AbortSignal | undefined;
-}
-
-export interface History {
-  publications: Publication[];
-  /** There are more behind the last one: ask again with its position. */
-  more: boolean;
-  /** Newest position of the topic. */
-  position: Position;
-  /** False: `since` was given and what lay behind it is gone. */
-  recovered: boolean;
 }
 
 export interface ConnectOptions {
@@ -104,21 +55,6 @@ export interface ConnectOptions {
   onControl?: ((control: wire.Control) => void) | undefined;
   /** The client has ended and will not come back by itself. */
   onOver?: ((error: AmphiError) => void) | undefined;
-}
-
-interface Place {
-  epoch: bigint;
-  offset: number;
-}
-
-interface Subscription {
-  topic: string;
-  subscriber: Subscriber;
-  place: Place | undefined;
-  /** What a newcomer gets: so many publications are still to come, behind which it stands at this place. */
-  replay: ({ left: number } & Place) | undefined;
-  /** The server has answered on this connection. */
-  answered: boolean;
 }
 
 interface Sending extends Outgoing {
@@ -199,7 +135,7 @@ export class TopicsClient {
   /** Reads a topic until the returned function is called. A client reads a topic once: throws `AlreadySubscribed`. */
   subscribe(topic: string, subscriber: Subscriber): () => void {
     if (this.subscriptions.has(topic)) throw new AmphiError(CODE.AlreadySubscribed);
-    const subscription: Subscription = { topic, subscriber, place: subscriber.since && placeOf(subscriber.since), replay: undefined, answered: false };
+    const subscription = new Subscription(topic, subscriber);
     this.subscriptions.set(topic, subscription);
     this.renew(subscription);
     return () => {
@@ -226,13 +162,8 @@ export class TopicsClient {
   }
 
   /** What a topic remembers, oldest first, without reading it. */
-  async history(topic: string, { since, limit, signal }: HistoryOptions = {}): Promise<History> {
-    const url = new URL("/api/v1/topics/history", this.options.url);
-    url.searchParams.set("topic", topic);
-    if (since !== undefined) url.searchParams.set("since", `${since.epoch}:${since.offset}`);
-    if (limit !== undefined) url.searchParams.set("limit", String(limit));
-    const { epoch, offset, recovered, more, messages } = await call<HistoryReply>("GET", url.href, { token: this.token, signal });
-    return { publications: messages.map(listed), position: { epoch, offset: Number(offset) }, recovered, more };
+  history(topic: string, options: HistoryOptions = {}): Promise<History> {
+    return readHistory(this.options.url, this.token, topic, options);
   }
 
   /** Ends the session. What waits is rejected. */
@@ -501,18 +432,8 @@ export class TopicsClient {
   }
 
   private subscribed(subscription: Subscription, info: wire.Subscribed): void {
-    subscription.answered = true;
-    const before = subscription.place;
-    const isReset = before !== undefined && (!info.recovered || before.epoch !== info.epoch);
-    const newest = { epoch: info.epoch, offset: info.offset };
-    const isNew = isReset || before === undefined;
-    // In a topic with entries the offsets of a newcomer's publications have holes, so they are counted.
-    subscription.replay = isNew && info.replayed > 0 ? { left: info.replayed, ...newest } : undefined;
-    subscription.place = !isNew ? before : subscription.replay === undefined ? newest : undefined;
     this.aliases.set(info.alias, subscription);
-    const { subscriber } = subscription;
-    const told = { position: positionOf(newest), replayed: info.replayed };
-    this.say(() => (isReset ? subscriber.onReset?.(told) : isNew ? subscriber.onSubscribed?.(told) : subscriber.onRecovered?.(told)));
+    this.say(subscription.begin(info));
   }
 
   private dropped({ topic, alias, code }: wire.Unsubscribed): void {
@@ -527,41 +448,19 @@ export class TopicsClient {
     if (alias === undefined || offset === undefined) throw new FrameError("the publication has no header");
     const flagsAt = 1 + alias.length + offset.length;
     const subscription = this.aliases.get(alias.value);
-    if (subscription === undefined || !advance(subscription, offset.value)) return;
-    const { topic, subscriber, place } = subscription;
+    const position = subscription?.advance(offset.value);
+    if (subscription === undefined || position === undefined) return;
+    const { topic, subscriber } = subscription;
     const { kind } = wire.Payload.decode(bytes.subarray(flagsAt + 1));
     if (kind.case === undefined) return;
     const data: unknown = kind.case === "json" ? JSON.parse(kind.value) : kind.value;
-    const position = { epoch: String(place!.epoch), offset: offset.value };
     this.say(() => subscriber.onPublication({ topic, position, data, format: kind.case, keyframe: (bytes[flagsAt]! & 1) === 1 }));
   }
-}
-
-/** Moves a subscription behind a publication; false when it was read before. */
-function advance(subscription: Subscription, offset: number): boolean {
-  const { replay, place } = subscription;
-  if (replay !== undefined) {
-    replay.left -= 1;
-    if (replay.left === 0) subscription.replay = undefined;
-    subscription.place = { epoch: replay.epoch, offset: replay.left === 0 ? replay.offset : offset };
-    return true;
-  }
-  if (place === undefined || offset <= place.offset) return false;
-  place.offset = offset;
-  return true;
 }
 
 function failure(reply: wire.TopicReply["kind"]): AmphiError {
   if (reply.case === "failed") return new AmphiError(reply.value.code, reply.value.message, reply.value.retryAfterMs);
   return new AmphiError(CODE.MessageInvalid, "the reply does not fit the request");
-}
-
-function placeOf({ epoch, offset }: Position): Place {
-  return { epoch: BigInt(epoch), offset };
-}
-
-function positionOf({ epoch, offset }: Place): Position {
-  return { epoch: String(epoch), offset };
 }
 
 /** A key of one's own. `crypto.randomUUID` is missing on pages without TLS. */
@@ -575,28 +474,4 @@ function socketClass({ WebSocket: given }: ConnectOptions): WebSocketClass | und
 
 function sessionUrl(url: string): string {
   return new URL("/session", url).href;
-}
-
-interface HistoryReply {
-  epoch: string;
-  offset: string;
-  recovered: boolean;
-  more: boolean;
-  messages: Listed[];
-}
-
-/** A publication as the JSON of HTTP and text WebSockets writes it. */
-interface Listed {
-  topic: string;
-  epoch: string;
-  offset: string;
-  data?: unknown;
-  text?: string;
-  base64?: string;
-}
-
-function listed({ topic, epoch, offset, data, text, base64 }: Listed): Publication {
-  const where = { topic, position: { epoch, offset: Number(offset) }, keyframe: false };
-  if (base64 !== undefined) return { ...where, data: Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)), format: "binary" };
-  return text !== undefined ? { ...where, data: text, format: "text" } : { ...where, data, format: "json" };
 }

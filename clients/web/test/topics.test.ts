@@ -3,7 +3,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { CODE } from "../src/codes.ts";
 import { AmphiError } from "../src/error.ts";
-import { type ConnectOptions, connect, type Publication, type TopicsClient } from "../src/topics.ts";
+import type { Publication } from "../src/subscription.ts";
+import { type ConnectOptions, connect, type TopicsClient } from "../src/topics.ts";
 import { LiveNode, randomOf } from "./live-node.ts";
 
 const SEEDS = Number(process.env.AMPHI_SEEDS ?? 60);

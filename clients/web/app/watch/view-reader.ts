@@ -8,7 +8,8 @@ import { Playout } from "../../src/pace.ts";
 import { ViewDecoder } from "../../src/replica.ts";
 import { Schema } from "../../src/schema.ts";
 import { Timeline } from "../../src/timeline.ts";
-import type { Publication, TopicsClient } from "../../src/topics.ts";
+import type { Publication } from "../../src/subscription.ts";
+import type { TopicsClient } from "../../src/topics.ts";
 import type { SeatInfo } from "../match/arena.ts";
 import { Store } from "../store.ts";
 
