@@ -7,7 +7,6 @@ import { type History, type HistoryOptions, readHistory } from "./history.ts";
 import { Link, type LinkEvent, type LinkState, nowMicros } from "./link.ts";
 import { Outbox, type OutboxLimits, type Outgoing } from "./outbox.ts";
 import type { WebSocketClass } from "./pipe.ts";
-import type { Saved } from "./session-types.ts";
 import { Subscription, type Subscriber } from "./subscription.ts";
 import { expiryOf, refreshDelay, subjectOf } from "./token.ts";
 import * as wire from "./wire.ts";
@@ -172,11 +171,11 @@ export class TopicsClient {
     this.end(new AmphiError(CODE.Bye, "The client was closed."));
   }
 
-  private open(resume?: Saved): Link {
+  private open(): Link {
     const { app = "" } = this.options;
     const topics = () => [...this.subscriptions.values()].map(({ topic, place }) => ({ topic, since: place }));
     return new Link(
-      { token: this.token, app, game: "", build: "web", schemaHash: 0n, capabilities: [], pingEveryUs: PING_EVERY_MS * 1_000, resume, topics },
+      { token: this.token, app, game: "", build: "web", schemaHash: 0n, capabilities: [], pingEveryUs: PING_EVERY_MS * 1_000, topics },
       {
         endpoints: [{ transport: "ws", url: sessionUrl(this.options.url), cert_sha256: [] }],
         lanes: [LANE_CONTROL, LANE_TOPICS],
@@ -228,7 +227,7 @@ export class TopicsClient {
     this.setState("lost");
     try {
       this.token = await refresh();
-      this.reopenIn(0);
+      this.reopenIn(AGAIN_MS);
     } catch {
       if (this.current !== "over") this.reopening = setTimeout(() => void this.reopenAs(refresh), REFRESH_AGAIN_MS);
     }
