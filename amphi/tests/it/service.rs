@@ -107,7 +107,7 @@ async fn pages_of_any_origin_load_the_client_and_keep_it() {
     let folder = tempfile::tempdir().unwrap();
     let up = Up::start(folder.path(), &[]);
     let url = format!("{}/sdk/amphi.js", up.url);
-    let client = reqwest::Client::new();
+    let client = Person::stranger(&up).http;
     let loaded = client.get(&url).header("origin", "https://other.example").send().await.unwrap();
     assert_eq!(loaded.status(), StatusCode::OK, "run `npm run build` in clients/web");
     let header = |name: &str| loaded.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
