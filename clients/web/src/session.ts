@@ -168,7 +168,8 @@ export class Session {
     this.pipes.delete(pipe);
     if (pipe !== this.attached || this.over) return;
     if (this.ending !== undefined) return this.end("closed", this.ending.code, this.ending.message, this.ending.retryAfterMs);
-    const replaced = [...this.pipes.values()].some(({ generation }) => generation > this.generation);
+    // A Hello of a dial that was given up may have been read all the same.
+    const replaced = this.dialled > this.generation;
     if (code === CODE.GenerationStale && !replaced && !this.takesBack()) return this.end("closed", code, "", 0);
     this.attached = undefined;
     this.datagrams.pipeGone();
