@@ -46,7 +46,7 @@ fn newest(folder: &Path) -> SystemTime {
     let mut newest = SystemTime::UNIX_EPOCH;
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        if path.is_dir() && !["node_modules", "dist"].iter().any(|skipped| path.ends_with(skipped)) {
+        if path.is_dir() && !["node_modules", "dist", "lib"].iter().any(|skipped| path.ends_with(skipped)) {
             newest = newest.max(self::newest(&path));
         } else if path.is_file() {
             newest = newest.max(modified(&path).unwrap_or(SystemTime::UNIX_EPOCH));

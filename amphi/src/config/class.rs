@@ -5,7 +5,9 @@ use amphi_shared_wire::limits::{
     ENTRY_BYTES_MAX, HISTORY_AGE_S_MAX, HISTORY_BYTES_MAX, HISTORY_MESSAGES_MAX, PUBLISH_BYTES_MAX,
     SEND_QUEUE_AGE_MS_MAX, SEND_QUEUE_BYTES_MAX, TOPIC_IDLE_S_MAX,
 };
-use amphi_streaming_node::{Access, HistoryKind, HistoryLimits, Pace, PresenceRules, Role, SlowReader, TopicClass};
+use amphi_streaming_node::{
+    Access, Content, HistoryKind, HistoryLimits, Pace, PresenceRules, Role, SlowReader, TopicClass,
+};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +31,9 @@ pub(crate) struct Class {
     pub(crate) joins: bool,
     #[serde(default)]
     pub(crate) kind: Kind,
+    /// What a person publishes.
+    #[serde(default)]
+    pub(crate) content: Says,
     /// Member of the JSON object that names an entry, or what is conflated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<String>,
@@ -77,6 +82,17 @@ pub(crate) enum Kind {
     Cache,
     /// The newest of each entry.
     State,
+}
+
+/// What a person publishes.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Says {
+    /// Whatever is well-formed.
+    #[default]
+    Any,
+    /// Lines of text; the server adds who said it and when.
+    Chat,
 }
 
 /// What becomes of slow readers.
@@ -144,6 +160,8 @@ impl Class {
         if let Some(key) = &self.key {
             ensure!((1..=ENTRY_BYTES_MAX).contains(&key.len()), "key: write a name of 1 to {ENTRY_BYTES_MAX} bytes");
         }
+        let is_chat = self.content == Says::Chat;
+        ensure!(!is_chat || self.kind == Kind::Stream, "content: `chat` is for the kind `stream`");
         ensure!(!self.joins || self.presence.is_some(), "joins: say with `presence` who is told");
         let messages_max = if self.kind == Kind::Cache { 1 } else { self.history };
         let presence = self.presence.as_deref().map(|see| access("presence", see)).transpose()?;
@@ -151,6 +169,7 @@ impl Class {
             subscribe: access("subscribe", &self.subscribe)?,
             publish: access("publish", &self.publish)?,
             presence: presence.map(|see| PresenceRules { see, joins: self.joins }),
+            content: if is_chat { Content::ChatLine } else { Content::Any },
             message_bytes_max: self.message_bytes_max,
             pace: Pace {
                 interval: Micros(10_000_000 / u64::from(self.publish_per_10_s)),
@@ -234,6 +253,7 @@ mod tests {
             ("prefix = 'a'\nhistory = 10000", "history: 10000 is not 0 to 512"),
             ("prefix = 'a'\nnewcomer = 101", "newcomer: 101 is not 0 to 100"),
             ("prefix = 'a'\nkind = 'state'", "key: a `state` needs"),
+            ("prefix = 'a'\nkind = 'cache'\ncontent = 'chat'", "content: `chat` is for the kind `stream`"),
             ("prefix = 'a'\njoins = true", "joins: say with `presence`"),
             ("prefix = 'a'\nslow = 'never'", "never"),
             ("prefix = 'a'\nslwo = 'lossy'", "slwo"),

@@ -103,6 +103,25 @@ async fn a_guest_is_matched_with_bots_and_everyone_sees_the_match() {
 }
 
 #[tokio::test]
+async fn pages_of_any_origin_load_the_client_and_keep_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path(), &[]);
+    let url = format!("{}/sdk/amphi.js", up.url);
+    let client = Person::stranger(&up).http;
+    let loaded = client.get(&url).header("origin", "https://other.example").send().await.unwrap();
+    assert_eq!(loaded.status(), StatusCode::OK, "run `npm run build` in clients/web");
+    let header = |name: &str| loaded.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    assert_eq!(header("access-control-allow-origin").as_deref(), Some("*"));
+    assert_eq!(header("content-type").as_deref(), Some("text/javascript; charset=utf-8"));
+    assert_eq!(header("amphi-version").as_deref(), Some(env!("CARGO_PKG_VERSION")));
+    let etag = header("etag").unwrap();
+    let text = loaded.text().await.unwrap();
+    assert!(text.starts_with(concat!("/*! amphi ", env!("CARGO_PKG_VERSION"))), "{}", &text[..60]);
+    let again = client.get(&url).header("if-none-match", etag).send().await.unwrap();
+    assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+}
+
+#[tokio::test]
 async fn operators_sign_in_once_and_guests_see_no_operations() {
     let folder = tempfile::tempdir().unwrap();
     let up = Up::start(folder.path(), &[]);

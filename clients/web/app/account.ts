@@ -1,7 +1,8 @@
 // Who is at this page: a guest is made when one is needed, the token stays in the browser.
 
 import { CODE } from "../src/codes.ts";
-import { call, Failure, type SignedIn } from "./api.ts";
+import { AmphiError } from "../src/error.ts";
+import { call, type SignedIn } from "../src/http.ts";
 import { Store } from "./store.ts";
 
 const KEY = "amphi.account";
@@ -72,7 +73,7 @@ export async function callAs<T>(method: string, path: string, options: { body?: 
   try {
     return await call<T>(method, path, { ...options, token });
   } catch (error) {
-    const stale = error instanceof Failure && (error.code === CODE.TokenInvalid || error.code === CODE.TokenExpired);
+    const stale = error instanceof AmphiError && (error.code === CODE.TokenInvalid || error.code === CODE.TokenExpired);
     if (!stale) throw error;
     signOut();
     const fresh = await signedIn();

@@ -1,18 +1,7 @@
-// `/api/v1` with types. Every failure becomes a `Failure` that says what happened, its code and what to do.
+// What `/api/v1` answers, as types.
 
-import { type Action, actionOf, CODE, codeLabel, helpOf, nameOf } from "../src/codes.ts";
 import type { Endpoint } from "../src/pipe.ts";
 
-export interface User {
-  id: string;
-  name: string;
-  role: "guest" | "user" | "editor" | "moderator" | "operator";
-}
-export interface SignedIn {
-  token: string;
-  user: User;
-  expires_us: number;
-}
 export interface Mode {
   name: string;
   teams: number;
@@ -76,54 +65,4 @@ export interface Overview {
     failed_total: number;
     bot_seats_total: number;
   };
-}
-
-/** What went wrong, in words for people. */
-export class Failure extends Error {
-  readonly action: Action;
-
-  constructor(
-    readonly code: number,
-    message: string,
-    readonly retryAfterMs = 0,
-    readonly requestId = "",
-  ) {
-    super(message === "" ? helpOf(code) : message);
-    this.action = actionOf(code);
-  }
-
-  /** `A0402 AlreadyQueued`. */
-  get label(): string {
-    return `${codeLabel(this.code)} ${nameOf(this.code)}`;
-  }
-
-  static from(error: unknown): Failure {
-    if (error instanceof Failure) return error;
-    return new Failure(CODE.Unavailable, "The server did not answer. Check the connection and try again.");
-  }
-}
-
-interface Problem {
-  code?: string;
-  title?: string;
-  detail?: string;
-  retry_after_ms?: number;
-  request_id?: string;
-}
-
-/** One call. `token` is the user token, where the call needs one. */
-export async function call<T>(method: string, path: string, options: { token?: string | undefined; body?: unknown; signal?: AbortSignal } = {}): Promise<T> {
-  const headers: Record<string, string> = {};
-  if (options.token !== undefined) headers.authorization = `Bearer ${options.token}`;
-  const init: RequestInit = { method, headers };
-  if (options.body !== undefined) {
-    headers["content-type"] = "application/json";
-    init.body = JSON.stringify(options.body);
-  }
-  if (options.signal !== undefined) init.signal = options.signal;
-  const response = await fetch(path, init);
-  if (response.ok) return (response.status === 204 ? undefined : await response.json()) as T;
-  const problem = (await response.json().catch(() => ({}))) as Problem;
-  const number = Number(problem.code?.slice(1) ?? CODE.Internal);
-  throw new Failure(number, problem.detail ?? problem.title ?? "", problem.retry_after_ms ?? 0, problem.request_id ?? "");
 }

@@ -1,7 +1,8 @@
 // What this server plays: the name of its game and the modes of its queue.
 
 import { useEffect, useState } from "react";
-import { call, type Games } from "./api.ts";
+import { call } from "../src/http.ts";
+import type { Games } from "./api.ts";
 
 /** The game that the page knows by itself; every other one is shown by its schema. */
 const ARENA = "arena";

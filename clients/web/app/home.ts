@@ -1,16 +1,10 @@
 // The home session of this page: one connection for every topic.
 
-import { actionOf } from "../src/codes.ts";
-import type { LinkState } from "../src/link.ts";
 import type { Endpoint } from "../src/pipe.ts";
-import { TopicsClient } from "../src/topics.ts";
+import { connect as connectTopics, type TopicsClient } from "../src/topics.ts";
 import { account, signedIn, signOut } from "./account.ts";
-import { Failure } from "./api.ts";
+import { AmphiError } from "../src/error.ts";
 import { forcedTransport } from "./route.ts";
-import { Store } from "./store.ts";
-
-/** State of the home session, for the chat's status. */
-export const homeState = new Store<LinkState>("connecting");
 
 let client: Promise<TopicsClient> | undefined;
 let clientToken = "";
@@ -27,21 +21,15 @@ export async function home(): Promise<TopicsClient> {
 }
 
 function connect(token: string): TopicsClient {
-  homeState.set("connecting");
-  return new TopicsClient({
-    endpoints: endpoints(),
+  return connectTopics({
+    url: location.origin,
     token,
-    onState: (state) => homeState.set(state),
-    onOver: (code) => {
+    onOver: ({ code, action }) => {
       client = undefined;
       // A token the server does not take any more: the next use makes a new guest.
-      if (code >= 200 && code < 300 && account.value?.user.role === "guest" && actionOf(code) === "stop") signOut();
+      if (code >= 200 && code < 300 && account.value?.user.role === "guest" && action === "stop") signOut();
     },
   });
-}
-
-function endpoints(): Endpoint[] {
-  return [{ transport: "ws", url: `${location.origin}/session`, cert_sha256: [] }];
 }
 
 /** Endpoints that `?transport=` leaves; all, when it leaves none. */
@@ -49,6 +37,6 @@ export function allowed(all: Endpoint[]): Endpoint[] {
   const forced = forcedTransport();
   const wanted = forced === "ws" ? ["ws"] : forced === "wt" ? ["webtransport"] : ["webtransport", "ws"];
   const left = all.filter(({ transport }) => wanted.includes(transport));
-  if (left.length === 0) throw new Failure(901, "This match offers no transport that this browser can use.");
+  if (left.length === 0) throw new AmphiError(901, "This match offers no transport that this browser can use.");
   return left;
 }

@@ -4,7 +4,6 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { BitWriter } from "./bits.ts";
 import { LANE_BULK, LANE_CONTROL, LANE_INPUT, LANE_ROOM, LANE_SNAPSHOT } from "./frame.ts";
 import { type Joined, type PlayerMessage, PlayerMessageSchema, PartReadSchema, RequestSchema, type RoomMessage, RoomMessageSchema, type Tables, TablesReadySchema, WorldPartSchema } from "./gen/room_pb.ts";
-import type { Welcome } from "./gen/session_pb.ts";
 import { InputLead } from "./input-lead.ts";
 import { Link, type LinkEvent, type LinkState, nowMicros } from "./link.ts";
 import { fitted } from "./message.ts";
@@ -17,6 +16,7 @@ import type { Saved } from "./session-types.ts";
 import type { Share, SnapshotTraffic } from "./ledger.ts";
 import { SnapshotReader } from "./snapshots.ts";
 import { Timeline } from "./timeline.ts";
+import type { Welcome } from "./wire.ts";
 
 /** Number of the component that says which seat controls an entity. */
 const SEAT = 0;

@@ -70,7 +70,7 @@ export function encodeStreamMessage(payload: Uint8Array): Uint8Array {
 }
 
 /** One frame on an ordered message pipe: `u8 lane, payload`. */
-export function encodePipeFrame(lane: number, payload: Uint8Array): Uint8Array {
+export function encodePipeFrame(lane: number, payload: Uint8Array): Uint8Array<ArrayBuffer> {
   const out = new Uint8Array(payload.length + 1);
   out[0] = lane;
   out.set(payload, 1);

@@ -1,13 +1,11 @@
-// Amphi in TypeScript: sessions, topics, replicated worlds. `docs/wire.md` describes the bytes.
+// The entry `amphi`: topics from a page or from Node. `docs/guides/web-kit.md` shows it at work.
 
-export * from "./arena-move.ts";
-export { MatchClient, type MatchOptions, type NetStats, type PlayedGame } from "./client.ts";
-export { type Action, actionOf, CODE, codeLabel, helpOf, nameOf } from "./codes.ts";
-export { Link, type LinkState, nowMicros } from "./link.ts";
-export type { Endpoint } from "./pipe.ts";
-export { ReplicaError, SnapshotDecoder, ViewDecoder } from "./replica.ts";
-export { type Row, Schema } from "./schema.ts";
-export { Session } from "./session.ts";
-export type { Saved } from "./session-types.ts";
-export { Timeline } from "./timeline.ts";
-export { type Publication, TopicError, TopicsClient } from "./topics.ts";
+export type { Action, CodeName } from "./codes.ts";
+export { CODE, codeLabel } from "./codes.ts";
+export { AmphiError } from "./error.ts";
+export type { History, HistoryOptions } from "./history.ts";
+export { signInAsGuest, type SignedIn, type User } from "./http.ts";
+export type { LinkState } from "./link.ts";
+export type { OutboxLimits } from "./outbox.ts";
+export type { Position, Publication, Subscriber } from "./subscription.ts";
+export { connect, type ConnectOptions, type PublishOptions, type TopicsClient } from "./topics.ts";

@@ -1,7 +1,7 @@
 // Keeps one session connected: tries endpoints in turn, notices silence, reconnects and resumes.
 
 import { actionOf, CODE } from "./codes.ts";
-import { canUse, type Endpoint, openWebSocket, openWebTransport, type Pipe, type PipeSink } from "./pipe.ts";
+import { canUse, type Endpoint, openWebSocket, openWebTransport, type Pipe, type PipeSink, type WebSocketClass } from "./pipe.ts";
 import { Session } from "./session.ts";
 import type { ConnectRequest, Output } from "./session-types.ts";
 import { Ways } from "./ways.ts";
@@ -25,6 +25,10 @@ export interface LinkOptions {
   silenceMs: (rttMs: number, varMs: number) => number;
   /** Gives up resuming after this long, ms; `Infinity` never does. */
   giveUpMs: number;
+  /** How often what is due is done, ms; 20 where inputs and snapshots flow. */
+  tickMs?: number;
+  /** Makes WebSockets where there is no class of that name. */
+  webSocket?: WebSocketClass | undefined;
   onEvent: (event: LinkEvent) => void;
   onState?: (state: LinkState) => void;
 }
@@ -53,7 +57,7 @@ export class Link {
   constructor(request: ConnectRequest, private readonly options: LinkOptions) {
     this.session = new Session(request);
     this.ways = new Ways(options.endpoints.filter(canUse));
-    this.timer = setInterval(() => this.tick(), 20);
+    this.timer = setInterval(() => this.tick(), options.tickMs ?? 20);
     void this.dial();
   }
 
@@ -89,6 +93,15 @@ export class Link {
       pipe.close(CODE.Silent, "");
       this.closed(id, undefined);
     }
+  }
+
+  /** The network is said to be there again: dials now instead of when it is due. */
+  hurry(): void {
+    if (this.retry === undefined) return;
+    clearTimeout(this.retry);
+    this.retry = undefined;
+    this.attempt = 0;
+    void this.dial();
   }
 
   private async dial(): Promise<void> {
@@ -143,7 +156,7 @@ export class Link {
   /** Opens a connection. A WebSocket says Hello as it opens, which saves a round trip. */
   private open(endpoint: Endpoint, id: number, sink: PipeSink): Promise<Pipe> {
     if (endpoint.transport !== "ws") return openWebTransport(endpoint, this.options.lanes, sink);
-    return openWebSocket(endpoint.url, this.session.greet(nowMicros(), id, "ordered"), sink);
+    return openWebSocket(endpoint.url, this.session.greet(nowMicros(), id, "ordered"), sink, this.options.webSocket);
   }
 
   private welcomeDue(id: number): void {

@@ -40,20 +40,40 @@ export interface Pipe {
   close(code: number, message: string): void;
 }
 
+/** What makes WebSockets: the browser's own class, or one like `ws` for Node. */
+export type WebSocketClass = new (url: string, protocols: string[]) => WebSocketLike;
+
+/** As much of a WebSocket as a pipe uses. */
+export interface WebSocketLike {
+  binaryType: string;
+  readonly readyState: number;
+  readonly bufferedAmount: number;
+  readonly protocol: string;
+  // Members and not methods: classes of other makers declare events of their own, wider or narrower.
+  onopen: ((event: never) => void) | null;
+  onmessage: ((event: never) => void) | null;
+  onclose: ((event: never) => void) | null;
+  onerror: ((event: never) => void) | null;
+  send(bytes: Uint8Array<ArrayBuffer>): void;
+  close(code?: number, reason?: string): void;
+}
+
+const WS_OPEN = 1;
+
 /** Opens a WebSocket that says `hello` (a payload of lane 0) as it opens; rejects when it cannot be reached. */
-export function openWebSocket(url: string, hello: Uint8Array, sink: PipeSink): Promise<Pipe> {
+export function openWebSocket(url: string, hello: Uint8Array, sink: PipeSink, make: WebSocketClass = WebSocket): Promise<Pipe> {
   return new Promise((resolve, reject) => {
-    const socket = new WebSocket(url.replace(/^http/, "ws"), subprotocols(hello));
+    const socket = new make(url.replace(/^http/, "ws"), subprotocols(hello));
     socket.binaryType = "arraybuffer";
     let open = false;
     const pipe: Pipe = {
       kind: "ordered",
       transport: "ws",
       maxDatagram: DATAGRAM_BYTES_MAX,
-      frame: (lane, payload) => socket.readyState === WebSocket.OPEN && socket.send(encodePipeFrame(lane, payload) as BufferSource),
+      frame: (lane, payload) => socket.readyState === WS_OPEN && socket.send(encodePipeFrame(lane, payload)),
       datagram: (bytes) => {
-        if (socket.readyState !== WebSocket.OPEN || socket.bufferedAmount > WS_BUFFERED_MAX) return;
-        socket.send(encodePipeFrame(LANE_DATAGRAM, bytes) as BufferSource);
+        if (socket.readyState !== WS_OPEN || socket.bufferedAmount > WS_BUFFERED_MAX) return;
+        socket.send(encodePipeFrame(LANE_DATAGRAM, bytes));
       },
       close: (code, message) => socket.close(WS_CLOSE_BASE + code, message.slice(0, 40)),
     };
@@ -62,12 +82,14 @@ export function openWebSocket(url: string, hello: Uint8Array, sink: PipeSink): P
       if (socket.protocol !== WS_HELLO) pipe.frame(LANE_CONTROL, hello);
       resolve(pipe);
     };
-    socket.onmessage = (event) => {
-      const { lane, payload } = decodePipeFrame(new Uint8Array(event.data as ArrayBuffer));
+    socket.onmessage = (event: { data: ArrayBuffer }) => {
+      const { lane, payload } = decodePipeFrame(new Uint8Array(event.data));
       if (lane === LANE_DATAGRAM) sink.datagram(payload);
       else sink.frame(lane, payload);
     };
-    socket.onclose = (event) => {
+    // The close that follows says it too; `ws` wants it heard.
+    socket.onerror = () => undefined;
+    socket.onclose = (event: { code: number }) => {
       if (open) sink.closed(event.code > WS_CLOSE_BASE ? event.code - WS_CLOSE_BASE : undefined);
       else reject(new Error(`no WebSocket to ${url}`));
     };

@@ -1,6 +1,6 @@
 // What goes into the session engine, and what comes out.
 
-import type * as proto from "./gen/session_pb.ts";
+import type { Control, Welcome } from "./wire.ts";
 
 /** What a reloaded page needs to find its session again. */
 export interface Saved {
@@ -37,10 +37,10 @@ export type Output =
   | { kind: "frame"; pipe: number; lane: number; payload: Uint8Array }
   | { kind: "datagram"; pipe: number; bytes: Uint8Array }
   | { kind: "close-pipe"; pipe: number; code: number; message: string }
-  | { kind: "attached"; resumed: boolean; generation: number; welcome: proto.Welcome; restored: string[] }
+  | { kind: "attached"; resumed: boolean; generation: number; welcome: Welcome; restored: string[] }
   | { kind: "detached" }
   | { kind: "message"; lane: number; payload: Uint8Array }
-  | { kind: "control"; control: proto.Control }
+  | { kind: "control"; control: Control }
   | { kind: "datagram-received"; lane: number; payload: Uint8Array }
   | { kind: "fate"; seq: number; acked: boolean }
   | { kind: "lane-lost"; lane: number; code: number }

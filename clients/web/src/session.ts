@@ -1,14 +1,14 @@
 // The session engine, client side, without IO: frames, datagrams and times go in, `poll()` gives what to do.
 // It outlives its connections: reliable lanes go on where they stood after every new attach (`docs/wire.md`).
 
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Clock } from "./clock.ts";
 import { CODE } from "./codes.ts";
 import { Datagrams } from "./datagrams.ts";
 import { concat, FrameError, LANE_CONTROL, laneKind, RESUMED_LANES } from "./frame.ts";
-import * as proto from "./gen/session_pb.ts";
 import { ReliableLanes } from "./lanes.ts";
+import type { Of } from "./protobuf.ts";
 import type { ConnectRequest, Output, PipeKind, Saved, SessionStats } from "./session-types.ts";
+import * as wire from "./wire.ts";
 
 const ACK_AFTER_US = 200_000;
 const ACK_AFTER_MESSAGES = 64;
@@ -62,7 +62,7 @@ export class Session {
   private pings = 0;
   private heardAt = 0;
   private clockId: bigint | undefined;
-  private ending: proto.Close | undefined;
+  private ending: wire.Close | undefined;
   private over = false;
   private takeBacks: number;
 
@@ -112,17 +112,20 @@ export class Session {
     this.pipes.set(pipe, state);
     this.heardAt = Math.max(this.heardAt, now);
     const { token, app, game, build, schemaHash, capabilities } = this.request;
-    const hello = create(proto.HelloSchema, { protocolMin: 1, protocolMax: 1, app, game, build, schemaHash, capabilities, token });
-    if (this.id !== undefined) {
-      const lost = this.forgetful ? RESUMED_LANES.map((lane) => create(proto.LaneLostSchema, { lane, code: CODE.LaneLost })) : [];
-      const resume = { session: this.id, secret: this.secret, generation: this.dialled, welcomed: this.welcomed, lost };
-      hello.resume = create(proto.ResumeSchema, { ...resume, received: encodePositions(received) });
-      hello.resume.topics = this.topicsThatFit(HELLO_BYTES_MAX - HELLO_FRAMING - toBinary(proto.HelloSchema, hello).length);
-      state.restored = hello.resume.topics.map(({ topic }) => topic);
-    }
-    const payload = encodeLink({ case: "hello", value: hello });
+    const hello = { protocolMin: 1, protocolMax: 1, app, game, build, schemaHash, capabilities, token, resume: undefined };
+    const value = this.id === undefined ? hello : this.withResume(this.id, state, hello);
+    const payload = encodeLink({ case: "hello", value });
     this.stats.bytesOut += payload.length;
     return payload;
+  }
+
+  private withResume(session: string, state: PipeState, hello: Of<typeof wire.Hello>): Of<typeof wire.Hello> {
+    const lost = this.forgetful ? RESUMED_LANES.map((lane) => ({ lane, code: CODE.LaneLost })) : [];
+    const received = encodePositions(this.lanes.positions);
+    const resume = { session, secret: this.secret, generation: this.dialled, received, welcomed: this.welcomed, lost, topics: [] };
+    const topics = this.topicsThatFit(HELLO_BYTES_MAX - HELLO_FRAMING - wire.Hello.encode({ ...hello, resume }).length);
+    state.restored = topics.map(({ topic }) => topic);
+    return { ...hello, resume: { ...resume, topics } };
   }
 
   /** A frame arrived on `lane` of `pipe`. Throws `FrameError` when it breaks the protocol. */
@@ -165,7 +168,8 @@ export class Session {
     this.pipes.delete(pipe);
     if (pipe !== this.attached || this.over) return;
     if (this.ending !== undefined) return this.end("closed", this.ending.code, this.ending.message, this.ending.retryAfterMs);
-    const replaced = [...this.pipes.values()].some(({ generation }) => generation > this.generation);
+    // A Hello of a dial that was given up may have been read all the same.
+    const replaced = this.dialled > this.generation;
     if (code === CODE.GenerationStale && !replaced && !this.takesBack()) return this.end("closed", code, "", 0);
     this.attached = undefined;
     this.datagrams.pipeGone();
@@ -205,7 +209,7 @@ export class Session {
     if (this.over) return;
     if (this.attached !== undefined) {
       const sent = encodePositions(this.lanes.sent);
-      this.sendLink(this.attached, { case: "close", value: create(proto.CloseSchema, { code, message, sent }) });
+      this.sendLink(this.attached, { case: "close", value: { code, message, retryAfterMs: 0, sent } });
     }
     this.over = true;
     this.closePipesExcept(undefined, code, message);
@@ -216,12 +220,12 @@ export class Session {
     this.request.token = token;
   }
 
-  private topicsThatFit(room: number): proto.TopicPosition[] {
+  private topicsThatFit(room: number): wire.TopicPosition[] {
     let left = room;
     return (this.request.topics?.() ?? [])
       .slice(0, SUBSCRIPTIONS_MAX)
-      .map(({ topic, since }) => create(proto.TopicPositionSchema, { topic, epoch: since?.epoch ?? 0n, offset: BigInt(since?.offset ?? 0) }))
-      .filter((position) => (left -= toBinary(proto.TopicPositionSchema, position).length + 3) > 0);
+      .map(({ topic, since }) => ({ topic, epoch: since?.epoch ?? 0n, offset: since?.offset ?? 0 }))
+      .filter((position) => (left -= wire.TopicPosition.encode(position).length + 3) > 0);
   }
 
   private get isOrdered(): boolean {
@@ -245,19 +249,19 @@ export class Session {
   }
 
   private handleLink(now: number, pipe: number, state: PipeState, bytes: Uint8Array): void {
-    const { kind } = fromBinary(proto.LinkSchema, bytes);
+    const { kind } = wire.Link.decode(bytes);
     if (kind.case === "welcome") return this.welcome(now, pipe, state, kind.value);
     if (kind.case === "refused") return this.refused(pipe, kind.value);
     if (pipe !== this.attached) return;
     this.heardAt = now;
     if (kind.case === "ack") {
-      for (const { lane, nextSeq } of kind.value.received) this.lanes.acknowledged(lane, Number(nextSeq));
+      for (const { lane, nextSeq } of kind.value.received) this.lanes.acknowledged(lane, nextSeq);
     } else if (kind.case === "ping") {
-      const at = BigInt(Math.round(now));
-      this.sendLink(pipe, { case: "pong", value: create(proto.PongSchema, { t0Us: kind.value.t0Us, t1Us: at, t2Us: at }) });
+      const at = Math.round(now);
+      this.sendLink(pipe, { case: "pong", value: { t0Us: kind.value.t0Us, t1Us: at, t2Us: at, tick0Us: 0 } });
     } else if (kind.case === "pong") {
-      this.clock.answer(Number(kind.value.t0Us), Number(kind.value.t1Us), Number(kind.value.t2Us), now);
-      if (kind.value.tick0Us !== 0n) this.tick0 = Number(kind.value.tick0Us);
+      this.clock.answer(kind.value.t0Us, kind.value.t1Us, kind.value.t2Us, now);
+      if (kind.value.tick0Us !== 0) this.tick0 = kind.value.tick0Us;
     } else if (kind.case === "close") {
       this.ending = kind.value;
       this.endWhenComplete();
@@ -275,7 +279,7 @@ export class Session {
     return true;
   }
 
-  private refused(pipe: number, { code, message, retryAfterMs }: proto.Refused): void {
+  private refused(pipe: number, { code, message, retryAfterMs }: wire.Refused): void {
     this.closePipe(pipe, code, message);
     if (code === CODE.GenerationStale && this.attached === undefined && this.takesBack()) {
       this.outputs.push({ kind: "detached" });
@@ -284,7 +288,7 @@ export class Session {
     this.outputs.push({ kind: "refused", code, message, retryAfterMs });
   }
 
-  private welcome(now: number, pipe: number, state: PipeState, welcome: proto.Welcome): void {
+  private welcome(now: number, pipe: number, state: PipeState, welcome: wire.Welcome): void {
     if (state.generation <= this.generation) return this.closePipe(pipe, CODE.GenerationStale, "");
     if (this.attached !== undefined) this.datagrams.pipeGone();
     if (!welcome.resumed) this.restart(state);
@@ -292,7 +296,7 @@ export class Session {
     this.clockId = welcome.clockId;
     this.id = welcome.session;
     this.secret = welcome.secret;
-    this.tick0 = Number(welcome.tick0Us);
+    this.tick0 = welcome.tick0Us;
     this.generation = state.generation;
     this.welcomed = welcome.generation;
     this.dialled = Math.max(this.dialled, welcome.generation);
@@ -307,7 +311,7 @@ export class Session {
       state.next.set(lane, 0);
       this.outputs.push({ kind: "lane-lost", lane, code });
     }
-    for (const { lane, nextSeq } of welcome.received) this.lanes.acknowledged(lane, Number(nextSeq));
+    for (const { lane, nextSeq } of welcome.received) this.lanes.acknowledged(lane, nextSeq);
     for (const { lane, payload } of this.lanes.unacked()) this.sendFrame(pipe, lane, payload);
     this.pings = 0;
     this.ping(now);
@@ -334,7 +338,7 @@ export class Session {
       if (this.ackMessages >= ACK_AFTER_MESSAGES || this.ackBytes >= ACK_AFTER_BYTES) this.sendAck();
     }
     if (lane !== LANE_CONTROL) this.outputs.push({ kind: "message", lane, payload });
-    else if (payload[0] === 1) this.outputs.push({ kind: "control", control: fromBinary(proto.ControlSchema, payload.subarray(1)) });
+    else if (payload[0] === 1) this.outputs.push({ kind: "control", control: wire.Control.decode(payload.subarray(1)) });
     else throw new FrameError("lane 0 holds a Link or a Control");
     this.endWhenComplete();
   }
@@ -342,7 +346,7 @@ export class Session {
   private endWhenComplete(): void {
     if (this.ending === undefined || this.over) return;
     const received = new Map(this.lanes.positions);
-    if (this.ending.sent.some(({ lane, nextSeq }) => (received.get(lane) ?? 0) < Number(nextSeq))) return;
+    if (this.ending.sent.some(({ lane, nextSeq }) => (received.get(lane) ?? 0) < nextSeq)) return;
     this.end("closed", this.ending.code, this.ending.message, this.ending.retryAfterMs);
   }
 
@@ -350,17 +354,17 @@ export class Session {
     this.ackAt = undefined;
     this.ackMessages = this.ackBytes = 0;
     if (this.attached === undefined) return;
-    this.sendLink(this.attached, { case: "ack", value: create(proto.AckSchema, { received: encodePositions(this.lanes.positions) }) });
+    this.sendLink(this.attached, { case: "ack", value: { received: encodePositions(this.lanes.positions) } });
   }
 
   private ping(now: number): void {
     this.pings += 1;
     this.pingAt = now + (this.pings < PING_BURST ? PING_BURST_EVERY_US : this.request.pingEveryUs);
     if (this.attached === undefined) return;
-    this.sendLink(this.attached, { case: "ping", value: create(proto.PingSchema, { t0Us: BigInt(Math.round(now)) }) });
+    this.sendLink(this.attached, { case: "ping", value: { t0Us: Math.round(now) } });
   }
 
-  private sendLink(pipe: number, kind: proto.Link["kind"]): void {
+  private sendLink(pipe: number, kind: wire.Link["kind"]): void {
     this.sendFrame(pipe, LANE_CONTROL, encodeLink(kind));
   }
 
@@ -385,10 +389,10 @@ export class Session {
   }
 }
 
-function encodeLink(kind: proto.Link["kind"]): Uint8Array {
-  return concat(Uint8Array.of(0), toBinary(proto.LinkSchema, create(proto.LinkSchema, { kind })));
+function encodeLink(kind: wire.Link["kind"]): Uint8Array {
+  return concat(Uint8Array.of(0), wire.Link.encode({ kind }));
 }
 
-function encodePositions(entries: [number, number][]): proto.LanePosition[] {
-  return entries.filter(([, next]) => next > 0).map(([lane, next]) => create(proto.LanePositionSchema, { lane, nextSeq: BigInt(next) }));
+function encodePositions(entries: [number, number][]): wire.LanePosition[] {
+  return entries.filter(([, next]) => next > 0).map(([lane, nextSeq]) => ({ lane, nextSeq }));
 }

@@ -226,6 +226,17 @@ describe("a session", () => {
     expect(session.isClosed).toBe(true);
   });
 
+  it("goes on when the server has read a Hello whose dial was given up", () => {
+    const session = connected();
+    session.dial(1, 2, "ordered");
+    session.handlePipeClosed(2, undefined);
+    session.handlePipeClosed(1, CODE.GenerationStale);
+    expect([session.isClosed, session.isAttached]).toEqual([false, false]);
+    session.dial(2, 3, "ordered");
+    session.handleFrame(3, 3, 0, welcome({ generation: 3, resumed: true }));
+    expect(session.isAttached).toBe(true);
+  });
+
   it("takes its place back after a reload, a few times", () => {
     const secret = new Uint8Array(16);
     const session = new Session({ ...REQUEST, resume: { session: "ses_1", secret, generation: 5 } });

@@ -25,7 +25,7 @@ mod stock;
 mod tokens;
 
 pub use amphi_streaming_core::{
-    Access, HistoryKind, HistoryLimits, HubConfig, Pace, PresenceRules, Role, SlowReader, TopicClass,
+    Access, Content, HistoryKind, HistoryLimits, HubConfig, Pace, PresenceRules, Role, SlowReader, TopicClass,
 };
 pub use broker::Broker;
 pub use config::{LiveConfig, Rate};

@@ -1,15 +1,30 @@
 // Chat during play: the newest lines for a moment, and a box that Enter opens.
 
 import { type FormEvent, useEffect, useState } from "react";
+import { type ChatLine, nameColour } from "../../src/chat-line.ts";
+import { AmphiError } from "../../src/error.ts";
 import type { TopicsClient } from "../../src/topics.ts";
 import { home } from "../home.ts";
 import { ChatIcon } from "../parts/icons.tsx";
 import { type Store, useStore } from "../store.ts";
-import { nameColour, useChat, words } from "../watch/chat.tsx";
 
 const SHOWN_MAX = 5;
 const SHOWN_MS = 12_000;
 const CHARS_MAX = 500;
+
+/** The newest lines of a match's chat, followed live. */
+function useChat(home: TopicsClient | undefined, matchId: string): ChatLine[] {
+  const [lines, setLines] = useState<ChatLine[]>([]);
+  useEffect(() => {
+    return home?.subscribe(`match:${matchId}:chat`, {
+      onPublication: ({ data }) => {
+        const line = data as ChatLine;
+        setLines((old) => [...old.filter(({ id }) => id !== line.id), line].slice(-SHOWN_MAX));
+      },
+    });
+  }, [home, matchId]);
+  return lines;
+}
 
 /** Hands that let go of the game for a chat line. */
 interface Writer {
@@ -22,13 +37,13 @@ export function Talk({ matchId, controls }: { matchId: string; controls: Writer 
   const [topics, setTopics] = useState<TopicsClient>();
   const [now, setNow] = useState(Date.now());
   const writing = useStore(controls.writing);
-  const { lines } = useChat(topics, matchId);
+  const lines = useChat(topics, matchId);
   useEffect(() => void home().then(setTopics, () => undefined), []);
   useEffect(() => {
     const timer = setInterval(() => setNow(Date.now()), 1_000);
     return () => clearInterval(timer);
   }, []);
-  const shown = lines.filter(({ at_us }) => writing || now - at_us / 1_000 < SHOWN_MS).slice(-SHOWN_MAX);
+  const shown = lines.filter(({ at_us }) => writing || now - at_us / 1_000 < SHOWN_MS);
   return (
     <div className="talk">
       <ol aria-live="polite" aria-label="Chat lines">
@@ -47,7 +62,10 @@ function Box({ topics, matchId, onDone }: { topics: TopicsClient | undefined; ma
   const say = (event: FormEvent) => {
     event.preventDefault();
     if (text.trim() === "") return onDone();
-    topics?.publishText(`match:${matchId}:chat`, text).then(onDone, (failure: unknown) => setError(words(failure)));
+    topics?.publishText(`match:${matchId}:chat`, text).then(onDone, (failure: unknown) => {
+      const { message, label } = AmphiError.from(failure);
+      setError(`${message} ${label}`);
+    });
   };
   return (
     <form className="takes-clicks" onSubmit={say}>

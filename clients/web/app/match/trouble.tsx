@@ -4,7 +4,7 @@ import { useEffect, useState } from "react";
 import { CODE } from "../../src/codes.ts";
 import type { MatchResult } from "../../src/gen/room_pb.ts";
 import type { LinkState } from "../../src/link.ts";
-import { Failure } from "../api.ts";
+import { AmphiError } from "../../src/error.ts";
 import { ErrorNotice } from "../parts/notice.tsx";
 import { type Store, useStore } from "../store.ts";
 
@@ -28,7 +28,7 @@ export function Trouble({ session, entered, onAgain, onLeave }: { session: Seate
     return (
       <div className="overlay">
         <div className="panel" style={{ textAlign: "left" }}>
-          {ended ? <div className="stack"><h2>The match is over</h2><p className="muted">It ended while this page was not connected.</p></div> : <ErrorNotice title="Your seat is gone" error={new Failure(over.code, over.message)} />}
+          {ended ? <div className="stack"><h2>The match is over</h2><p className="muted">It ended while this page was not connected.</p></div> : <ErrorNotice title="Your seat is gone" error={new AmphiError(over.code, over.message)} />}
           <div className="row">
             <button type="button" className="button primary" onClick={onAgain}>Play again</button>
             <button type="button" className="button" onClick={onLeave}>Back</button>

@@ -1,7 +1,8 @@
 // Ops: hosts, rooms, queue and sessions, live.
 
 import { callAs } from "../account.ts";
-import { Failure, type Overview } from "../api.ts";
+import { AmphiError } from "../../src/error.ts";
+import type { Overview } from "../api.ts";
 import { follow } from "../app.tsx";
 import { usePolled } from "../parts/later.ts";
 import { clockText, ErrorNotice, ShortId } from "../parts/notice.tsx";
@@ -14,7 +15,7 @@ const TICK_US = 16_667;
 /** Everything an operator asks first. */
 export function OpsPage() {
   const { value, error } = usePolled((signal) => callAs<Overview>("GET", "/api/v1/ops/overview", { signal }), 1_000);
-  if (error !== undefined && Failure.from(error).code === CODE.RoleMissing) {
+  if (error !== undefined && AmphiError.from(error).code === CODE.RoleMissing) {
     return <div className="page"><ErrorNotice title="This page is for operators" error={error}><span className="muted">The first start of the server prints a sign-in link; <span className="num">amphi user add</span> makes more.</span></ErrorNotice></div>;
   }
   return (

@@ -1,7 +1,7 @@
 // What happened, its code, what to do.
 
 import type { ReactNode } from "react";
-import { Failure } from "../api.ts";
+import { AmphiError } from "../../src/error.ts";
 
 const WHAT_TO_DO = {
   retry: "Trying again in a moment can help.",
@@ -11,7 +11,7 @@ const WHAT_TO_DO = {
 
 /** An error as a card. */
 export function ErrorNotice({ error, title, children }: { error: unknown; title: string; children?: ReactNode }) {
-  const failure = Failure.from(error);
+  const failure = AmphiError.from(error);
   return (
     <div className="notice" role="alert">
       <span className="bad" aria-hidden="true">■</span>

@@ -1,7 +1,8 @@
 // One ticket in the queue: made, polled, taken back.
 
 import { callAs } from "../account.ts";
-import { Failure, type SeatGrant, type Ticket } from "../api.ts";
+import { AmphiError } from "../../src/error.ts";
+import type { SeatGrant, Ticket } from "../api.ts";
 import { CODE } from "../../src/codes.ts";
 import { Store } from "../store.ts";
 
@@ -51,7 +52,7 @@ export class Queue {
       return true;
     }
     if (ticket.state === "failed" || ticket.state === "cancelled") {
-      this.state.set({ kind: "failed", error: new Failure(Number(ticket.code?.slice(1) ?? CODE.TicketEnded), ticket.explain.join(" ")) });
+      this.state.set({ kind: "failed", error: new AmphiError(Number(ticket.code?.slice(1) ?? CODE.TicketEnded), ticket.explain.join(" ")) });
       return true;
     }
     return false;

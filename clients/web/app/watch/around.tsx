@@ -3,7 +3,7 @@
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import type { TopicsClient } from "../../src/topics.ts";
 import { callAs } from "../account.ts";
-import { Failure, type SeatGrant } from "../api.ts";
+import type { SeatGrant } from "../api.ts";
 import { follow } from "../app.tsx";
 import { games } from "../game.ts";
 import { ownRating, ratingsBefore, Share } from "../match/result.tsx";
@@ -42,7 +42,7 @@ export function Around({ view, matchId, onSeat, children }: { view: ViewReader<V
       {state === "live" ? <div className="seat"><TakeSeat matchId={matchId} onSeat={onSeat} /></div> : null}
       {state === "loading" && slow ? <div className="overlay light" role="status"><p>Waiting for the first picture of this match.</p></div> : null}
       {state === "missing" ? (
-        <Ended title="This match is not on air"><p className="muted">It has ended, or never was. {failure === undefined ? null : new Failure(failure.code, failure.message).label}</p></Ended>
+        <Ended title="This match is not on air"><p className="muted">It has ended, or never was. {failure?.label}</p></Ended>
       ) : null}
       {result === undefined ? null : <Ended title="Full time"><Scores scores={result.teamScores} /></Ended>}
     </>

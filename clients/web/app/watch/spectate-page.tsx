@@ -33,7 +33,7 @@ export function SpectatePage({ matchId, onFull }: { matchId: string; onFull: (fu
     home().then((client) => {
       if (gone) return;
       undo.push(client.subscribe(`match:${matchId}:stats`, {
-        publication: ({ payload }) => payload.case === "json" && setViewers((JSON.parse(payload.value) as { viewers: number }).viewers),
+        onPublication: ({ data }) => setViewers((data as { viewers: number }).viewers),
       }));
       setTopics(client);
     }, setError);

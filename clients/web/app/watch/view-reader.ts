@@ -1,13 +1,15 @@
 // A match as its view topic tells it: frames, roster, score and result.
 
 import { fromBinary } from "@bufbuild/protobuf";
+import type { AmphiError } from "../../src/error.ts";
 import { type MatchResult, type ViewFrame, ViewFrameSchema, type ViewMatch } from "../../src/gen/room_pb.ts";
 import { nowMicros } from "../../src/link.ts";
 import { Playout } from "../../src/pace.ts";
 import { ViewDecoder } from "../../src/replica.ts";
 import { Schema } from "../../src/schema.ts";
 import { Timeline } from "../../src/timeline.ts";
-import type { Publication, TopicsClient } from "../../src/topics.ts";
+import type { Publication } from "../../src/subscription.ts";
+import type { TopicsClient } from "../../src/topics.ts";
 import type { SeatInfo } from "../match/arena.ts";
 import { Store } from "../store.ts";
 
@@ -22,7 +24,7 @@ export interface Viewed {
 export class ViewReader<Model extends Viewed> {
   readonly model: Model;
   readonly state = new Store<"loading" | "live" | "ended" | "missing">("loading");
-  readonly failure = new Store<{ code: number; message: string } | undefined>(undefined);
+  readonly failure = new Store<AmphiError | undefined>(undefined);
   readonly result = new Store<MatchResult | undefined>(undefined);
   /** Roster, scores and clock as they were said last. */
   match: ViewMatch | undefined;
@@ -37,9 +39,10 @@ export class ViewReader<Model extends Viewed> {
   constructor(private readonly home: TopicsClient, matchId: string, model: (tickHz: () => number) => Model) {
     this.model = model(() => this.tickHz);
     this.unsubscribe = home.subscribe(`match:${matchId}:view:0`, {
-      publication: (publication) => this.take(publication),
-      failed: (code, message) => {
-        this.failure.set({ code, message });
+      onPublication: (publication) => this.take(publication),
+      onError: (error) => {
+        if (error.action !== "stop") return;
+        this.failure.set(error);
         if (this.state.value === "loading") this.state.set("missing");
       },
     });
@@ -58,9 +61,9 @@ export class ViewReader<Model extends Viewed> {
     return this.tick0 === undefined ? 0 : ((this.home.serverTime(nowMicros()) - this.tick0) * this.tickHz) / 1e6;
   }
 
-  private take({ payload }: Publication): void {
-    if (payload.case !== "binary") return;
-    const frame = fromBinary(ViewFrameSchema, payload.value);
+  private take({ data }: Publication): void {
+    if (!(data instanceof Uint8Array)) return;
+    const frame = fromBinary(ViewFrameSchema, data);
     this.describe(frame);
     if (frame.result !== undefined) {
       this.result.set(frame.result);

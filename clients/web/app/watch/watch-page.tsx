@@ -1,6 +1,7 @@
 // Watch: the running matches as cards.
 
-import { call, type MatchInfo } from "../api.ts";
+import { call } from "../../src/http.ts";
+import type { MatchInfo } from "../api.ts";
 import { follow } from "../app.tsx";
 import { TeamMark, WatchIcon } from "../parts/icons.tsx";
 import { useAfter, usePolled } from "../parts/later.ts";
