@@ -53,6 +53,7 @@ export const CODES = [
   [308, "AlreadySubscribed", "stop", "This session is already subscribed to the topic."],
   [309, "KeyReused", "stop", "The idempotency key was used for another message; take a new key for each message."],
   [310, "TopicFull", "stop", "The topic holds as many entries as it may; remove one first."],
+  [311, "PresenceForbidden", "stop", "Who reads this topic is not open to you."],
   [400, "QueueFull", "retry", "The queue is full; try again after the stated time."],
   [401, "TicketUnknown", "stop", "There is no such ticket, or it is not yours."],
   [402, "AlreadyQueued", "stop", "A player of this ticket is already in the queue."],

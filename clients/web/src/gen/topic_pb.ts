@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file topic.proto.
  */
 export const file_topic: GenFile = /*@__PURE__*/
-  fileDesc("Cgt0b3BpYy5wcm90bxIIYW1waGkudjEioAEKDFRvcGljUmVxdWVzdBIKCgJpZBgBIAEoDRIoCglzdWJzY3JpYmUYAiABKAsyEy5hbXBoaS52MS5TdWJzY3JpYmVIABIsCgt1bnN1YnNjcmliZRgDIAEoCzIVLmFtcGhpLnYxLlVuc3Vic2NyaWJlSAASJAoHcHVibGlzaBgEIAEoCzIRLmFtcGhpLnYxLlB1Ymxpc2hIAEIGCgRraW5kIj0KCVN1YnNjcmliZRINCgV0b3BpYxgBIAEoCRIhCgVzaW5jZRgCIAEoCzISLmFtcGhpLnYxLlBvc2l0aW9uIhwKC1Vuc3Vic2NyaWJlEg0KBXRvcGljGAEgASgJIkkKB1B1Ymxpc2gSDQoFdG9waWMYASABKAkSIgoHcGF5bG9hZBgCIAEoCzIRLmFtcGhpLnYxLlBheWxvYWQSCwoDa2V5GAMgASgJIikKCFBvc2l0aW9uEg0KBWVwb2NoGAEgASgGEg4KBm9mZnNldBgCIAEoBCJDCgdQYXlsb2FkEg4KBGpzb24YASABKAlIABIOCgR0ZXh0GAIgASgJSAASEAoGYmluYXJ5GAMgASgMSABCBgoEa2luZCLKAQoKVG9waWNSZXBseRIKCgJpZBgBIAEoDRIiCgZmYWlsZWQYAiABKAsyEC5hbXBoaS52MS5GYWlsZWRIABIqCgpzdWJzY3JpYmVkGAMgASgLMhQuYW1waGkudjEuU3Vic2NyaWJlZEgAEi4KDHVuc3Vic2NyaWJlZBgEIAEoCzIWLmFtcGhpLnYxLlVuc3Vic2NyaWJlZEgAEigKCXB1Ymxpc2hlZBgFIAEoCzITLmFtcGhpLnYxLlB1Ymxpc2hlZEgAQgYKBGtpbmQiPwoGRmFpbGVkEgwKBGNvZGUYASABKA0SDwoHbWVzc2FnZRgCIAEoCRIWCg5yZXRyeV9hZnRlcl9tcxgDIAEoDSJuCgpTdWJzY3JpYmVkEg0KBXRvcGljGAEgASgJEg0KBWFsaWFzGAIgASgNEg0KBWVwb2NoGAMgASgGEg4KBm9mZnNldBgEIAEoBBIRCglyZWNvdmVyZWQYBSABKAgSEAoIcmVwbGF5ZWQYBiABKA0iOgoMVW5zdWJzY3JpYmVkEg0KBXRvcGljGAEgASgJEg0KBWFsaWFzGAIgASgNEgwKBGNvZGUYAyABKA0iGwoJUHVibGlzaGVkEg4KBm9mZnNldBgBIAEoBCJCCgxQdWJsaXNoQmF0Y2gSMgoMcHVibGljYXRpb25zGAEgAygLMhwuYW1waGkudjEuU2VydmljZVB1YmxpY2F0aW9uImMKElNlcnZpY2VQdWJsaWNhdGlvbhINCgV0b3BpYxgBIAEoCRINCgVmbGFncxgCIAEoDRIiCgdwYXlsb2FkGAMgASgLMhEuYW1waGkudjEuUGF5bG9hZBILCgNhcHAYBCABKAkiJAoRUHVibGlzaEJhdGNoUmVwbHkSDwoHb2Zmc2V0cxgBIAMoBGIGcHJvdG8z");
+  fileDesc("Cgt0b3BpYy5wcm90bxIIYW1waGkudjEi6gIKDFRvcGljUmVxdWVzdBIKCgJpZBgBIAEoDRIoCglzdWJzY3JpYmUYAiABKAsyEy5hbXBoaS52MS5TdWJzY3JpYmVIABIsCgt1bnN1YnNjcmliZRgDIAEoCzIVLmFtcGhpLnYxLlVuc3Vic2NyaWJlSAASJAoHcHVibGlzaBgEIAEoCzIRLmFtcGhpLnYxLlB1Ymxpc2hIABIxCg53YXRjaF9wcmVzZW5jZRgFIAEoCzIXLmFtcGhpLnYxLldhdGNoUHJlc2VuY2VIABI1ChB1bndhdGNoX3ByZXNlbmNlGAYgASgLMhkuYW1waGkudjEuVW53YXRjaFByZXNlbmNlSAASLwoNbGlzdF9wcmVzZW5jZRgHIAEoCzIWLmFtcGhpLnYxLkxpc3RQcmVzZW5jZUgAEi0KDHNldF9wcmVzZW5jZRgIIAEoCzIVLmFtcGhpLnYxLlNldFByZXNlbmNlSABCBgoEa2luZCJLCglTdWJzY3JpYmUSDQoFdG9waWMYASABKAkSIQoFc2luY2UYAiABKAsyEi5hbXBoaS52MS5Qb3NpdGlvbhIMCgRtZXRhGAMgASgJIhwKC1Vuc3Vic2NyaWJlEg0KBXRvcGljGAEgASgJIkkKB1B1Ymxpc2gSDQoFdG9waWMYASABKAkSIgoHcGF5bG9hZBgCIAEoCzIRLmFtcGhpLnYxLlBheWxvYWQSCwoDa2V5GAMgASgJIh4KDVdhdGNoUHJlc2VuY2USDQoFdG9waWMYASABKAkiIAoPVW53YXRjaFByZXNlbmNlEg0KBXRvcGljGAEgASgJIjsKDExpc3RQcmVzZW5jZRINCgV0b3BpYxgBIAEoCRINCgVhZnRlchgCIAEoCRINCgVsaW1pdBgDIAEoDSIqCgtTZXRQcmVzZW5jZRINCgV0b3BpYxgBIAEoCRIMCgRtZXRhGAIgASgJIikKCFBvc2l0aW9uEg0KBWVwb2NoGAEgASgGEg4KBm9mZnNldBgCIAEoBCJDCgdQYXlsb2FkEg4KBGpzb24YASABKAlIABIOCgR0ZXh0GAIgASgJSAASEAoGYmluYXJ5GAMgASgMSABCBgoEa2luZCL/AgoKVG9waWNSZXBseRIKCgJpZBgBIAEoDRIiCgZmYWlsZWQYAiABKAsyEC5hbXBoaS52MS5GYWlsZWRIABIqCgpzdWJzY3JpYmVkGAMgASgLMhQuYW1waGkudjEuU3Vic2NyaWJlZEgAEi4KDHVuc3Vic2NyaWJlZBgEIAEoCzIWLmFtcGhpLnYxLlVuc3Vic2NyaWJlZEgAEigKCXB1Ymxpc2hlZBgFIAEoCzITLmFtcGhpLnYxLlB1Ymxpc2hlZEgAEjEKDnByZXNlbmNlX3N0YXRlGAYgASgLMhcuYW1waGkudjEuUHJlc2VuY2VTdGF0ZUgAEi8KDXByZXNlbmNlX2RpZmYYByABKAsyFi5hbXBoaS52MS5QcmVzZW5jZURpZmZIABIvCg1wcmVzZW5jZV9wYWdlGAggASgLMhYuYW1waGkudjEuUHJlc2VuY2VQYWdlSAASHgoEZG9uZRgJIAEoCzIOLmFtcGhpLnYxLkRvbmVIAEIGCgRraW5kIj8KBkZhaWxlZBIMCgRjb2RlGAEgASgNEg8KB21lc3NhZ2UYAiABKAkSFgoOcmV0cnlfYWZ0ZXJfbXMYAyABKA0ibgoKU3Vic2NyaWJlZBINCgV0b3BpYxgBIAEoCRINCgVhbGlhcxgCIAEoDRINCgVlcG9jaBgDIAEoBhIOCgZvZmZzZXQYBCABKAQSEQoJcmVjb3ZlcmVkGAUgASgIEhAKCHJlcGxheWVkGAYgASgNIjoKDFVuc3Vic2NyaWJlZBINCgV0b3BpYxgBIAEoCRINCgVhbGlhcxgCIAEoDRIMCgRjb2RlGAMgASgNIhsKCVB1Ymxpc2hlZBIOCgZvZmZzZXQYASABKAQiRwoGTWVtYmVyEgwKBHVzZXIYASABKAkSDAoEbmFtZRgCIAEoCRITCgtjb25uZWN0aW9ucxgDIAEoDRIMCgRtZXRhGAQgASgJIm8KDVByZXNlbmNlU3RhdGUSDQoFdG9waWMYASABKAkSDQoFYWxpYXMYAiABKA0SDQoFY291bnQYAyABKA0SDgoGbGlzdGVkGAQgASgIEiEKB21lbWJlcnMYBSADKAsyEC5hbXBoaS52MS5NZW1iZXIijwEKDFByZXNlbmNlRGlmZhINCgVhbGlhcxgBIAEoDRINCgVjb3VudBgCIAEoDRIOCgZsaXN0ZWQYAyABKAgSIAoGam9pbmVkGAQgAygLMhAuYW1waGkudjEuTWVtYmVyEiEKB2NoYW5nZWQYBSADKAsyEC5hbXBoaS52MS5NZW1iZXISDAoEbGVmdBgGIAMoCSJdCgxQcmVzZW5jZVBhZ2USDQoFdG9waWMYASABKAkSDQoFY291bnQYAiABKA0SIQoHbWVtYmVycxgDIAMoCzIQLmFtcGhpLnYxLk1lbWJlchIMCgRuZXh0GAQgASgJIgYKBERvbmUiQgoMUHVibGlzaEJhdGNoEjIKDHB1YmxpY2F0aW9ucxgBIAMoCzIcLmFtcGhpLnYxLlNlcnZpY2VQdWJsaWNhdGlvbiJwChJTZXJ2aWNlUHVibGljYXRpb24SDQoFdG9waWMYASABKAkSDQoFZmxhZ3MYAiABKA0SIgoHcGF5bG9hZBgDIAEoCzIRLmFtcGhpLnYxLlBheWxvYWQSCwoDYXBwGAQgASgJEgsKA2tleRgFIAEoCSIkChFQdWJsaXNoQmF0Y2hSZXBseRIPCgdvZmZzZXRzGAEgAygEYgZwcm90bzM");
 
 /**
  * Client to server. `id` is chosen by the client and comes back in the reply.
@@ -46,6 +46,30 @@ export type TopicRequest = Message<"amphi.v1.TopicRequest"> & {
      */
     value: Publish;
     case: "publish";
+  } | {
+    /**
+     * @generated from field: amphi.v1.WatchPresence watch_presence = 5;
+     */
+    value: WatchPresence;
+    case: "watchPresence";
+  } | {
+    /**
+     * @generated from field: amphi.v1.UnwatchPresence unwatch_presence = 6;
+     */
+    value: UnwatchPresence;
+    case: "unwatchPresence";
+  } | {
+    /**
+     * @generated from field: amphi.v1.ListPresence list_presence = 7;
+     */
+    value: ListPresence;
+    case: "listPresence";
+  } | {
+    /**
+     * @generated from field: amphi.v1.SetPresence set_presence = 8;
+     */
+    value: SetPresence;
+    case: "setPresence";
   } | { case: undefined; value?: undefined };
 };
 
@@ -71,6 +95,13 @@ export type Subscribe = Message<"amphi.v1.Subscribe"> & {
    * @generated from field: amphi.v1.Position since = 2;
    */
   since?: Position | undefined;
+
+  /**
+   * What others see beside this person, where the class has presence: JSON, at most 256 bytes; "" = nothing.
+   *
+   * @generated from field: string meta = 3;
+   */
+  meta: string;
 };
 
 /**
@@ -127,6 +158,99 @@ export const PublishSchema: GenMessage<Publish> = /*@__PURE__*/
   messageDesc(file_topic, 3);
 
 /**
+ * Hear who reads a topic that this session reads: answered with PresenceState, then PresenceDiff.
+ *
+ * @generated from message amphi.v1.WatchPresence
+ */
+export type WatchPresence = Message<"amphi.v1.WatchPresence"> & {
+  /**
+   * @generated from field: string topic = 1;
+   */
+  topic: string;
+};
+
+/**
+ * Describes the message amphi.v1.WatchPresence.
+ * Use `create(WatchPresenceSchema)` to create a new message.
+ */
+export const WatchPresenceSchema: GenMessage<WatchPresence> = /*@__PURE__*/
+  messageDesc(file_topic, 4);
+
+/**
+ * @generated from message amphi.v1.UnwatchPresence
+ */
+export type UnwatchPresence = Message<"amphi.v1.UnwatchPresence"> & {
+  /**
+   * @generated from field: string topic = 1;
+   */
+  topic: string;
+};
+
+/**
+ * Describes the message amphi.v1.UnwatchPresence.
+ * Use `create(UnwatchPresenceSchema)` to create a new message.
+ */
+export const UnwatchPresenceSchema: GenMessage<UnwatchPresence> = /*@__PURE__*/
+  messageDesc(file_topic, 5);
+
+/**
+ * Answered with PresencePage.
+ *
+ * @generated from message amphi.v1.ListPresence
+ */
+export type ListPresence = Message<"amphi.v1.ListPresence"> & {
+  /**
+   * @generated from field: string topic = 1;
+   */
+  topic: string;
+
+  /**
+   * Members behind this one, in the order of ids; "" = from the first on.
+   *
+   * @generated from field: string after = 2;
+   */
+  after: string;
+
+  /**
+   * At most 200; 0 = 100.
+   *
+   * @generated from field: uint32 limit = 3;
+   */
+  limit: number;
+};
+
+/**
+ * Describes the message amphi.v1.ListPresence.
+ * Use `create(ListPresenceSchema)` to create a new message.
+ */
+export const ListPresenceSchema: GenMessage<ListPresence> = /*@__PURE__*/
+  messageDesc(file_topic, 6);
+
+/**
+ * Changes what others see beside this person. Answered with Done.
+ *
+ * @generated from message amphi.v1.SetPresence
+ */
+export type SetPresence = Message<"amphi.v1.SetPresence"> & {
+  /**
+   * @generated from field: string topic = 1;
+   */
+  topic: string;
+
+  /**
+   * @generated from field: string meta = 2;
+   */
+  meta: string;
+};
+
+/**
+ * Describes the message amphi.v1.SetPresence.
+ * Use `create(SetPresenceSchema)` to create a new message.
+ */
+export const SetPresenceSchema: GenMessage<SetPresence> = /*@__PURE__*/
+  messageDesc(file_topic, 7);
+
+/**
  * @generated from message amphi.v1.Position
  */
 export type Position = Message<"amphi.v1.Position"> & {
@@ -146,7 +270,7 @@ export type Position = Message<"amphi.v1.Position"> & {
  * Use `create(PositionSchema)` to create a new message.
  */
 export const PositionSchema: GenMessage<Position> = /*@__PURE__*/
-  messageDesc(file_topic, 4);
+  messageDesc(file_topic, 8);
 
 /**
  * @generated from message amphi.v1.Payload
@@ -181,7 +305,7 @@ export type Payload = Message<"amphi.v1.Payload"> & {
  * Use `create(PayloadSchema)` to create a new message.
  */
 export const PayloadSchema: GenMessage<Payload> = /*@__PURE__*/
-  messageDesc(file_topic, 5);
+  messageDesc(file_topic, 9);
 
 /**
  * Server to client. On lane 1 it is preceded by the byte 0; a publication by the byte 1.
@@ -223,6 +347,30 @@ export type TopicReply = Message<"amphi.v1.TopicReply"> & {
      */
     value: Published;
     case: "published";
+  } | {
+    /**
+     * @generated from field: amphi.v1.PresenceState presence_state = 6;
+     */
+    value: PresenceState;
+    case: "presenceState";
+  } | {
+    /**
+     * @generated from field: amphi.v1.PresenceDiff presence_diff = 7;
+     */
+    value: PresenceDiff;
+    case: "presenceDiff";
+  } | {
+    /**
+     * @generated from field: amphi.v1.PresencePage presence_page = 8;
+     */
+    value: PresencePage;
+    case: "presencePage";
+  } | {
+    /**
+     * @generated from field: amphi.v1.Done done = 9;
+     */
+    value: Done;
+    case: "done";
   } | { case: undefined; value?: undefined };
 };
 
@@ -231,7 +379,7 @@ export type TopicReply = Message<"amphi.v1.TopicReply"> & {
  * Use `create(TopicReplySchema)` to create a new message.
  */
 export const TopicReplySchema: GenMessage<TopicReply> = /*@__PURE__*/
-  messageDesc(file_topic, 6);
+  messageDesc(file_topic, 10);
 
 /**
  * @generated from message amphi.v1.Failed
@@ -258,7 +406,7 @@ export type Failed = Message<"amphi.v1.Failed"> & {
  * Use `create(FailedSchema)` to create a new message.
  */
 export const FailedSchema: GenMessage<Failed> = /*@__PURE__*/
-  messageDesc(file_topic, 7);
+  messageDesc(file_topic, 11);
 
 /**
  * The publications with offset (since.offset, offset] follow at once, in order, then live ones.
@@ -310,7 +458,7 @@ export type Subscribed = Message<"amphi.v1.Subscribed"> & {
  * Use `create(SubscribedSchema)` to create a new message.
  */
 export const SubscribedSchema: GenMessage<Subscribed> = /*@__PURE__*/
-  messageDesc(file_topic, 8);
+  messageDesc(file_topic, 12);
 
 /**
  * @generated from message amphi.v1.Unsubscribed
@@ -337,7 +485,7 @@ export type Unsubscribed = Message<"amphi.v1.Unsubscribed"> & {
  * Use `create(UnsubscribedSchema)` to create a new message.
  */
 export const UnsubscribedSchema: GenMessage<Unsubscribed> = /*@__PURE__*/
-  messageDesc(file_topic, 9);
+  messageDesc(file_topic, 13);
 
 /**
  * @generated from message amphi.v1.Published
@@ -354,7 +502,178 @@ export type Published = Message<"amphi.v1.Published"> & {
  * Use `create(PublishedSchema)` to create a new message.
  */
 export const PublishedSchema: GenMessage<Published> = /*@__PURE__*/
-  messageDesc(file_topic, 10);
+  messageDesc(file_topic, 14);
+
+/**
+ * A person with at least one connection that reads the topic.
+ *
+ * @generated from message amphi.v1.Member
+ */
+export type Member = Message<"amphi.v1.Member"> & {
+  /**
+   * @generated from field: string user = 1;
+   */
+  user: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: uint32 connections = 3;
+   */
+  connections: number;
+
+  /**
+   * JSON; "" = nothing.
+   *
+   * @generated from field: string meta = 4;
+   */
+  meta: string;
+};
+
+/**
+ * Describes the message amphi.v1.Member.
+ * Use `create(MemberSchema)` to create a new message.
+ */
+export const MemberSchema: GenMessage<Member> = /*@__PURE__*/
+  messageDesc(file_topic, 15);
+
+/**
+ * Who reads a topic: the answer to WatchPresence, and with the id 0 where the class tells every reader, or when a topic that
+ * had too many members for a list has few again. Replaces whatever the watcher knew.
+ *
+ * @generated from message amphi.v1.PresenceState
+ */
+export type PresenceState = Message<"amphi.v1.PresenceState"> & {
+  /**
+   * @generated from field: string topic = 1;
+   */
+  topic: string;
+
+  /**
+   * @generated from field: uint32 alias = 2;
+   */
+  alias: number;
+
+  /**
+   * @generated from field: uint32 count = 3;
+   */
+  count: number;
+
+  /**
+   * True: `members` is everyone. False: a few of them.
+   *
+   * @generated from field: bool listed = 4;
+   */
+  listed: boolean;
+
+  /**
+   * @generated from field: repeated amphi.v1.Member members = 5;
+   */
+  members: Member[];
+};
+
+/**
+ * Describes the message amphi.v1.PresenceState.
+ * Use `create(PresenceStateSchema)` to create a new message.
+ */
+export const PresenceStateSchema: GenMessage<PresenceState> = /*@__PURE__*/
+  messageDesc(file_topic, 16);
+
+/**
+ * What has changed since the last PresenceState or PresenceDiff, id 0.
+ *
+ * @generated from message amphi.v1.PresenceDiff
+ */
+export type PresenceDiff = Message<"amphi.v1.PresenceDiff"> & {
+  /**
+   * @generated from field: uint32 alias = 1;
+   */
+  alias: number;
+
+  /**
+   * @generated from field: uint32 count = 2;
+   */
+  count: number;
+
+  /**
+   * False: there are too many members for a list; only the number counts.
+   *
+   * @generated from field: bool listed = 3;
+   */
+  listed: boolean;
+
+  /**
+   * @generated from field: repeated amphi.v1.Member joined = 4;
+   */
+  joined: Member[];
+
+  /**
+   * @generated from field: repeated amphi.v1.Member changed = 5;
+   */
+  changed: Member[];
+
+  /**
+   * @generated from field: repeated string left = 6;
+   */
+  left: string[];
+};
+
+/**
+ * Describes the message amphi.v1.PresenceDiff.
+ * Use `create(PresenceDiffSchema)` to create a new message.
+ */
+export const PresenceDiffSchema: GenMessage<PresenceDiff> = /*@__PURE__*/
+  messageDesc(file_topic, 17);
+
+/**
+ * @generated from message amphi.v1.PresencePage
+ */
+export type PresencePage = Message<"amphi.v1.PresencePage"> & {
+  /**
+   * @generated from field: string topic = 1;
+   */
+  topic: string;
+
+  /**
+   * @generated from field: uint32 count = 2;
+   */
+  count: number;
+
+  /**
+   * @generated from field: repeated amphi.v1.Member members = 3;
+   */
+  members: Member[];
+
+  /**
+   * Where the next page begins; "" = this was the last one.
+   *
+   * @generated from field: string next = 4;
+   */
+  next: string;
+};
+
+/**
+ * Describes the message amphi.v1.PresencePage.
+ * Use `create(PresencePageSchema)` to create a new message.
+ */
+export const PresencePageSchema: GenMessage<PresencePage> = /*@__PURE__*/
+  messageDesc(file_topic, 18);
+
+/**
+ * @generated from message amphi.v1.Done
+ */
+export type Done = Message<"amphi.v1.Done"> & {
+};
+
+/**
+ * Describes the message amphi.v1.Done.
+ * Use `create(DoneSchema)` to create a new message.
+ */
+export const DoneSchema: GenMessage<Done> = /*@__PURE__*/
+  messageDesc(file_topic, 19);
 
 /**
  * What a service hands to the live role: POST /internal/v1/topics/publish
@@ -373,7 +692,7 @@ export type PublishBatch = Message<"amphi.v1.PublishBatch"> & {
  * Use `create(PublishBatchSchema)` to create a new message.
  */
 export const PublishBatchSchema: GenMessage<PublishBatch> = /*@__PURE__*/
-  messageDesc(file_topic, 11);
+  messageDesc(file_topic, 20);
 
 /**
  * @generated from message amphi.v1.ServicePublication
@@ -402,6 +721,13 @@ export type ServicePublication = Message<"amphi.v1.ServicePublication"> & {
    * @generated from field: string app = 4;
    */
   app: string;
+
+  /**
+   * Idempotency key; "" = none. All services share one space of keys.
+   *
+   * @generated from field: string key = 5;
+   */
+  key: string;
 };
 
 /**
@@ -409,7 +735,7 @@ export type ServicePublication = Message<"amphi.v1.ServicePublication"> & {
  * Use `create(ServicePublicationSchema)` to create a new message.
  */
 export const ServicePublicationSchema: GenMessage<ServicePublication> = /*@__PURE__*/
-  messageDesc(file_topic, 12);
+  messageDesc(file_topic, 21);
 
 /**
  * @generated from message amphi.v1.PublishBatchReply
@@ -428,5 +754,5 @@ export type PublishBatchReply = Message<"amphi.v1.PublishBatchReply"> & {
  * Use `create(PublishBatchReplySchema)` to create a new message.
  */
 export const PublishBatchReplySchema: GenMessage<PublishBatchReply> = /*@__PURE__*/
-  messageDesc(file_topic, 13);
+  messageDesc(file_topic, 22);
 
