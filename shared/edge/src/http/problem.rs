@@ -183,6 +183,7 @@ fn status_of(code: Code) -> u16 {
         (Code::OriginForbidden, 403),
         (Code::PublishForbidden, 403),
         (Code::SubscribeForbidden, 403),
+        (Code::PresenceForbidden, 403),
         (Code::MatchUnknown, 404),
         (Code::TopicUnknown, 404),
         (Code::TicketUnknown, 404),
