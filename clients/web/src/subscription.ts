@@ -1,6 +1,7 @@
 // One topic that is read: where its reader stands, and what it is told.
 
 import type { AmphiError } from "./error.ts";
+import { type Presence, Roster } from "./presence.ts";
 import type { Subscribed } from "./wire.ts";
 
 /** A place in a topic: it can be kept as JSON and given to `since` later, on any node. */
@@ -25,6 +26,10 @@ export interface Subscriber {
   /** Reads on from here; without it as much of the past as the topic gives to a newcomer. */
   since?: Position | undefined;
   onPublication(publication: Publication): void;
+  /** What others see beside this person, where the topic says who reads it: JSON of at most 256 bytes. */
+  meta?: unknown;
+  /** Who else reads the topic: at first, and after each change. */
+  onPresence?(presence: Presence): void;
   /** Reading began: `replayed` publications of the past follow. */
   onSubscribed?(info: { position: Position; replayed: number }): void;
   /** Back after an interruption, with everything that was missed: `replayed` publications follow. */
@@ -47,6 +52,9 @@ export class Subscription {
   place: Place | undefined;
   /** The server has answered on this connection. */
   answered = false;
+  /** What others see beside this person, as JSON; empty: nothing. */
+  meta: string;
+  readonly roster = new Roster();
   /** What a newcomer gets: so many publications are still to come, behind which it stands at this place. */
   private replay: ({ left: number } & Place) | undefined;
 
@@ -54,7 +62,8 @@ export class Subscription {
     readonly topic: string,
     readonly subscriber: Subscriber,
   ) {
-    const { since } = subscriber;
+    const { since, meta } = subscriber;
+    this.meta = meta === undefined ? "" : JSON.stringify(meta);
     this.place = since && { epoch: BigInt(since.epoch), offset: since.offset };
   }
 

@@ -7,6 +7,7 @@ import { type History, type HistoryOptions, readHistory } from "./history.ts";
 import { Link, type LinkEvent, type LinkState, nowMicros } from "./link.ts";
 import { Outbox, type OutboxLimits, type Outgoing } from "./outbox.ts";
 import type { WebSocketClass } from "./pipe.ts";
+import type { Presence, Roster } from "./presence.ts";
 import { Subscription, type Subscriber } from "./subscription.ts";
 import { expiryOf, refreshDelay, subjectOf } from "./token.ts";
 import * as wire from "./wire.ts";
@@ -158,6 +159,14 @@ export class TopicsClient {
   /** The same for a text, which is what a chat takes. */
   publishText(topic: string, text: string, options: PublishOptions = {}): Promise<number> {
     return this.send(topic, { kind: { case: "text", value: text } }, options);
+  }
+
+  /** Changes what others see beside this person in a topic that is read, here and on later connections. */
+  setPresence(topic: string, meta: unknown): void {
+    const subscription = this.subscriptions.get(topic);
+    if (subscription === undefined) throw new AmphiError(CODE.NotSubscribed);
+    subscription.meta = meta === undefined ? "" : JSON.stringify(meta);
+    if (subscription.answered) this.showPresence(subscription);
   }
 
   /** What a topic remembers, oldest first, without reading it. */
@@ -368,8 +377,8 @@ export class TopicsClient {
 
   private renew(subscription: Subscription): void {
     if (this.link.state !== "live") return;
-    const { topic, place } = subscription;
-    this.ask({ case: "subscribe", value: { topic, since: place } }, (reply) => {
+    const { topic, place, meta } = subscription;
+    this.ask({ case: "subscribe", value: { topic, since: place, meta } }, (reply) => {
       if (this.subscriptions.get(topic) !== subscription) return;
       if (reply.case === "subscribed") this.subscribed(subscription, reply.value);
       else if (reply.case === "failed" && reply.value.code === CODE.AlreadySubscribed) this.renewAfterLeaving(subscription);
@@ -426,13 +435,44 @@ export class TopicsClient {
     else if (kind.case === "subscribed") {
       const subscription = this.subscriptions.get(kind.value.topic);
       if (subscription === undefined) this.leave(kind.value.topic);
-      else this.subscribed(subscription, kind.value);
-    }
+      else {
+        const isRestored = !subscription.answered;
+        this.subscribed(subscription, kind.value);
+        // A Hello brings topics back without what others see.
+        if (isRestored && subscription.meta !== "") this.showPresence(subscription);
+      }
+    } else if (kind.case === "presenceState") this.present(this.subscriptions.get(kind.value.topic), (roster) => roster.begin(kind.value));
+    else if (kind.case === "presenceDiff") this.present(this.aliases.get(kind.value.alias), (roster) => roster.apply(kind.value));
+  }
+
+  private present(subscription: Subscription | undefined, told: (roster: Roster) => Presence): void {
+    if (subscription === undefined) return;
+    const presence = told(subscription.roster);
+    this.say(() => subscription.subscriber.onPresence?.(presence));
+  }
+
+  /** Watches on each connection anew. */
+  private watch(subscription: Subscription): void {
+    if (this.link.state !== "live") return;
+    const { topic } = subscription;
+    this.ask({ case: "watchPresence", value: { topic } }, (reply) => {
+      if (this.subscriptions.get(topic) !== subscription) return;
+      if (reply.case === "presenceState") return this.present(subscription, (roster) => roster.begin(reply.value));
+      const error = failure(reply);
+      if (error.action !== "stop") setTimeout(() => subscription.answered && this.subscriptions.get(topic) === subscription && this.watch(subscription), Math.max(error.retryAfterMs, AGAIN_MS));
+      else this.say(() => subscription.subscriber.onError?.(error));
+    });
+  }
+
+  private showPresence({ topic, meta }: Subscription): void {
+    this.ask({ case: "setPresence", value: { topic, meta } }, () => undefined);
   }
 
   private subscribed(subscription: Subscription, info: wire.Subscribed): void {
     this.aliases.set(info.alias, subscription);
+    const isFirst = !subscription.answered;
     this.say(subscription.begin(info));
+    if (isFirst && subscription.subscriber.onPresence !== undefined) this.watch(subscription);
   }
 
   private dropped({ topic, alias, code }: wire.Unsubscribed): void {

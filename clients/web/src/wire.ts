@@ -58,20 +58,26 @@ export const Control = message({
 
 export const Position = message({ epoch: one(1, fixed64), offset: one(2, number) });
 export const Payload = message({ kind: oneof({ json: one(1, string), text: one(2, string), binary: one(3, bytes) }) });
-export const Subscribe = message({ topic: one(1, string), since: one(2, Position) });
+export const Subscribe = message({ topic: one(1, string), since: one(2, Position), meta: one(3, string) });
 export const Unsubscribe = message({ topic: one(1, string) });
 export const Publish = message({ topic: one(1, string), payload: one(2, Payload), key: one(3, string) });
+export const WatchPresence = message({ topic: one(1, string) });
+export const SetPresence = message({ topic: one(1, string), meta: one(2, string) });
 export const TopicRequest = message({
   id: one(1, number),
-  kind: oneof({ subscribe: one(2, Subscribe), unsubscribe: one(3, Unsubscribe), publish: one(4, Publish) }),
+  kind: oneof({ subscribe: one(2, Subscribe), unsubscribe: one(3, Unsubscribe), publish: one(4, Publish), watchPresence: one(5, WatchPresence), setPresence: one(8, SetPresence) }),
 });
 export const Failed = message({ code: one(1, number), message: one(2, string), retryAfterMs: one(3, number) });
 export const Subscribed = message({ topic: one(1, string), alias: one(2, number), epoch: one(3, fixed64), offset: one(4, number), recovered: one(5, bool), replayed: one(6, number) });
 export const Unsubscribed = message({ topic: one(1, string), alias: one(2, number), code: one(3, number) });
 export const Published = message({ offset: one(1, number) });
+export const Member = message({ user: one(1, string), name: one(2, string), connections: one(3, number), meta: one(4, string) });
+export const PresenceState = message({ topic: one(1, string), alias: one(2, number), count: one(3, number), listed: one(4, bool), members: many(5, Member) });
+export const PresenceDiff = message({ alias: one(1, number), count: one(2, number), listed: one(3, bool), joined: many(4, Member), changed: many(5, Member), left: many(6, string) });
+export const Done = message({});
 export const TopicReply = message({
   id: one(1, number),
-  kind: oneof({ failed: one(2, Failed), subscribed: one(3, Subscribed), unsubscribed: one(4, Unsubscribed), published: one(5, Published) }),
+  kind: oneof({ failed: one(2, Failed), subscribed: one(3, Subscribed), unsubscribed: one(4, Unsubscribed), published: one(5, Published), presenceState: one(6, PresenceState), presenceDiff: one(7, PresenceDiff), done: one(9, Done) }),
 });
 
 export type LanePosition = Of<typeof LanePosition>;
@@ -82,6 +88,9 @@ export type Close = Of<typeof Close>;
 export type Link = Of<typeof Link>;
 export type Control = Of<typeof Control>;
 export type Refreshed = Of<typeof Refreshed>;
+export type Member = Of<typeof Member>;
+export type PresenceState = Of<typeof PresenceState>;
+export type PresenceDiff = Of<typeof PresenceDiff>;
 export type Payload = Of<typeof Payload>;
 export type Subscribed = Of<typeof Subscribed>;
 export type Unsubscribed = Of<typeof Unsubscribed>;

@@ -44,6 +44,10 @@ export class LiveNode {
   /** Whether a session that it does not know gets its topics back with the Hello. */
   restoresUnknown = true;
   refusesToken: ((token: string) => number | undefined) | undefined;
+  /** Who is in every topic. */
+  members = new Map<string, wire.Member>();
+  /** What it was told to show of its readers, in order. */
+  metas: string[] = [];
   /** How often it told a reader that history is gone. */
   resetsTold = 0;
   private sessions = new Map<string, number>();
@@ -85,6 +89,20 @@ export class LiveNode {
     const log = this.log(topic);
     this.logs.set(topic, { epoch: ++this.epochs, newest: 0, history: [], keys: log.keys });
     for (const socket of this.sockets) if (socket.reads.has(topic)) socket.reply(0, { case: "subscribed", value: this.subscribed(socket, topic, undefined, false) });
+  }
+
+  watched(socket: NodeSocket, id: number, topic: string): void {
+    const members = [...this.members.values()];
+    socket.reply(id, { case: "presenceState", value: { topic, alias: socket.alias(topic), count: members.length, listed: true, members } });
+  }
+
+  /** Somebody comes, changes or (without a member) goes, and every watcher is told. */
+  present(topic: string, user: string, member: wire.Member | undefined): void {
+    const known = this.members.has(user);
+    if (member === undefined) this.members.delete(user);
+    else this.members.set(user, member);
+    const diff = { count: this.members.size, listed: true, joined: member && !known ? [member] : [], changed: member && known ? [member] : [], left: member ? [] : [user] };
+    for (const socket of this.sockets) if (socket.reads.has(topic)) socket.reply(0, { case: "presenceDiff", value: { alias: socket.alias(topic), ...diff } });
   }
 
   /** The process is another one: sessions are gone, topics are not. */
@@ -214,7 +232,11 @@ export class NodeSocket {
 
   private request({ id, kind }: wire.TopicRequest): void {
     if (kind.case === "subscribe") this.node.read(this, id, kind.value);
-    else if (kind.case === "unsubscribe") {
+    else if (kind.case === "watchPresence") this.node.watched(this, id, kind.value.topic);
+    else if (kind.case === "setPresence") {
+      this.node.metas.push(kind.value.meta);
+      this.reply(id, { case: "done", value: {} });
+    } else if (kind.case === "unsubscribe") {
       this.reads.delete(kind.value.topic);
       this.reply(id, { case: "unsubscribed", value: { topic: kind.value.topic, alias: 0, code: CODE.Bye } });
     } else if (kind.case === "publish") {

@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { CODE } from "../src/codes.ts";
 import { AmphiError } from "../src/error.ts";
+import type { Presence } from "../src/presence.ts";
 import type { Publication } from "../src/subscription.ts";
 import { type ConnectOptions, connect, type TopicsClient } from "../src/topics.ts";
 import { LiveNode, randomOf } from "./live-node.ts";
@@ -192,6 +193,38 @@ describe("reading", () => {
     await vi.advanceTimersByTimeAsync(1_000);
     process.off("uncaughtException", hear);
     expect([got, thrown.length, client.state]).toEqual([[1, 2], 2, "live"]);
+  });
+});
+
+describe("presence", () => {
+  const member = (user: string, meta = "") => ({ user, name: user.toUpperCase(), connections: 1, meta });
+
+  it("is told at first, with each change, and after an interruption", async () => {
+    const node = new LiveNode();
+    node.members.set("a", member("a", '{"seat":1}'));
+    const heard: Presence[] = [];
+    const client = open(node);
+    client.subscribe("room", { onPublication: () => undefined, onPresence: (presence) => void heard.push(presence), meta: { seat: 2 } });
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(heard.map(({ count, joined }) => [count, joined.length])).toEqual([[1, 0]]);
+    expect(heard[0]!.members.get("a")).toEqual({ user: "a", name: "A", connections: 1, meta: { seat: 1 } });
+    node.present("room", "b", member("b"));
+    node.present("room", "a", member("a", '"away"'));
+    node.present("room", "b", undefined);
+    await vi.advanceTimersByTimeAsync(1_000);
+    const names = (members: { user: string }[]) => members.map(({ user }) => user);
+    expect(heard.slice(1).map(({ joined, changed, left }) => [names(joined), names(changed), names(left)])).toEqual([[["b"], [], []], [[], ["a"], []], [[], [], ["b"]]]);
+    node.dropAll();
+    node.members.delete("a");
+    node.members.set("c", member("c"));
+    await vi.advanceTimersByTimeAsync(10_000);
+    const back = heard.at(-1)!;
+    expect([names(back.joined), names(back.left), [...back.members.keys()]]).toEqual([["c"], ["a"], ["c"]]);
+    expect(node.metas, "what others see comes back with the topic").toEqual(['{"seat":2}']);
+    client.setPresence("room", "away");
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(node.metas.at(-1)).toBe('"away"');
+    expect(() => client.setPresence("other", 1)).toThrow(AmphiError);
   });
 });
 
