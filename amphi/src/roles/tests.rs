@@ -39,6 +39,7 @@ const RULES: &[(Method, &str, Access)] = &[
     (Method::Post, "/internal/v1/fleet/report", Access::Service(Scope::FleetReport)),
     (Method::Post, "/internal/v1/results", Access::Service(Scope::MatchResults)),
     (Method::Post, "/internal/v1/topics/publish", Access::Service(Scope::LivePublish)),
+    (Method::Post, "/internal/v1/topics/presence", Access::Service(Scope::LivePublish)),
     (Method::Post, "/internal/v1/tokens", Access::Service(Scope::LiveTokens)),
     (Method::Post, "/internal/v1/tokens/revoke", Access::Service(Scope::LiveTokens)),
     (Method::Post, "/internal/v1/keys", Access::Service(Scope::LiveKeys)),
