@@ -14,6 +14,7 @@ use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::{Commands, Component, Entity, IntoScheduleConfigs, Query, Res};
 
 use super::cast::Cast;
+use super::ledger::{Entry, Frame};
 use super::world::{Play, Turn, Watched, World};
 use crate::net::Link;
 
@@ -170,11 +171,17 @@ impl<const BREAKS: bool, const HITS: bool> Play for Shots<BREAKS, HITS> {
         client.set_input(Trigger { fire: rng.chance(400) && !turn.still });
     }
 
+    /// The owner alone is told of a key.
+    fn may_see(&self, seat: u8, _frame: &Frame, entry: &Entry) -> u64 {
+        let of_another = entry.now.spawned(&self.schema).is_some_and(|key| key.seat != seat);
+        let hidden = self.schema.spawned().filter(|_| of_another).map_or(0, |component| 1 << component);
+        u64::MAX & !hidden
+    }
+
     /// No shot is shown twice, none that the server refused goes on, and none flickers while the connection holds.
     fn watch(&mut self, watched: &Watched<'_, Trigger>) -> Result<(), String> {
         let Watched { who, client, now, .. } = *watched;
         let (mut ids, mut keys) = (BTreeSet::new(), BTreeSet::new());
-        // The owner alone is told of a key.
         for shown in client.shown_rows(now) {
             let Some(key) = shown.row.spawned(&self.schema) else { continue };
             if !ids.insert(shown.shown_as) || !keys.insert(key) {
