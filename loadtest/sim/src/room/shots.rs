@@ -174,7 +174,8 @@ impl<const BREAKS: bool, const HITS: bool> Play for Shots<BREAKS, HITS> {
     /// The owner alone is told of a key.
     fn may_see(&self, seat: u8, _frame: &Frame, entry: &Entry) -> u64 {
         let of_another = entry.now.spawned(&self.schema).is_some_and(|key| key.seat != seat);
-        let hidden = self.schema.spawned().filter(|_| of_another).map_or(0, |component| 1 << component);
+        let key = self.schema.components().iter().position(|component| component.name == SpawnedFor::NAME);
+        let hidden = key.filter(|_| of_another).map_or(0, |component| 1 << component);
         u64::MAX & !hidden
     }
 
