@@ -197,10 +197,13 @@ impl Viewer {
     /// The next diff of which something holds.
     async fn until(&mut self, holds: impl Fn(&PresenceDiff) -> bool) -> anyhow::Result<PresenceDiff> {
         loop {
-            match self.reply().await? {
-                Some(topic_reply::Kind::PresenceDiff(diff)) if holds(&diff) => return Ok(diff),
-                Some(topic_reply::Kind::PresenceDiff(_) | topic_reply::Kind::PresenceState(_)) => {}
-                other => bail!("{other:?} instead of a diff"),
+            let heard = self.reply().await?;
+            if let Some(topic_reply::Kind::PresenceDiff(diff)) = heard {
+                if holds(&diff) {
+                    return Ok(diff);
+                }
+            } else if !matches!(heard, Some(topic_reply::Kind::PresenceState(_))) {
+                bail!("{heard:?} instead of a diff");
             }
         }
     }

@@ -176,7 +176,7 @@ impl<const BREAKS: bool, const HITS: bool> Play for Shots<BREAKS, HITS> {
         let of_another = entry.now.spawned(&self.schema).is_some_and(|key| key.seat != seat);
         let key = self.schema.components().iter().position(|component| component.name == SpawnedFor::NAME);
         let hidden = key.filter(|_| of_another).map_or(0, |component| 1 << component);
-        u64::MAX & !hidden
+        !hidden
     }
 
     /// No shot is shown twice, none that the server refused goes on, and none flickers while the connection holds.

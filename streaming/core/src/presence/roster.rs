@@ -296,7 +296,7 @@ impl Roster {
             self.unsaid.clear();
             return self.whole();
         }
-        if !self.flush_at.is_some_and(|at| at <= now) {
+        if self.flush_at.is_none_or(|at| at > now) {
             return Vec::new();
         }
         let mut batches = Vec::new();
@@ -320,7 +320,7 @@ impl Roster {
 
     /// What watchers are to hear, if that is due and there is news.
     pub(crate) fn tell(&mut self, now: Micros, (topic, alias): (&str, u32)) -> Option<Told> {
-        if !self.flush_at.is_some_and(|at| at <= now) {
+        if self.flush_at.is_none_or(|at| at > now) {
             return None;
         }
         (self.flush_at, self.flushed) = (None, now);

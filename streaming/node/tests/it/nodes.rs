@@ -33,11 +33,12 @@ async fn insist(client: &mut Client, text: &str) -> u64 {
 async fn try_say(client: &mut Client, text: &str, key: &str) -> Result<u64, Failed> {
     let payload = Some(Payload { kind: Some(Kind::Text(text.to_owned())) });
     let publish = Publish { topic: CHAT.to_owned(), payload, key: key.to_owned() };
-    match client.ask(topic_request::Kind::Publish(publish)).await {
-        topic_reply::Kind::Published(published) => Ok(published.offset),
-        topic_reply::Kind::Failed(failed) => Err(failed),
-        other => panic!("{other:?}"),
+    let answer = client.ask(topic_request::Kind::Publish(publish)).await;
+    if let topic_reply::Kind::Failed(failed) = answer {
+        return Err(failed);
     }
+    let topic_reply::Kind::Published(published) = answer else { panic!("{answer:?}") };
+    Ok(published.offset)
 }
 
 /// The next thing that a reader hears is a reset.
@@ -83,11 +84,11 @@ async fn views_that_one_node_is_given_are_watched_at_the_other() {
         offset = one.publish_view(VIEW, [(1, vec![1])]).await.unwrap()[0];
     }
     let there = loop {
-        match bob.ask(crate::client::subscribe(VIEW)).await {
-            topic_reply::Kind::Subscribed(subscribed) => break subscribed,
-            topic_reply::Kind::Failed(_) => {}
-            other => panic!("{other:?}"),
+        let answer = bob.ask(crate::client::subscribe(VIEW)).await;
+        if let topic_reply::Kind::Subscribed(subscribed) = answer {
+            break subscribed;
         }
+        assert!(matches!(answer, topic_reply::Kind::Failed(_)), "{answer:?}");
     };
     assert_eq!((there.offset, there.replayed), (1, 1));
     assert_eq!(one.publish_view(VIEW, (0..20).map(|n| (0, vec![n]))).await.unwrap().last(), Some(&21));

@@ -26,30 +26,30 @@ fn config(redis: Option<&Redis>, joins: bool) -> LiveConfig {
 async fn enter(client: &mut Client, meta: &str) {
     let ask = Subscribe { topic: ROOM.to_owned(), since: None, meta: meta.to_owned() };
     loop {
-        match client.ask(topic_request::Kind::Subscribe(ask.clone())).await {
-            topic_reply::Kind::Subscribed(_) => return,
-            topic_reply::Kind::Failed(failed) => assert_eq!(Code::from_number(failed.code), Some(Code::Unavailable)),
-            other => panic!("{other:?}"),
-        }
+        let answer = client.ask(topic_request::Kind::Subscribe(ask.clone())).await;
+        let topic_reply::Kind::Failed(failed) = answer else {
+            assert!(matches!(answer, topic_reply::Kind::Subscribed(_)), "{answer:?}");
+            return;
+        };
+        assert_eq!(Code::from_number(failed.code), Some(Code::Unavailable));
     }
 }
 
 async fn watch(client: &mut Client) -> PresenceState {
     let ask = WatchPresence { topic: ROOM.to_owned() };
-    match client.ask(topic_request::Kind::WatchPresence(ask)).await {
-        topic_reply::Kind::PresenceState(state) => state,
-        other => panic!("{other:?}"),
-    }
+    let answer = client.ask(topic_request::Kind::WatchPresence(ask)).await;
+    let topic_reply::Kind::PresenceState(state) = answer else { panic!("{answer:?} instead of who is there") };
+    state
 }
 
 async fn diff(client: &mut Client) -> PresenceDiff {
     loop {
-        match client.reply().await {
-            topic_reply::Kind::PresenceDiff(diff) => return diff,
-            // What a class with `joins` tells first.
-            topic_reply::Kind::PresenceState(_) => {}
-            other => panic!("{other:?} instead of a diff"),
+        let heard = client.reply().await;
+        if let topic_reply::Kind::PresenceDiff(diff) = heard {
+            return diff;
         }
+        // What a class with `joins` tells first.
+        assert!(matches!(heard, topic_reply::Kind::PresenceState(_)), "{heard:?} instead of a diff");
     }
 }
 
@@ -124,7 +124,7 @@ async fn services_say_who_is_there_by_another_way() {
     let Done {} = live.call("/internal/v1/topics/presence", &hold(member(&user), ROOM, 60_000)).await.unwrap();
     while joined(&mut ada).await != ["Radio"] {}
     let Done {} = live.call("/internal/v1/topics/presence", &hold(member(&user), ROOM, 0)).await.unwrap();
-    assert_eq!(diff(&mut ada).await.left, [user.clone()]);
+    assert_eq!(diff(&mut ada).await.left, std::slice::from_ref(&user));
     for (held, code) in [
         (hold(member("nobody"), ROOM, 1), Code::RequestInvalid),
         (hold(member(&user), ROOM, 3_600_001), Code::RequestInvalid),

@@ -400,18 +400,14 @@ impl NodeUnderTest {
         if !to.iter().any(|session| session.0 / 100 == WATCHER / 100) {
             return;
         }
-        match kind {
-            topic_reply::Kind::PresenceState(state) => {
-                self.shown = state.members.into_iter().map(|member| (member.user, member.connections)).collect();
-                self.count = state.count;
-            }
-            topic_reply::Kind::PresenceDiff(diff) => {
-                let members = diff.joined.into_iter().chain(diff.changed);
-                self.shown.extend(members.map(|member| (member.user, member.connections)));
-                self.shown.retain(|user, _| !diff.left.contains(user));
-                self.count = diff.count;
-            }
-            _ => {}
+        if let topic_reply::Kind::PresenceState(state) = kind {
+            self.shown = state.members.into_iter().map(|member| (member.user, member.connections)).collect();
+            self.count = state.count;
+        } else if let topic_reply::Kind::PresenceDiff(diff) = kind {
+            let members = diff.joined.into_iter().chain(diff.changed);
+            self.shown.extend(members.map(|member| (member.user, member.connections)));
+            self.shown.retain(|user, _| !diff.left.contains(user));
+            self.count = diff.count;
         }
     }
 }
