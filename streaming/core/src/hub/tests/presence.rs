@@ -164,7 +164,7 @@ fn no_message_is_larger_than_a_frame() {
     }
     let mut outputs = Vec::new();
     for _ in 0..10 {
-        harness.now = harness.now + Micros::from_millis(250);
+        harness.now += Micros::from_millis(250);
         harness.hub.handle_timeout(harness.now);
         outputs.extend(std::iter::from_fn(|| harness.hub.poll_output()));
     }
