@@ -294,9 +294,7 @@ impl Hub {
             presence.settles_at = Some(now + if presence.is_shared { SETTLES_AFTER } else { Micros(0) });
         }
         if std::mem::take(&mut presence.is_unsure) {
-            if !is_first {
-                presence.roster.doubt(now);
-            }
+            presence.roster.doubt(now);
             presence.asks_at = now + ASK_EVERY;
             self.say(Some(alias), node_message::Kind::AskPresence(AskPresence {}));
         }

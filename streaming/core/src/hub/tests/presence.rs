@@ -267,6 +267,10 @@ impl Nodes {
             }
             let Some(request) = self.nodes[node].hub.poll_request() else { return };
             if self.is_away {
+                if let BrokerRequest::Read { topic, .. } = request {
+                    let view = Err(BrokerFault::Unavailable);
+                    self.nodes[node].inbox.push_back(BrokerEvent::Read { topic, view });
+                }
                 continue;
             }
             self.broker.handle_request(self.now, request);
@@ -494,6 +498,23 @@ fn members_of_a_node_that_follows_no_more_end_after_a_doubt() {
     nodes.cut(1);
     nodes.pass(Micros::from_secs(6));
     assert_eq!(nodes.nodes[1].count, 1);
+}
+
+#[test]
+fn members_that_are_held_while_there_is_no_broker_are_told_when_there_is() {
+    let mut nodes = Nodes::new(6, 2);
+    nodes.pass(Micros::from_secs(2));
+    nodes.is_away = true;
+    // The node has begun without a broker.
+    nodes.nodes[0] = NodeUnderTest::new(77);
+    let held = Member { user: person(1, Role::Guest).user.to_string(), name: "Held".to_owned(), ..Member::default() };
+    let (now, hour) = (nodes.now, Micros::from_secs(3_600));
+    nodes.nodes[0].hub.hold_members(now, (&AppId::default(), ROOM), vec![held], hour).unwrap();
+    nodes.drain(0);
+    nodes.pass(Micros::from_secs(2));
+    nodes.is_away = false;
+    nodes.pass(Micros::from_secs(8));
+    assert_eq!(nodes.nodes[1].count, 2, "the watcher here and who is held there");
 }
 
 #[test]
