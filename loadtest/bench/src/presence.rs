@@ -194,16 +194,20 @@ impl Viewer {
         Ok(TopicReply::decode(rest)?.kind)
     }
 
-    /// The next diff of which something holds.
+    /// The next diff, or new list, of which something holds.
     async fn until(&mut self, holds: impl Fn(&PresenceDiff) -> bool) -> anyhow::Result<PresenceDiff> {
         loop {
             let heard = self.reply().await?;
-            if let Some(topic_reply::Kind::PresenceDiff(diff)) = heard {
-                if holds(&diff) {
-                    return Ok(diff);
-                }
-            } else if !matches!(heard, Some(topic_reply::Kind::PresenceState(_))) {
-                bail!("{heard:?} instead of a diff");
+            let diff = if let Some(topic_reply::Kind::PresenceDiff(diff)) = heard {
+                diff
+            } else if let Some(topic_reply::Kind::PresenceState(state)) = heard {
+                // The crowd has become small enough for a list.
+                PresenceDiff { count: state.count, listed: state.listed, ..PresenceDiff::default() }
+            } else {
+                bail!("{heard:?} instead of a diff")
+            };
+            if holds(&diff) {
+                return Ok(diff);
             }
         }
     }
