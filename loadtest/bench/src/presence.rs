@@ -68,10 +68,10 @@ async fn ours(scale: Scale, work: Work) -> anyhow::Result<Sample> {
 
     hold(&far, 200_000, work.lost, HOUR_MS).await?;
     let before = 1 + 2 * work.joins + work.lost;
-    viewer.until(|diff| diff.count as usize == before).await?;
+    viewer.until(|diff| diff.count as usize == before).await.context("the members that will be lost")?;
     let at = viewer.now();
     drop(far);
-    let diff = viewer.until(|diff| (diff.count as usize) < before).await?;
+    let diff = viewer.until(|diff| (diff.count as usize) < before).await.context("the crash")?;
     ensure!(diff.count == 1, "the dead node's members left in several diffs");
     let crash_s = viewer.now().since(at).0 as f64 / 1e6;
 
@@ -79,7 +79,7 @@ async fn ours(scale: Scale, work: Work) -> anyhow::Result<Sample> {
     for from in (0..work.crowd).step_by(CALL) {
         hold(&far, 1_000_000 + from, CALL.min(work.crowd - from), HOUR_MS).await?;
     }
-    viewer.until(|diff| diff.count as usize > work.crowd).await?;
+    viewer.until(|diff| diff.count as usize > work.crowd).await.context("the crowd")?;
     let (bytes, seconds, changes) = churn(&mut viewer, &far, work).await?;
     let (near_mib, far_mib) = (near.server.resident_kib()? as f64 / 1024.0, far.server.resident_kib()? as f64 / 1024.0);
     let sample = Sample::new()

@@ -269,12 +269,7 @@ impl Hub {
         match kind {
             node_message::Kind::Beat(Beat {}) => {}
             node_message::Kind::AskPresence(AskPresence {}) => presence.roster.asked(now),
-            node_message::Kind::PresenceBatch(batch) => {
-                if !presence.roster.hear(now, node, batch) && presence.asks_at <= now {
-                    presence.asks_at = now + ASK_EVERY;
-                    self.say(Some(alias), node_message::Kind::AskPresence(AskPresence {}));
-                }
-            }
+            node_message::Kind::PresenceBatch(batch) => presence.roster.hear(now, node, batch),
         }
         self.plan_presence(alias);
     }
@@ -348,8 +343,15 @@ impl Hub {
         let (ready, awaiting): (Vec<_>, Vec<_>) =
             std::mem::take(&mut presence.awaiting).into_iter().partition(is_ready);
         presence.awaiting = awaiting;
+        let asks = presence.roster.is_missing() && presence.asks_at <= now;
+        if asks {
+            presence.asks_at = now + ASK_EVERY;
+        }
         if presence.is_shared {
             batches.into_iter().for_each(|batch| self.say_batch(alias, batch));
+        }
+        if asks {
+            self.say(Some(alias), node_message::Kind::AskPresence(AskPresence {}));
         }
         if let Some(told) = told {
             self.tell(alias, told);
@@ -440,7 +442,8 @@ impl Hub {
         // Before that, what is changing is told.
         let settles = presence.settles_at.filter(|_| !presence.awaiting.is_empty() && !presence.roster.is_changing());
         let until = presence.awaiting.iter().map(|awaiting| awaiting.until).min();
-        let at = [presence.roster.poll_timeout(), settles, until].into_iter().flatten().min();
+        let asks = presence.roster.is_missing().then_some(presence.asks_at);
+        let at = [presence.roster.poll_timeout(), settles, until, asks].into_iter().flatten().min();
         if presence.planned == at {
             return;
         }

@@ -31,6 +31,8 @@ const BATCH_BYTES: usize = 32 * 1024;
 const WHOLE_EVERY: Micros = Micros::from_secs(1);
 /// How long another node has to confirm what it said before the connection broke.
 const DOUBT: Micros = Micros::from_secs(2);
+/// How long a node may leave the question unanswered what it said that is missing here. Then its members are dropped.
+const UNANSWERED: Micros = Micros::from_secs(8);
 
 /// What watchers hear.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,8 +96,18 @@ struct Peer {
     version: u64,
     /// A list that has not come to its end.
     parts: Option<(u64, Vec<(UserId, Stand)>)>,
+    /// Something that it said is missing.
+    has_gap: bool,
     /// When its members go unless it says all of them.
     doubted_until: Option<Micros>,
+}
+
+impl Peer {
+    /// Something is missing, so that what follows means nothing.
+    fn misses(&mut self, now: Micros) {
+        self.has_gap = true;
+        self.doubted_until.get_or_insert(now + UNANSWERED);
+    }
 }
 
 /// The members of one topic.
@@ -215,31 +227,35 @@ impl Roster {
         !self.own.is_empty()
     }
 
-    /// What another node says. False: something before it is missing, and it is to be asked for.
-    pub(crate) fn hear(&mut self, now: Micros, node: NodeId, batch: PresenceBatch) -> bool {
+    /// What another node says. When something before it is missing, [`Self::is_missing`] is true afterwards.
+    pub(crate) fn hear(&mut self, now: Micros, node: NodeId, batch: PresenceBatch) {
         let members: Option<Vec<_>> = batch.members.into_iter().map(parse_member).collect();
         let left: Option<Vec<UserId>> = batch.left.iter().map(|user| user.parse().ok()).collect();
-        let (Some(members), Some(left)) = (members, left) else { return true };
+        let (Some(members), Some(left)) = (members, left) else { return };
         let peer = self.peers.entry(node).or_default();
         if batch.whole {
             let (number, mut parts) = match peer.parts.take() {
                 Some((number, parts)) if number == batch.from => (number, parts),
                 Some(_) | None if batch.from == 0 => (0, Vec::new()),
-                Some(_) | None => return false,
+                Some(_) | None => return peer.misses(now),
             };
             parts.extend(members);
             if batch.last {
                 peer.version = batch.version;
-                peer.doubted_until = None;
+                (peer.has_gap, peer.doubted_until) = (false, None);
                 self.replace(now, node, parts);
             } else {
                 peer.parts = Some((number + 1, parts));
+                peer.doubted_until = peer.doubted_until.map(|until| until.max(now + DOUBT));
             }
-            return true;
+            return;
         }
         if batch.from != peer.version {
             // What it says again of itself, an older one has said already.
-            return batch.version <= peer.version;
+            if batch.version > peer.version {
+                peer.misses(now);
+            }
+            return;
         }
         peer.version = batch.version;
         for (user, stand) in members {
@@ -248,7 +264,11 @@ impl Roster {
         for user in left {
             self.put(now, node, user, None);
         }
-        true
+    }
+
+    /// True while something that another node said is missing, and no list arrives that would hold it.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.peers.values().any(|peer| peer.has_gap && peer.parts.is_none())
     }
 
     /// A node is gone, and its members with it.

@@ -18,6 +18,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands, AsyncConnectionConfig, Client, InfoDict, PushInfo, PushKind, RedisError, Value};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
+use tokio::task::unconstrained;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::script::{
@@ -37,6 +38,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const RENEW_PART: u64 = 3;
 /// Topics whose keys are renewed by one call.
 const RENEW_MAX: usize = 4_096;
+/// Calls of the task itself at a time.
+const OWN_CALLS_MAX: usize = 8;
 /// The oldest version whose scripts and RESP3 this relies on.
 const VERSION_MIN: u32 = 7;
 
@@ -113,7 +116,8 @@ impl Task {
                     wait = CONNECT_AFTER;
                     self.say(BrokerEvent::Unsure);
                     let ended = tokio::select! {
-                        ended = self.serve(line, &mut asked) => ended,
+                        // Calls go out in the order of their first poll. A budget that ends among them would turn it round.
+                        ended = unconstrained(self.serve(line, &mut asked)) => ended,
                         () = shutdown.wait_stop() => return,
                     };
                     self.forget();
@@ -147,6 +151,8 @@ impl Task {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(ANSWER_MAX))
             .set_response_timeout(Some(ANSWER_MAX))
+            // A call that waited for room would be overtaken by a later one.
+            .set_pipeline_buffer_size(BROKER_CALLS_MAX + OWN_CALLS_MAX)
             .set_push_sender(listen);
         let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
         let info: InfoDict = redis::cmd("INFO").query_async(&mut connection).await?;

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 
 use amphi_shared_edge::shutdown::Shutdown;
-use amphi_shared_wire::limits::{IDEMPOTENCY_KEYS_MAX, STATE_ENTRIES_MAX};
+use amphi_shared_wire::limits::{BROKER_CALLS_MAX, IDEMPOTENCY_KEYS_MAX, STATE_ENTRIES_MAX};
 use amphi_shared_wire::proto::Position;
 use amphi_shared_wire::{AppId, Micros, Seed};
 use amphi_streaming_core::{
@@ -115,6 +115,35 @@ impl Desk {
         }
     }
 
+    /// Publishes many at once, each with its number as its body, and waits until all are answered; what the topic then
+    /// holds, in its order.
+    async fn say_all(&mut self, name: &str, count: usize) -> Vec<usize> {
+        let history = HistoryLimits { messages_max: count, bytes_max: 1_000_000, ..RULES.history };
+        let rules = LogRules { history, ..RULES };
+        let first = self.tickets + 1;
+        for n in 0..count {
+            self.tickets += 1;
+            let record = Record { offset: 0, at: self.now, flags: 0, entry: None, payload: n.to_string().into() };
+            let order = PublishOrder { ticket: self.tickets, topic: topic(name), rules, record, once: None };
+            self.broker.submit(self.now, BrokerRequest::Publish(order));
+        }
+        let mut answered = 0;
+        while answered < count {
+            match self.next().await {
+                BrokerEvent::Published { ticket, receipt } => {
+                    assert!((first..=self.tickets).contains(&ticket) && receipt.is_ok());
+                    answered += 1;
+                }
+                other @ (BrokerEvent::Publication { .. }
+                | BrokerEvent::Told { .. }
+                | BrokerEvent::Unsure
+                | BrokerEvent::Read { .. }) => self.note(other),
+            }
+        }
+        let view = self.try_read(name, rules, None).await.unwrap();
+        view.records.iter().map(|record| std::str::from_utf8(&record.payload).unwrap().parse().unwrap()).collect()
+    }
+
     /// Publishes a body of ten bytes; its offset.
     async fn say(&mut self, name: &str) -> u64 {
         self.publish(name, RULES, Draft::default()).await.unwrap().offset
@@ -192,6 +221,13 @@ async fn orders_and_tells(desk: &mut Desk) {
     assert_eq!(desk.read("order", None).await.newest, 3);
     assert_eq!(desk.say("order").await, 4);
     assert_eq!(desk.hear(1).await, [4], "it was not followed in between");
+    // More than there may be calls at a time.
+    let count = 2 * BROKER_CALLS_MAX;
+    assert_eq!(
+        desk.say_all("crowd", count).await,
+        (0..count).collect::<Vec<_>>(),
+        "what is submitted first stands first"
+    );
 }
 
 async fn reads_what_was_missed(desk: &mut Desk) {

@@ -290,6 +290,13 @@ impl Nodes {
         }
     }
 
+    /// Lets a node tell what has changed.
+    fn flush(&mut self, node: usize) {
+        self.now += Micros::from_millis(250);
+        self.nodes[node].hub.handle_timeout(self.now);
+        self.drain(node);
+    }
+
     fn pass(&mut self, span: Micros) {
         let until = self.now + span;
         loop {
@@ -515,6 +522,46 @@ fn members_that_are_held_while_there_is_no_broker_are_told_when_there_is() {
     nodes.is_away = false;
     nodes.pass(Micros::from_secs(8));
     assert_eq!(nodes.nodes[1].count, 2, "the watcher here and who is held there");
+}
+
+#[test]
+fn what_is_missing_is_asked_for_until_it_comes() {
+    let mut nodes = Nodes::new(8, 2);
+    nodes.pass(Micros::from_secs(1));
+    for session in 1..=2 {
+        nodes.request(0, session + 100_000, enter(""));
+        nodes.here.insert(session, (0, session + 100_000));
+        nodes.flush(0);
+        if session == 1 {
+            nodes.nodes[1].inbox.clear();
+        }
+    }
+    // The first questions are lost, and nothing else happens.
+    nodes.nodes[0].is_cut = true;
+    nodes.pass(Micros::from_millis(1_200));
+    nodes.nodes[0].is_cut = false;
+    nodes.pass(Micros::from_secs(2));
+    nodes.check();
+}
+
+#[test]
+fn a_crowd_that_comes_in_waves_is_known_everywhere() {
+    let mut nodes = Nodes::new(7, 2);
+    nodes.pass(Micros::from_secs(2));
+    for wave in 0..4 {
+        let member = |n: u64| Member {
+            user: UserId::from_bits(u128::from(1_000_000 + wave * 5_000 + n)).to_string(),
+            name: "Member".to_owned(),
+            ..Member::default()
+        };
+        let (now, hour) = (nodes.now, Micros::from_secs(3_600));
+        let members = (0..5_000).map(member).collect();
+        nodes.nodes[0].hub.hold_members(now, (&AppId::default(), ROOM), members, hour).unwrap();
+        nodes.drain(0);
+        nodes.pass(Micros::from_millis(40));
+    }
+    nodes.pass(Micros::from_secs(5));
+    assert_eq!(nodes.nodes[1].count, 20_002);
 }
 
 #[test]
