@@ -3,8 +3,8 @@
 use crate::house::House;
 use crate::{setup, step, terminal};
 
-/// The bench that runs peers on Node.
-const NODE_BENCH: &str = "idle";
+/// The benches that run peers on Node and Bun.
+const NODE_BENCHES: [&str; 2] = ["idle", "fanout"];
 
 /// Runs a bench; its last line is JSON.
 ///
@@ -17,8 +17,8 @@ pub(crate) fn run(house: &House, args: &[String]) -> anyhow::Result<()> {
     // bevy_replicon asks for a newer compiler than it needs.
     let ignore = "--ignore-rust-version";
     step::run(&mut house.cargo(&["build", "--locked", "--release", ignore, "--manifest-path", peers]))?;
-    if args.iter().any(|arg| arg == NODE_BENCH) {
-        setup::node_packages(house, "the peers on Node", &house.root().join("loadtest/peers/node"))?;
+    if args.iter().any(|arg| NODE_BENCHES.contains(&arg.as_str())) {
+        setup::node_packages(house, "the peers on Node and Bun", &house.root().join("loadtest/peers/node"))?;
     }
     let program = house.target().join("release/amphi-loadtest-bench");
     step::run(house.command(&program.to_string_lossy()).arg("run").args(args))?;

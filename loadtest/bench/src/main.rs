@@ -49,6 +49,9 @@ enum Command {
         /// `latency`: a recorded path, as Mahimahi's mm-link reads it.
         #[arg(long)]
         trace: Option<PathBuf>,
+        /// For `fanout`: twice as many readers, and messages in bursts of five.
+        #[arg(long)]
+        hot: bool,
         /// How often each contestant runs; 5, or 3 where a round takes minutes.
         #[arg(long)]
         rounds: Option<usize>,
@@ -88,7 +91,7 @@ enum Name {
     Codec,
     /// What a datagram costs, at the rate of a match, beside quinn.
     Datagrams,
-    /// What a publication costs the live role per viewer.
+    /// What a publication costs the live role per reader, beside Bun, `ws` and Socket.IO.
     Fanout,
     /// What the machine itself costs: the floor against itself.
     Floor,
@@ -126,7 +129,7 @@ impl Name {
             Self::Asteroids => Ok(asteroids::bench(scale)),
             Self::Codec => codec::bench(scale),
             Self::Datagrams => Ok(datagrams::bench(scale)),
-            Self::Fanout => Ok(fanout::bench(scale)),
+            Self::Fanout => Ok(fanout::bench(scale, false)),
             Self::Floor => floor::bench(scale),
             Self::Idle => Ok(idle::bench(scale)),
             Self::Join => Ok(join::bench(scale)),
@@ -146,11 +149,13 @@ impl Name {
 
 fn main() -> anyhow::Result<()> {
     match Command::parse() {
-        Command::Run { name, trace, rounds, smoke } => {
+        Command::Run { name, trace, hot, rounds, smoke } => {
             let scale = if smoke { Scale::Smoke } else { Scale::Full };
             let plan = if smoke { Plan::smoke() } else { Plan { rounds, ..Plan::default() } };
             let pinned = harness::pin_load();
+            anyhow::ensure!(!hot || name == Name::Fanout, "only the bench fanout can be hot");
             let bench = match trace {
+                None if hot => fanout::bench(scale, true),
                 Some(file) if name == Name::Codec => codec::replay::bench(&file, scale)?,
                 Some(file) if name == Name::Latency => latency::on_trace(&file, scale)?,
                 Some(_) => anyhow::bail!("only the benches codec and latency take a trace"),

@@ -27,6 +27,13 @@ pub(crate) fn run(program: &Path, args: &[impl AsRef<std::ffi::OsStr>]) -> anyho
     Ok(serde_json::from_str(text.lines().last().unwrap_or_default())?)
 }
 
+/// The command of a peer on Bun, when it is installed, as `cargo xtask bench` does.
+pub(crate) fn bun(name: &str) -> Option<Vec<OsString>> {
+    let folder = Path::new(NODE_PEERS);
+    let (bun, script) = (folder.join("node_modules/@oven/bun-linux-x64/bin/bun"), folder.join(format!("{name}.js")));
+    (bun.is_file() && script.is_file()).then(|| vec![bun.into_os_string(), script.into_os_string()])
+}
+
 /// The command of a peer on Node, when its packages are installed, as `cargo xtask bench` does.
 pub(crate) fn node(name: &str) -> Option<Vec<OsString>> {
     let folder = Path::new(NODE_PEERS);

@@ -8,8 +8,8 @@ use crate::{datagrams, fanout, messages, node, relay, resume};
 /// A server of a bench, with its work.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Serve {
-    /// One side of `fanout`.
-    Fanout(fanout::Kind, fanout::Work),
+    /// The floor of `fanout`.
+    FanoutFloor(fanout::Work),
     /// A node as `amphi up` runs it: the live role, and a match host.
     Node(node::Work),
     /// One side of `datagrams`.
@@ -29,7 +29,7 @@ impl Serve {
     /// When the server cannot serve.
     pub(crate) fn run(self, stage: Stage) -> anyhow::Result<()> {
         match self {
-            Self::Fanout(kind, work) => kind.serve(work, stage),
+            Self::FanoutFloor(work) => fanout::serve_floor(work, stage),
             Self::Node(work) => node::serve(work, stage),
             Self::Datagrams(kind) => kind.serve(stage),
             Self::Ticker => resume::serve_ticker(stage),

@@ -3,7 +3,7 @@ use std::path::Path;
 use clap::ValueEnum;
 
 use crate::harness::{Plan, Scale};
-use crate::{Name, codec};
+use crate::{Name, codec, fanout};
 
 #[test]
 fn every_bench_runs_and_reports() -> anyhow::Result<()> {
@@ -14,6 +14,14 @@ fn every_bench_runs_and_reports() -> anyhow::Result<()> {
         assert!(json["floor"]["figures"].as_object().is_some_and(|figures| !figures.is_empty()), "{name:?}: {json}");
         assert!(json["machine"]["cores"].as_u64().is_some_and(|cores| cores > 0), "{name:?}: {json}");
     }
+    Ok(())
+}
+
+#[test]
+fn bursts_reach_every_reader() -> anyhow::Result<()> {
+    let report = fanout::bench(Scale::Smoke, true).run(&Plan::smoke(), false)?;
+    let json: serde_json::Value = serde_json::from_str(&report.json()?)?;
+    assert_eq!(json["results"]["ours"]["delivered"]["median"], 75.0, "{json}");
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 // `ws`: clients name the topics they read; every 25 s the server pings, and lets go of who did not answer.
 import { createServer } from "node:http";
 import { WebSocketServer } from "ws";
+import { publishAll } from "./publish.js";
 
 const PING_EVERY_MS = 25_000;
 
@@ -12,7 +13,9 @@ server.on("connection", (socket) => {
   socket.alive = true;
   socket.on("pong", () => (socket.alive = true));
   socket.on("message", (data) => {
-    socket.topics = JSON.parse(data).subscribe;
+    const { subscribe, publish } = JSON.parse(data);
+    if (publish) return publishAll(publish, (text) => readers.get(publish.topic).forEach((reader) => reader.send(text)));
+    socket.topics = subscribe;
     for (const topic of socket.topics) {
       if (!readers.has(topic)) readers.set(topic, new Set());
       readers.get(topic).add(socket);

@@ -244,16 +244,16 @@ impl Session {
 
     /// Counts a message of lane 1 that goes to many sessions, and names the pipe to which the caller writes it, behind
     /// everything that [`Session::poll_output`] has said. `None`: nothing carries the session, and it is dropped.
-    pub fn broadcast(&mut self, bytes: usize) -> Option<PipeId> {
+    pub fn broadcast(&mut self, messages: usize, bytes: usize) -> Option<PipeId> {
         debug_assert!(self.outputs.is_empty(), "outputs are drained first");
         if self.is_closed() {
             return None;
         }
         let Some(pipe) = self.topics_pipe() else {
-            self.stats.topics_dropped += 1;
+            self.stats.topics_dropped += messages as u64;
             return None;
         };
-        self.stats.frames_out += 1;
+        self.stats.frames_out += messages as u64;
         self.stats.frame_bytes_out += bytes as u64;
         Some(pipe)
     }

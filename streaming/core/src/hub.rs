@@ -344,6 +344,13 @@ impl Hub {
         readers.into_iter().flatten().filter(move |(_, given)| **given < offset).map(|(session, _)| *session)
     }
 
+    /// Who has a publication from `first` on, and does not have that of `last` yet, and up to where.
+    pub fn receivers_between(&self, alias: u32, first: u64, last: u64) -> impl Iterator<Item = (SessionKey, u64)> + '_ {
+        let readers = self.topics.get(&alias).map(|topic| &topic.readers);
+        let between = move |(_, given): &(_, &u64)| (first..last).contains(*given);
+        readers.into_iter().flatten().filter(between).map(|(session, given)| (*session, *given))
+    }
+
     /// Who gets the publication as text.
     pub fn text_receivers(&self, place: Place) -> impl Iterator<Item = SessionKey> + '_ {
         let readers = self.topics.get(&place.alias).map(|topic| &topic.text_readers);

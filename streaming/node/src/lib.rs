@@ -10,6 +10,7 @@
 mod api;
 mod broker;
 mod config;
+mod gather;
 mod home;
 mod http;
 mod keys;

@@ -35,6 +35,7 @@ pub(crate) use self::calls::{Author, Look, Looks, Whose};
 pub(crate) use self::stock::{EventsWish, person};
 use crate::LiveConfig;
 use crate::broker::{Batches, Broker, Brokers, Receipts};
+use crate::gather::Gathering;
 use crate::home::{Home, HomeToken, Homes, Pipe};
 use crate::lag::{Lagging, Lateness};
 use crate::metrics::{self, ShardCounters};
@@ -98,6 +99,7 @@ pub(crate) struct Shard {
     /// Readers without a session.
     stocks: Stocks,
     lagging: Lagging,
+    gathering: Gathering,
     ids: Rng,
     mailbox: mpsc::Sender<PipeEvent>,
     events: mpsc::Receiver<PipeEvent>,
@@ -141,6 +143,7 @@ impl Shard {
             homes: Homes::default(),
             stocks: Stocks::default(),
             lagging: Lagging::default(),
+            gathering: Gathering::default(),
             ids: seed.split("ids").rng(),
             mailbox,
             events,
@@ -230,6 +233,7 @@ impl Shard {
                 for (ticket, publication) in self.batches.begin(publications, reply) {
                     self.publish(now, ticket, &author, publication);
                 }
+                self.drain(now);
             }
             Command::Look(look) => self.look(now, look),
             Command::Disconnect { app, whose, code, reply } => {
@@ -377,6 +381,7 @@ impl Shard {
         self.drain(now);
         if now >= self.exported.0 + EXPORT_EVERY {
             self.sweep_stocks(now);
+            self.gathering.sweep(now);
             self.export(now);
         }
     }
@@ -391,6 +396,7 @@ impl Shard {
             self.brokers.poll_timeout(),
             leaving,
             self.lagging.next_look(),
+            self.gathering.next_due(),
         ];
         others.into_iter().flatten().fold(self.exported.0 + EXPORT_EVERY, Micros::min)
     }
@@ -400,11 +406,15 @@ impl Shard {
         loop {
             if let Some(key) = self.dirty.pop_front() {
                 self.drain_engine(now, key);
+            } else if let Some(request) = self.hub.poll_request() {
+                self.brokers.submit(now, request);
+            } else if let Some(event) = self.brokers.poll_event() {
+                self.hub.handle_broker(now, event);
             } else if let Some(output) = self.hub.poll_output() {
                 match output {
                     HubOutput::Send { session, payload } => self.send(now, session, payload),
                     HubOutput::Broadcast { alias, offset, lag, payload } => {
-                        self.broadcast(now, (alias, offset), &lag, &payload);
+                        self.publication(now, (alias, offset), &lag, payload);
                     }
                     HubOutput::SendText { session, place, text } => self.send_text(now, session, place, &text),
                     HubOutput::BroadcastText { place, lag, text } => self.broadcast_text(now, place, &lag, &text),
@@ -414,17 +424,19 @@ impl Shard {
                     HubOutput::PresenceText { alias, text } => self.tell_text_watchers(now, alias, &text),
                     HubOutput::PresenceListed { ticket, page } => self.listed(ticket, page),
                 }
-            } else if let Some(request) = self.hub.poll_request() {
-                self.brokers.submit(now, request);
-            } else if let Some(event) = self.brokers.poll_event() {
-                self.hub.handle_broker(now, event);
             } else {
-                return;
+                break;
             }
         }
+        self.flush_gathered(now);
     }
 
     fn send(&mut self, now: Micros, key: SessionKey, payload: Bytes) {
+        self.flush_gathered_for(now, key);
+        self.send_now(now, key, payload);
+    }
+
+    fn send_now(&mut self, now: Micros, key: SessionKey, payload: Bytes) {
         let Some(home) = self.homes.get(key) else { return };
         match home.engine.send(now, LANE_TOPICS, payload) {
             Ok(_) | Err(SendError::Closed) => {}

@@ -1,45 +1,65 @@
-//! The floor: the same frames to the same number of sockets, one `send()` each and nothing else.
+//! The floor: the same bytes to the same number of sockets, one `send()` each and nothing else.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{PAYLOAD_BYTES, RATE_HZ, Work};
-use crate::harness::Stage;
+use amphi_shared_wire::LANE_TOPICS;
 
-pub(super) fn serve(work: Work, mut stage: Stage) -> anyhow::Result<()> {
+use super::reader::{self, message};
+use super::{Measured, PAYLOAD_BYTES, Work, server};
+use crate::harness::{Scale, Server, Stage};
+use crate::load::Socket;
+use crate::serve::Serve;
+
+/// As long as the head of our publications: kind, alias, offset of two bytes, flags, and the payload's two heads.
+const HEAD: [u8; 9] = [LANE_TOPICS, 1, 1, 0x80, 1, 0, 0x12, PAYLOAD_BYTES as u8, 0x0a];
+
+/// Publishes when the last reader has said a byte.
+pub(crate) fn serve(work: Work, mut stage: Stage) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     stage.ready(listener.local_addr()?.to_string());
-    let mut viewers = Vec::with_capacity(work.viewers);
-    for _ in 0..work.viewers {
+    let mut readers = Vec::with_capacity(work.readers);
+    for _ in 0..work.readers {
         let (stream, _) = listener.accept()?;
         stream.set_nodelay(true)?;
-        viewers.push(stream);
+        readers.push(stream);
     }
-    let frame = frame();
+    let mut starter = listener.accept()?.0;
+    starter.read_exact(&mut [0])?;
     let start = Instant::now();
-    for n in 0..work.frames {
-        thread::sleep((start + Duration::from_secs(n as u64) / RATE_HZ).saturating_duration_since(Instant::now()));
-        viewers.iter_mut().try_for_each(|viewer| viewer.write_all(&frame))?;
+    for round in 0..work.rounds {
+        let due = start + Duration::from_secs(round as u64) / work.hz;
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        for n in 0..work.burst {
+            let frame = frame(round * work.burst + n);
+            readers.iter_mut().try_for_each(|reader| reader.write_all(&frame))?;
+        }
     }
-    viewers.iter_mut().for_each(wait_for_end);
+    // A reader says nothing; it only leaves, in order or not.
+    readers.iter_mut().for_each(|reader| drop(reader.read(&mut [0])));
     Ok(())
 }
 
-/// A WebSocket message as long as the live role's: lane, then a publication.
-fn frame() -> Vec<u8> {
-    // Lane 1, kind 1, alias, offset (two bytes), flags, and the payload's two heads of three bytes.
-    let head = [1, 1, 1, 0x80, 1, 0, 0x1a, 0x90, 3];
-    let length = (head.len() + PAYLOAD_BYTES) as u16;
-    let mut frame = vec![0x82, 126];
-    frame.extend_from_slice(&length.to_be_bytes());
-    frame.extend_from_slice(&head);
-    frame.resize(4 + usize::from(length), 0xa5);
+/// A WebSocket message as long as the live role's.
+fn frame(number: usize) -> Vec<u8> {
+    let mut frame = vec![0x82, (HEAD.len() + PAYLOAD_BYTES) as u8];
+    frame.extend_from_slice(&HEAD);
+    frame.extend_from_slice(message(number).as_bytes());
     frame
 }
 
-fn wait_for_end(viewer: &mut TcpStream) {
-    // A viewer says nothing; it only leaves, in order or not.
-    let _ = viewer.read(&mut [0; 1]);
+pub(super) fn measure(work: Work, scale: Scale) -> anyhow::Result<Measured> {
+    let server = Server::start(scale, Serve::FanoutFloor(work))?;
+    let address: SocketAddr = server.ready().parse()?;
+    let open = move |number| Socket::open_bare(number, address);
+    let start = async move {
+        TcpStream::connect(address)?.write_all(&[0])?;
+        Ok(())
+    };
+    let (spent_ns, arrivals) = reader::read(&server, work, server::payload, open, start)?;
+    let resident_kib = server.resident_kib()?;
+    server.stop()?;
+    Ok(Measured { work, spent_ns, arrivals, resident_kib })
 }

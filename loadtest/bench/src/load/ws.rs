@@ -65,6 +65,14 @@ impl Socket {
         Self { stream, inbox: BytesMut::new(), outbox: BytesMut::new() }
     }
 
+    /// Connects as client `number` to a server that writes WebSocket messages and wants no upgrade.
+    ///
+    /// # Errors
+    /// The server does not accept.
+    pub(crate) async fn open_bare(number: usize, to: SocketAddr) -> anyhow::Result<Self> {
+        Ok(Self::of(connect(number, to, None).await?))
+    }
+
     /// Connects as client `number`, over TLS when there is a connector, and upgrades at `path`.
     ///
     /// # Errors

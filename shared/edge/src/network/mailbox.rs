@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -46,10 +46,10 @@ impl Order {
     }
 }
 
-/// One message for many connections of one thread.
+/// Messages for many connections of one thread.
 pub(crate) struct Broadcast {
     pub(crate) lane: Lane,
-    pub(crate) payload: Bytes,
+    pub(crate) payloads: Arc<[Bytes]>,
     pub(crate) conns: Vec<ConnId>,
 }
 

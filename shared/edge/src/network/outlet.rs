@@ -37,16 +37,29 @@ impl Path {
     }
 }
 
+/// Messages and their bytes. It has one writer, so that counting is a store and no locked instruction.
+#[derive(Debug, Default)]
+struct Tally {
+    messages: AtomicU32,
+    bytes: AtomicU64,
+}
+
+impl Tally {
+    fn add(&self, messages: u32, bytes: u64) {
+        self.messages.store(self.messages.load(Ordering::Relaxed).wrapping_add(messages), Ordering::Relaxed);
+        self.bytes.store(self.bytes.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
+    }
+}
+
 /// The sending half of a connection: shared by its owner and its network thread.
 pub(crate) struct Outlet {
     conn: ConnId,
     mailbox: Arc<Mailbox>,
     counters: Counters,
-    /// Reliable frames and their bytes that the transport has not taken yet.
-    frames: AtomicU32,
-    bytes: AtomicU32,
-    /// Bytes of all reliable frames so far; only the owner writes it.
-    entered: AtomicU64,
+    /// All reliable messages so far; only the owner writes it.
+    entered: Tally,
+    /// Those that the transport has taken, or that were dropped; only the network thread writes it.
+    left: Tally,
     datagrams: AtomicU32,
     /// Closed by the owner, or gone: nothing is queued any more.
     ended: AtomicBool,
@@ -59,9 +72,8 @@ impl Outlet {
             conn,
             mailbox,
             counters,
-            frames: AtomicU32::new(0),
-            bytes: AtomicU32::new(0),
-            entered: AtomicU64::new(0),
+            entered: Tally::default(),
+            left: Tally::default(),
             datagrams: AtomicU32::new(0),
             ended: AtomicBool::new(false),
             path: Path::default(),
@@ -70,26 +82,24 @@ impl Outlet {
 
     /// Owner: sends a message on a reliable lane. On a connection that has ended it does nothing.
     pub(crate) fn frame(&self, lane: Lane, payload: Bytes) -> Result<(), Overflow> {
-        if self.claim(payload.len())? {
+        if self.claim(1, payload.len())? {
             self.order(Order::Frame(lane, payload));
         }
         Ok(())
     }
 
-    /// Owner: takes room for a message of so many bytes, which must then be sent. False: the connection has ended.
-    pub(crate) fn claim(&self, bytes: usize) -> Result<bool, Overflow> {
+    /// Owner: takes room for messages of so many bytes together, which must then be sent. False: the connection has ended.
+    pub(crate) fn claim(&self, messages: usize, bytes: usize) -> Result<bool, Overflow> {
         if self.has_ended() {
             return Ok(false);
         }
         // Only the owner adds, so what it reads can only shrink meanwhile.
-        let full = self.frames.load(Ordering::Relaxed) as usize >= RING_FRAMES_MAX
-            || self.bytes.load(Ordering::Relaxed) as usize + bytes > SEND_QUEUE_BYTES_MAX;
+        let full =
+            self.queued_messages() + messages > RING_FRAMES_MAX || self.queued_bytes() + bytes > SEND_QUEUE_BYTES_MAX;
         if full {
             return Err(Overflow);
         }
-        self.frames.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes as u32, Ordering::Relaxed);
-        self.entered.store(self.entered.load(Ordering::Relaxed) + bytes as u64, Ordering::Relaxed);
+        self.entered.add(messages as u32, bytes as u64);
         Ok(true)
     }
 
@@ -117,20 +127,23 @@ impl Outlet {
         self.order(Order::Decide(decision));
     }
 
-    /// Bytes of reliable messages that the transport has not taken yet.
+    /// Owner: bytes of reliable messages that the transport has not taken yet.
     pub(crate) fn queued_bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed) as usize
+        (self.entered.bytes.load(Ordering::Relaxed) - self.left.bytes.load(Ordering::Relaxed)) as usize
+    }
+
+    fn queued_messages(&self) -> usize {
+        self.entered.messages.load(Ordering::Relaxed).wrapping_sub(self.left.messages.load(Ordering::Relaxed)) as usize
     }
 
     /// Bytes of all reliable messages so far.
     pub(crate) fn entered_bytes(&self) -> u64 {
-        self.entered.load(Ordering::Relaxed)
+        self.entered.bytes.load(Ordering::Relaxed)
     }
 
     /// Less than a quarter of the queue is used.
     pub(crate) fn has_room(&self) -> bool {
-        (self.frames.load(Ordering::Relaxed) as usize) < RING_FRAMES_MAX / 4
-            && self.queued_bytes() < SEND_QUEUE_BYTES_MAX / 4
+        self.queued_messages() < RING_FRAMES_MAX / 4 && self.queued_bytes() < SEND_QUEUE_BYTES_MAX / 4
     }
 
     /// Bytes of the largest datagram the path takes now.
@@ -158,10 +171,9 @@ impl Outlet {
         self.path.heard_us.store(now.0, Ordering::Relaxed);
     }
 
-    /// Thread: the transport has taken a frame (or it was dropped).
-    pub(crate) fn frame_left(&self, bytes: usize) {
-        self.frames.fetch_sub(1, Ordering::Relaxed);
-        self.bytes.fetch_sub(bytes as u32, Ordering::Relaxed);
+    /// Thread: the transport has taken messages of so many bytes together (or they were dropped).
+    pub(crate) fn frames_left(&self, messages: usize, bytes: usize) {
+        self.left.add(messages as u32, bytes as u64);
     }
 
     /// Thread: a datagram was taken out of the mailbox.

@@ -1,4 +1,4 @@
-//! One message for many connections.
+//! Messages for many connections.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,26 +9,30 @@ use bytes::Bytes;
 use super::{Overflow, PipeHandle};
 use crate::network::{self, Job, Mailbox};
 
-/// One message for many connections, which costs one wake-up per network thread instead of one per connection. The
-/// payload is shared by all of them.
+/// Messages for many connections, which cost one wake-up per network thread instead of one per connection, and one write
+/// per connection that keeps up. The payloads are shared by all of them.
 ///
-/// To each connection it stands behind what was sent there before, and before what is sent after
+/// To each connection they stand behind what was sent there before, and before what is sent after
 /// [`Broadcast::send`]; between [`Broadcast::add`] and that nothing else may be sent to the connection. Dropping it
-/// sends it too.
+/// sends them too.
 pub struct Broadcast {
     lane: Lane,
-    payload: Bytes,
+    payloads: Arc<[Bytes]>,
+    /// Of all payloads.
+    bytes: usize,
     threads: Vec<(Arc<Mailbox>, Vec<network::ConnId>)>,
 }
 
 impl Broadcast {
-    /// A message on a reliable lane, 0 to 8, to nobody yet.
+    /// Messages on a reliable lane, 0 to 8, in their order, to nobody yet.
     ///
     /// # Panics
     /// `lane` is no reliable lane.
-    pub fn new(lane: Lane, payload: Bytes) -> Self {
+    pub fn new(lane: Lane, payloads: impl Into<Arc<[Bytes]>>) -> Self {
         assert!(usize::from(lane) < ORDERED_LANES, "lane {lane} has no ordered pipe");
-        Self { lane, payload, threads: Vec::new() }
+        let payloads = payloads.into();
+        let bytes = payloads.iter().map(Bytes::len).sum();
+        Self { lane, payloads, bytes, threads: Vec::new() }
     }
 
     /// Adds a receiver. One that is gone is left out.
@@ -37,7 +41,7 @@ impl Broadcast {
     /// Its queue is full.
     pub fn add(&mut self, pipe: &PipeHandle) -> Result<(), Overflow> {
         let outlet = pipe.outlet();
-        if !outlet.claim(self.payload.len())? {
+        if !outlet.claim(self.payloads.len(), self.bytes)? {
             return Ok(());
         }
         let (mailbox, conn) = (outlet.mailbox(), outlet.conn());
@@ -48,7 +52,7 @@ impl Broadcast {
         Ok(())
     }
 
-    /// Sends it to everyone who was added.
+    /// Sends them to everyone who was added.
     pub fn send(self) {
         drop(self);
     }
@@ -58,8 +62,8 @@ impl Drop for Broadcast {
     /// What was claimed from a connection must be sent, or its queue would stay that much fuller.
     fn drop(&mut self) {
         for (thread, conns) in self.threads.drain(..) {
-            let (lane, payload) = (self.lane, self.payload.clone());
-            thread.push(Job::Broadcast(network::Broadcast { lane, payload, conns }));
+            let (lane, payloads) = (self.lane, Arc::clone(&self.payloads));
+            thread.push(Job::Broadcast(network::Broadcast { lane, payloads, conns }));
         }
     }
 }
@@ -67,6 +71,6 @@ impl Drop for Broadcast {
 impl fmt::Debug for Broadcast {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let receivers: usize = self.threads.iter().map(|(_, conns)| conns.len()).sum();
-        write!(f, "Broadcast(lane {}, {} bytes to {receivers})", self.lane, self.payload.len())
+        write!(f, "Broadcast(lane {}, {} messages to {receivers})", self.lane, self.payloads.len())
     }
 }

@@ -174,7 +174,7 @@ async fn a_broadcast_reaches_everyone_in_order() {
     }
     let payload = Bytes::from(vec![7; 3_000]);
     handles[1].frame(1, Bytes::from_static(b"before")).unwrap();
-    let mut broadcast = Broadcast::new(1, payload.clone());
+    let mut broadcast = Broadcast::new(1, [payload.clone()]);
     for handle in &handles {
         broadcast.add(handle).unwrap();
     }

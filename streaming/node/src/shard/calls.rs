@@ -74,7 +74,6 @@ impl Shard {
         if let Err(denied) = done {
             self.batches.end(ticket, Err(denied));
         }
-        self.drain(now);
     }
 
     pub(super) fn look(&mut self, now: Micros, look: Look) {

@@ -6,20 +6,79 @@ use amphi_streaming_core::{Lag, Place, SessionKey, SlowReader};
 use bytes::Bytes;
 
 use super::Shard;
+use crate::gather::Group;
 use crate::lag::{Fate, Kept};
 
 impl Shard {
-    /// One job for the network thread, whatever the number of readers.
-    pub(super) fn broadcast(&mut self, now: Micros, (alias, offset): (u32, u64), lag: &Lag, payload: &Bytes) {
-        let (bytes, mut slow) = (payload.len(), Vec::new());
-        let mut broadcast = Broadcast::new(LANE_TOPICS, payload.clone());
+    /// Takes a publication for its readers. It leaves with others of its topic, unless readers that do not keep up are
+    /// treated one by one.
+    pub(super) fn publication(&mut self, now: Micros, (alias, offset): (u32, u64), lag: &Lag, payload: Bytes) {
         // The connection's own limits are the default, so nothing is to be asked then.
-        let has_policy = lag.slow != SlowReader::default();
+        if lag.slow == SlowReader::default() {
+            if let Some(full) = self.gathering.add(now, alias, (offset, payload)) {
+                self.broadcast(now, &full);
+            }
+        } else {
+            self.broadcast_by_policy(now, (alias, offset), lag, &payload);
+        }
+    }
+
+    /// Sends what need not wait for more.
+    pub(super) fn flush_gathered(&mut self, now: Micros) {
+        while let Some(group) = self.gathering.poll_due(now) {
+            self.broadcast(now, &group);
+        }
+    }
+
+    /// Sends what waits for more, before something else goes to one of its readers.
+    pub(super) fn flush_gathered_for(&mut self, now: Micros, key: SessionKey) {
+        while let Some(group) = self.gathering.take(now, |alias| self.hub.reads(key, alias)) {
+            self.broadcast(now, &group);
+        }
+    }
+
+    /// One job for the network thread, whatever the number of readers.
+    fn broadcast(&mut self, now: Micros, group: &Group) {
+        let (Some((first, _)), Some((last, _))) = (group.messages.first(), group.messages.last()) else { return };
+        let (messages, mut slow) = (group.messages.len(), Vec::new());
+        let mut broadcast = Broadcast::new(LANE_TOPICS, group.payloads());
+        for key in self.hub.receivers(group.alias, *first) {
+            self.counters.deliveries += messages as u64;
+            let Some(pipe_id) = self.homes.get(key).and_then(|home| home.engine.broadcast(messages, group.bytes()))
+            else {
+                continue;
+            };
+            let Some(pipe) = self.homes.pipe(pipe_id) else { continue };
+            if broadcast.add(&pipe.handle).is_err() {
+                slow.push((key, pipe_id));
+            }
+        }
+        broadcast.send();
+        for (key, pipe_id) in slow {
+            self.let_go(now, (key, pipe_id));
+            self.drain_engine(now, key);
+        }
+        if messages > 1 {
+            // Those who came in between have the rest to get.
+            let between: Vec<_> = self.hub.receivers_between(group.alias, *first, *last).collect();
+            for (key, given) in between {
+                for (_, payload) in group.messages.iter().filter(|(offset, _)| *offset > given) {
+                    self.counters.deliveries += 1;
+                    self.send_now(now, key, payload.clone());
+                }
+            }
+        }
+    }
+
+    /// The same where the class says what becomes of those that do not keep up.
+    fn broadcast_by_policy(&mut self, now: Micros, (alias, offset): (u32, u64), lag: &Lag, payload: &Bytes) {
+        let (bytes, mut slow) = (payload.len(), Vec::new());
+        let mut broadcast = Broadcast::new(LANE_TOPICS, [payload.clone()]);
         for key in self.hub.receivers(alias, offset) {
             self.counters.deliveries += 1;
-            let Some(pipe_id) = self.homes.get(key).and_then(|home| home.engine.broadcast(bytes)) else { continue };
+            let Some(pipe_id) = self.homes.get(key).and_then(|home| home.engine.broadcast(1, bytes)) else { continue };
             let Some(pipe) = self.homes.pipe_mut(pipe_id) else { continue };
-            let fate = if has_policy { pipe.lateness.fate(now, lag.slow, &pipe.handle, bytes) } else { Fate::Send };
+            let fate = pipe.lateness.fate(now, lag.slow, &pipe.handle, bytes);
             let fate = if self.lagging.holds((key, alias)) { Fate::Keep } else { fate };
             match fate {
                 Fate::Send if broadcast.add(&pipe.handle).is_ok() => {}
@@ -40,7 +99,7 @@ impl Shard {
 
     /// The same text to every reader of a topic: made once, and one job for the network thread.
     pub(super) fn broadcast_text(&mut self, now: Micros, place: Place, lag: &Lag, text: &Bytes) {
-        let mut broadcast = Broadcast::new(LANE_TOPICS, text.clone());
+        let mut broadcast = Broadcast::new(LANE_TOPICS, [text.clone()]);
         let (mut event, mut slow) = (None, Vec::new());
         let has_policy = lag.slow != SlowReader::default();
         for key in self.hub.text_receivers(place) {

@@ -13,9 +13,9 @@ impl Shard {
     /// One job for the network thread. A watcher without room loses its connection: it would not hold the truth any more.
     pub(super) fn tell_watchers(&mut self, now: Micros, alias: u32, payload: &Bytes) {
         let mut slow = Vec::new();
-        let mut broadcast = Broadcast::new(LANE_TOPICS, payload.clone());
+        let mut broadcast = Broadcast::new(LANE_TOPICS, [payload.clone()]);
         for key in self.hub.watchers(alias) {
-            let Some(pipe_id) = self.homes.get(key).and_then(|home| home.engine.broadcast(payload.len())) else {
+            let Some(pipe_id) = self.homes.get(key).and_then(|home| home.engine.broadcast(1, payload.len())) else {
                 continue;
             };
             let Some(pipe) = self.homes.pipe_mut(pipe_id) else { continue };

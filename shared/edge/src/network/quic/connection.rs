@@ -154,7 +154,7 @@ impl Connection {
     pub(super) fn order(&mut self, cx: &mut Context, order: Order) {
         match order {
             Order::Frame(lane, payload) if self.is_open() => self.lanes.push(lane, payload, &self.outlet),
-            Order::Frame(_, payload) => self.outlet.frame_left(payload.len()),
+            Order::Frame(_, payload) => self.outlet.frames_left(1, payload.len()),
             Order::Datagram(bytes) => {
                 self.outlet.datagram_taken();
                 if self.is_open() {

@@ -58,7 +58,7 @@ impl Queued {
     fn left(&self, outlet: &Outlet) {
         // The outlet has forgotten a datagram when it was taken, and never heard of an answer.
         if !self.is_datagram() && !self.is_answer {
-            outlet.frame_left(self.payload.len());
+            outlet.frames_left(1, self.payload.len());
         }
     }
 }

@@ -313,8 +313,10 @@ impl Thread {
         for job in jobs.drain(..) {
             match job {
                 Job::Order(id, order) => self.order(id, order),
-                Job::Broadcast(Broadcast { lane, payload, conns }) => {
-                    conns.into_iter().for_each(|id| self.order(id, Order::Frame(lane, payload.clone())));
+                Job::Broadcast(Broadcast { lane, payloads, conns }) => {
+                    for id in conns {
+                        payloads.iter().for_each(|payload| self.order(id, Order::Frame(lane, payload.clone())));
+                    }
                 }
                 Job::Dial(dial) => self.dial(dial),
                 Job::Upgraded(_) => debug_assert!(false, "HTTP hands its connections to the WebSocket thread"),

@@ -14,7 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::Greeting;
 use super::codec::{Decoder, Message, Opcode, code_of_close, encode_close};
-use super::queue::{Queue, Written};
+use super::queue::{Group, Queue, Written};
 use super::socket::Socket;
 use super::worker::Turn;
 use crate::counters::{OpenConnection, Refused};
@@ -212,9 +212,30 @@ impl Conn {
             Stage::Open(_) if !self.text => self.queue.push_frame(now, lane, payload),
             Stage::Open(_) if lane == LANE_TOPICS => self.queue.push_text(now, payload),
             Stage::Open(_) | Stage::Greeting { .. } | Stage::Deciding { .. } | Stage::Leaving { .. } | Stage::Gone => {
-                self.outlet.frame_left(payload.len());
+                self.outlet.frames_left(1, payload.len());
             }
         }
+    }
+
+    /// Messages for many connections. True: they have left, and nothing follows from it.
+    pub(super) fn send_group(&mut self, now: Micros, group: &Group<'_>) -> bool {
+        let is_clear = matches!(self.stage, Stage::Open(_)) && !self.blocked && self.queue.is_empty();
+        if !is_clear || !self.socket.is_plain() {
+            group.payloads().iter().for_each(|payload| self.send(now, group.lane(), payload.clone()));
+            return false;
+        }
+        // What is not written, or cannot be, is found out by the next write.
+        let written = group.write(&mut self.socket, &self.outlet).unwrap_or(0);
+        if group.is_whole(written) {
+            return true;
+        }
+        self.queue.push_rest(now, group, written, &self.outlet);
+        false
+    }
+
+    /// Messages are text.
+    pub(super) fn is_text(&self) -> bool {
+        self.text
     }
 
     /// Reads what has arrived, as long as it may be handled and others need not wait for too long.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 
 use amphi_shared_wire::limits::ORDERED_DATAGRAMS_WAITING_MAX;
-use amphi_shared_wire::{LANE_CONTROL, LANE_DATAGRAM, Lane, Micros};
+use amphi_shared_wire::{LANE_CONTROL, LANE_DATAGRAM, LANE_TOPICS, Lane, Micros};
 use bytes::Bytes;
 
 use super::codec::{Opcode, SERVER_HEADER_BYTES_MAX, encode_header};
@@ -52,6 +52,60 @@ enum Kind {
     Answer,
 }
 
+/// Messages that go to many connections.
+pub(super) struct Group<'a> {
+    /// `None`: they are text, on which there is nothing but topics.
+    lane: Option<Lane>,
+    payloads: &'a [Bytes],
+    payload_bytes: usize,
+    /// All of them with their heads, as they leave.
+    wire: Vec<u8>,
+}
+
+impl<'a> Group<'a> {
+    pub(super) fn new(lane: Option<Lane>, payloads: &'a [Bytes]) -> Self {
+        let payload_bytes = payloads.iter().map(Bytes::len).sum();
+        let mut group = Self { lane, payloads, payload_bytes, wire: Vec::new() };
+        group.wire.reserve(payload_bytes + payloads.len() * HEAD_BYTES_MAX);
+        for payload in payloads {
+            let mut head = [0; HEAD_BYTES_MAX];
+            let length = encode_head(group.kind(), payload.len(), &mut head);
+            group.wire.extend_from_slice(&head[..length]);
+            group.wire.extend_from_slice(payload);
+        }
+        group
+    }
+
+    pub(super) fn lane(&self) -> Lane {
+        self.lane.unwrap_or(LANE_TOPICS)
+    }
+
+    pub(super) fn payloads(&self) -> &'a [Bytes] {
+        self.payloads
+    }
+
+    fn kind(&self) -> Kind {
+        self.lane.map_or(Kind::Text, Kind::Frame)
+    }
+
+    /// One write to a socket for which nothing waits; the bytes that have left.
+    pub(super) fn write(&self, socket: &mut Socket, outlet: &Outlet) -> io::Result<usize> {
+        let written = match socket.write(&self.wire) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+            result => result?,
+        };
+        if self.is_whole(written) {
+            outlet.frames_left(self.payloads.len(), self.payload_bytes);
+        }
+        Ok(written)
+    }
+
+    /// Whether so many bytes are all of them.
+    pub(super) fn is_whole(&self, written: usize) -> bool {
+        written == self.wire.len()
+    }
+}
+
 /// How far a write came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
@@ -91,6 +145,14 @@ impl Queue {
         self.datagrams += 1;
         self.push(now, Kind::Datagram, payload);
         !crowded
+    }
+
+    /// Messages of which the first `written` bytes have left already; nothing waits.
+    pub(super) fn push_rest(&mut self, now: Micros, group: &Group<'_>, written: usize, outlet: &Outlet) {
+        debug_assert!(self.is_empty(), "what waits would come later than what has left");
+        let kind = group.kind();
+        group.payloads.iter().for_each(|payload| self.push(now, kind, payload.clone()));
+        self.left(written, outlet);
     }
 
     /// A control frame. Of pings and pongs none is pushed while one of its kind waits, so a client that only asks and
@@ -187,7 +249,7 @@ impl Queue {
             left -= whole;
             self.items.pop_front();
             match kind {
-                Kind::Frame(_) | Kind::Text => outlet.frame_left(payload),
+                Kind::Frame(_) | Kind::Text => outlet.frames_left(1, payload),
                 Kind::Datagram => self.datagrams -= 1,
                 Kind::Control(_) | Kind::Refusal | Kind::Answer => {}
             }
@@ -212,19 +274,23 @@ impl Item {
     }
 
     fn encode_head(&self, out: &mut [u8; HEAD_BYTES_MAX]) -> usize {
-        let (opcode, lane) = match self.kind {
-            Kind::Frame(lane) => (Opcode::Binary, Some(lane)),
-            Kind::Datagram => (Opcode::Binary, Some(LANE_DATAGRAM)),
-            Kind::Refusal | Kind::Answer => (Opcode::Binary, Some(LANE_CONTROL)),
-            Kind::Text => (Opcode::Text, None),
-            Kind::Control(opcode) => (opcode, None),
-        };
-        let mut header = [0; SERVER_HEADER_BYTES_MAX];
-        let length = encode_header(opcode, self.payload.len() + usize::from(lane.is_some()), &mut header);
-        out[..length].copy_from_slice(&header[..length]);
-        out[length] = lane.unwrap_or_default();
-        length + usize::from(lane.is_some())
+        encode_head(self.kind, self.payload.len(), out)
     }
+}
+
+fn encode_head(kind: Kind, payload_bytes: usize, out: &mut [u8; HEAD_BYTES_MAX]) -> usize {
+    let (opcode, lane) = match kind {
+        Kind::Frame(lane) => (Opcode::Binary, Some(lane)),
+        Kind::Datagram => (Opcode::Binary, Some(LANE_DATAGRAM)),
+        Kind::Refusal | Kind::Answer => (Opcode::Binary, Some(LANE_CONTROL)),
+        Kind::Text => (Opcode::Text, None),
+        Kind::Control(opcode) => (opcode, None),
+    };
+    let mut header = [0; SERVER_HEADER_BYTES_MAX];
+    let length = encode_header(opcode, payload_bytes + usize::from(lane.is_some()), &mut header);
+    out[..length].copy_from_slice(&header[..length]);
+    out[length] = lane.unwrap_or_default();
+    length + usize::from(lane.is_some())
 }
 
 fn blocked(error: io::Error) -> io::Result<Written> {

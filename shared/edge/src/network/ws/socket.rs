@@ -53,6 +53,11 @@ impl Socket {
         }
     }
 
+    /// Without TLS.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain(_))
+    }
+
     /// Reads what has arrived; 0 at the end of the stream.
     pub(super) fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         match self {

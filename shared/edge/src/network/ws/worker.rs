@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amphi_shared_wire::limits::DATAGRAM_BYTES_NATIVE_MAX;
-use amphi_shared_wire::{Code, Micros};
+use amphi_shared_wire::{Code, LANE_TOPICS, Micros};
 use mio::{Events, Poll, Token};
 
 use super::conn::{Conn, GRACE, Start};
+use super::queue::Group;
 use super::slots::Slots;
 use super::socket::Socket;
 use super::{Greeting, Upgraded, WAKER};
@@ -128,11 +129,7 @@ impl Worker {
                 Some(_) => self.visit(now, id, |conn, turn| conn.handle_order(turn, order)),
                 None => order.orphaned(now, &self.shared.counters, &mut self.ending),
             },
-            Job::Broadcast(Broadcast { lane, payload, conns }) => {
-                for id in conns {
-                    self.visit(now, id, |conn, turn| conn.send(turn.now, lane, payload.clone()));
-                }
-            }
+            Job::Broadcast(broadcast) => self.broadcast(now, &broadcast),
             Job::Upgraded(upgraded) => self.adopt(now, *upgraded),
             Job::Dial(_) => debug_assert!(false, "only QUIC dials"),
             Job::Shutdown => {
@@ -140,6 +137,28 @@ impl Worker {
                 for id in self.slots.ids() {
                     self.visit(now, id, |conn, turn| conn.close(turn, Code::Draining, Code::Draining.help()));
                 }
+            }
+        }
+    }
+
+    /// Writes to all whose socket has room. Only who does not keep up, or is no more, is looked at more closely.
+    fn broadcast(&mut self, now: Micros, broadcast: &Broadcast) {
+        let Broadcast { lane, payloads, conns } = broadcast;
+        let (mut binary, mut text) = (None, None);
+        for id in conns {
+            let Some(conn) = self.slots.get_mut(*id) else { continue };
+            let group = if conn.is_text() {
+                // On text there is nothing but topics.
+                if *lane != LANE_TOPICS {
+                    payloads.iter().for_each(|payload| conn.send(now, *lane, payload.clone()));
+                    continue;
+                }
+                text.get_or_insert_with(|| Group::new(None, payloads))
+            } else {
+                binary.get_or_insert_with(|| Group::new(Some(*lane), payloads))
+            };
+            if !conn.send_group(now, group) {
+                self.visit(now, *id, |_, _| {});
             }
         }
     }

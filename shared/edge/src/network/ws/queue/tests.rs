@@ -50,7 +50,7 @@ fn read_frames(client: &mut TcpStream) -> Vec<(Lane, usize)> {
 /// Fills the socket until it has no room; the number of frames that went into the queue.
 fn fill(queue: &mut Queue, socket: &mut Socket, outlet: &Outlet) -> usize {
     for pushed in 1.. {
-        assert!(outlet.claim(30_000).unwrap());
+        assert!(outlet.claim(1, 30_000).unwrap());
         queue.push_frame(NOW, 2, vec![1; 30_000].into());
         if queue.write(socket, outlet).unwrap() == Written::Blocked {
             return pushed;
@@ -65,7 +65,7 @@ fn what_waits_leaves_in_order_when_there_is_room() {
     let mut queue = Queue::default();
     let frames = fill(&mut queue, &mut socket, &outlet);
     for length in 0..100 {
-        assert!(outlet.claim(length).unwrap());
+        assert!(outlet.claim(1, length).unwrap());
         queue.push_frame(NOW, 1, vec![1; length].into());
     }
     // Of datagrams the newest four are kept.
