@@ -174,16 +174,17 @@ async fn a_broadcast_reaches_everyone_in_order() {
     }
     let payload = Bytes::from(vec![7; 3_000]);
     handles[1].frame(1, Bytes::from_static(b"before")).unwrap();
-    let mut broadcast = Broadcast::new(1, [payload.clone()]);
+    let mut broadcast = Broadcast::new(1, [payload.clone(), Bytes::from_static(b"second")]);
     for handle in &handles {
         broadcast.add(handle).unwrap();
     }
-    assert_eq!(handles[0].queued_bytes(), 3_000);
+    assert_eq!(handles[0].queued_bytes(), 3_006);
     broadcast.send();
     handles[1].frame(1, Bytes::from_static(b"after")).unwrap();
     assert_eq!(clients[1].read().await, (1, Bytes::from_static(b"before")));
     for client in &mut clients {
         assert_eq!(client.read().await, (1, payload.clone()));
+        assert_eq!(client.read().await, (1, Bytes::from_static(b"second")));
     }
     assert_eq!(clients[1].read().await, (1, Bytes::from_static(b"after")));
 }

@@ -167,6 +167,42 @@ async fn who_never_reads_is_cut_off_and_can_come_back() {
 }
 
 #[tokio::test]
+async fn readers_who_come_while_a_topic_is_busy_miss_and_repeat_nothing() {
+    const MESSAGES: u64 = 600;
+    let mut hub = HubConfig::default();
+    hub.classes.push(TopicClass { newcomer_messages: 0, ..TopicClass::new("room:**".parse().unwrap()) });
+    let house = House::open_with(LiveConfig { hub, ..LiveConfig::default() }).await;
+    let publish = async {
+        for n in 0..MESSAGES / 3 {
+            // Alone and in batches, each as soon as the last is answered.
+            let frames = (0..1 + n % 5).map(|_| (0, vec![7; 20]));
+            house.publish_view("room:1", frames).await.unwrap();
+        }
+    };
+    let read = |name: &'static str| {
+        let house = &house;
+        async move {
+            let mut read = 0;
+            while read < MESSAGES {
+                let mut reader = house.guest(name).await;
+                let subscribed = reader.subscribe("room:1", None).await;
+                let mut next = subscribed.offset - u64::from(subscribed.replayed) + 1;
+                // It leaves in the middle of the stream, and comes again.
+                for _ in 0..40 {
+                    if next > MESSAGES {
+                        return;
+                    }
+                    assert_eq!(reader.publication().await.offset, next, "{name}");
+                    next += 1;
+                }
+                read = next;
+            }
+        }
+    };
+    tokio::join!(publish, read("Ada"), read("Bob"), read("Cleo"));
+}
+
+#[tokio::test]
 async fn slow_readers_of_latest_and_lossy_topics_stay() {
     let class = |prefix: &str, slow| {
         let pattern = format!("{prefix}:**").parse().unwrap();

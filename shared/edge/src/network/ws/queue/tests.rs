@@ -83,6 +83,33 @@ fn what_waits_leaves_in_order_when_there_is_room() {
 }
 
 #[test]
+fn what_a_group_could_not_write_follows_it() {
+    let (mut socket, mut client, outlet) = pair();
+    let payloads: Vec<Bytes> = (0..30).map(|n| vec![1; 30_000 + n].into()).collect();
+    let bytes: usize = payloads.iter().map(Bytes::len).sum();
+    assert!(outlet.claim(payloads.len(), bytes).unwrap());
+    let group = Group::new(Some(2), &payloads);
+    let written = group.write(&mut socket, &outlet).unwrap();
+    assert!(written > 30_000 && !group.is_whole(written));
+    let mut queue = Queue::default();
+    queue.push_rest(NOW, &group, written, &outlet);
+    assert!(outlet.queued_bytes() < bytes, "whole messages have left");
+    let small = [Bytes::from_static(b"a"), Bytes::from_static(b"bc")];
+    for payload in &small {
+        assert!(outlet.claim(1, payload.len()).unwrap());
+        queue.push_frame(NOW, 1, payload.clone());
+    }
+    queue.push_control(NOW, Opcode::Close, Bytes::new());
+    let reader = std::thread::spawn(move || read_frames(&mut client));
+    while queue.write(&mut socket, &outlet).unwrap() == Written::Blocked {
+        std::thread::yield_now();
+    }
+    let expected: Vec<_> = (0..30).map(|n| (2, 30_000 + n)).chain([(1, 1), (1, 2)]).collect();
+    assert_eq!(reader.join().unwrap(), expected);
+    assert_eq!(outlet.queued_bytes(), 0);
+}
+
+#[test]
 fn a_message_that_has_begun_is_finished_after_a_clear() {
     let (mut socket, mut client, outlet) = pair();
     let mut queue = Queue::default();
