@@ -5,6 +5,7 @@ mod client;
 mod dialler;
 mod proxy;
 mod quic;
+mod reader;
 mod wire;
 mod ws;
 
@@ -13,6 +14,7 @@ pub(crate) use self::client::{Client, subscribed};
 pub(crate) use self::dialler::{Dialler, Way};
 pub(crate) use self::proxy::{Shape, TcpProxy, UdpProxy};
 use self::quic::Quic;
+pub(crate) use self::reader::{Reader, publication};
 pub(crate) use self::wire::{Arrival, Wire};
 use self::ws::address;
 pub(crate) use self::ws::{Message, Socket};

@@ -19,6 +19,7 @@ mod latency;
 mod load;
 mod messages;
 mod node;
+mod nodes;
 mod owner;
 mod peers;
 mod presence;
@@ -30,6 +31,7 @@ mod rollback;
 mod serve;
 mod session;
 mod shooter;
+mod spectate;
 mod storm;
 
 use std::path::PathBuf;
@@ -52,6 +54,9 @@ enum Command {
         /// For `fanout`: twice as many readers, and messages in bursts of five.
         #[arg(long)]
         hot: bool,
+        /// For `storm`: the readers of a node that dies come to another one.
+        #[arg(long)]
+        topics: bool,
         /// How often each contestant runs; 5, or 3 where a round takes minutes.
         #[arg(long)]
         rounds: Option<usize>,
@@ -103,6 +108,8 @@ enum Name {
     Latency,
     /// Messages over connections that break: lost, doubled, reordered.
     Messages,
+    /// How long a publication takes to readers at two nodes over Redis.
+    Nodes,
     /// Who reads a topic: how soon a join and a crash are seen, and what a crowd costs a viewer.
     Presence,
     /// How much later a datagram comes back when a live node carries it.
@@ -117,6 +124,8 @@ enum Name {
     Session,
     /// Bytes for 32 players, their projectiles and vehicles, beside naia.
     Shooter,
+    /// Thousands watch one match.
+    Spectate,
     /// Everyone loses the connection and comes back at once.
     Storm,
 }
@@ -135,6 +144,7 @@ impl Name {
             Self::Join => Ok(join::bench(scale)),
             Self::Latency => Ok(latency::bench(scale)),
             Self::Messages => Ok(messages::bench(scale)),
+            Self::Nodes => Ok(nodes::bench(scale)),
             Self::Presence => Ok(presence::bench(scale)),
             Self::Relay => Ok(relay::bench(scale)),
             Self::Replication => Ok(replication::bench(scale)),
@@ -142,6 +152,7 @@ impl Name {
             Self::Rollback => Ok(rollback::bench(scale)),
             Self::Session => Ok(session::bench(scale)),
             Self::Shooter => Ok(shooter::bench(scale)),
+            Self::Spectate => Ok(spectate::bench(scale)),
             Self::Storm => Ok(storm::bench(scale)),
         }
     }
@@ -149,13 +160,15 @@ impl Name {
 
 fn main() -> anyhow::Result<()> {
     match Command::parse() {
-        Command::Run { name, trace, hot, rounds, smoke } => {
+        Command::Run { name, trace, hot, topics, rounds, smoke } => {
             let scale = if smoke { Scale::Smoke } else { Scale::Full };
             let plan = if smoke { Plan::smoke() } else { Plan { rounds, ..Plan::default() } };
             let pinned = harness::pin_load();
             anyhow::ensure!(!hot || name == Name::Fanout, "only the bench fanout can be hot");
+            anyhow::ensure!(!topics || name == Name::Storm, "only the bench storm is one of topics");
             let bench = match trace {
                 None if hot => fanout::bench(scale, true),
+                None if topics => storm::of_topics(scale),
                 Some(file) if name == Name::Codec => codec::replay::bench(&file, scale)?,
                 Some(file) if name == Name::Latency => latency::on_trace(&file, scale)?,
                 Some(_) => anyhow::bail!("only the benches codec and latency take a trace"),

@@ -19,7 +19,10 @@ use amphi_shared_edge::{ListenConfig, Listener, Origins, Sessions};
 use amphi_shared_replica::Game;
 use amphi_shared_session::ConnectRequest;
 use amphi_shared_store::{LiveStore, Location};
-use amphi_shared_wire::proto::{CreateRoom, CreateRoomReply, HostReport, HostReportReply};
+use amphi_shared_wire::proto::{
+    CreateRoom, CreateRoomReply, HostReport, HostReportReply, Payload, PublishBatch, PublishBatchReply,
+    ServicePublication, payload::Kind,
+};
 use amphi_shared_wire::{AppId, HostId, LeaseId, MatchId, Micros, Rng, Seed, TokenId, UserId};
 use amphi_streaming_node::{self as live, LiveConfig, LiveRole, PresenceRules, TopicClass};
 use anyhow::{Context, ensure};
@@ -30,6 +33,8 @@ use crate::harness::{Scale, Server, Stage};
 use crate::serve::Serve;
 
 const HOUR: Micros = Micros::from_secs(3_600);
+/// Longest wait for a node's broker.
+const READY_MAX: Micros = Micros::from_secs(10);
 /// What the host has reported last, for the load.
 const REPORT_PATH: &str = "/bench/report";
 const KEYS_FILE: &str = "keys.json";
@@ -263,6 +268,25 @@ impl Node {
     /// There is no HTTP client.
     pub(crate) fn publisher(&self) -> anyhow::Result<ServiceClient> {
         self.service(self.live, Scope::LivePublish)
+    }
+
+    /// Waits until the node publishes: one that shares a Redis refuses before it is connected.
+    ///
+    /// # Errors
+    /// It does not within a time.
+    pub(crate) async fn ready(&self) -> anyhow::Result<()> {
+        let (service, until) = (self.publisher()?, self.clock.now() + READY_MAX);
+        loop {
+            let payload = Some(Payload { kind: Some(Kind::Text("ready?".to_owned())) });
+            let publication = ServicePublication { topic: "room:ready".to_owned(), payload, ..Default::default() };
+            let batch = PublishBatch { publications: vec![publication] };
+            let reply: anyhow::Result<PublishBatchReply, _> = service.call("/internal/v1/topics/publish", &batch).await;
+            if reply.is_ok_and(|reply| !reply.offsets.contains(&0)) {
+                return Ok(());
+            }
+            ensure!(self.clock.now() < until, "the node does not publish");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
     }
 
     fn service(&self, addr: SocketAddr, scope: Scope) -> anyhow::Result<ServiceClient> {

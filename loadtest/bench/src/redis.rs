@@ -1,5 +1,6 @@
 //! A Redis server of a bench: fresh, in memory, on a free port of the loopback interface, gone with the bench.
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -35,6 +36,19 @@ impl Redis {
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(redis)
+    }
+
+    /// How often scripts have run, by its own count.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn scripts_run(&self) -> anyhow::Result<u64> {
+        let mut connection = TcpStream::connect(self.address)?;
+        connection.write_all(b"INFO commandstats\r\nQUIT\r\n")?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer)?;
+        let calls = answer.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
+        Ok(calls.and_then(|calls| calls.split(',').next()).map_or(Ok(0), str::parse)?)
     }
 
     pub(crate) fn url(&self) -> String {

@@ -6,8 +6,11 @@
 //! publication. A match of bots runs in the same process on the same core, and says what its ticks took. One process
 //! holds the load on the other core, so its share of the handshakes is in the time too.
 //!
+//! With `--topics` it is the readers of a node that dies, see [`topics`].
+//!
 //! A client that is refused waits as long as the refusal says, or 100 ms; a connection that breaks is dialled again.
 
+mod topics;
 mod viewer;
 
 use std::rc::Rc;
@@ -34,6 +37,8 @@ const KEYFRAME: u32 = 1;
 const BATCH: usize = 50;
 /// The match's own tick times cover about this long.
 const TICKS_SEEN: Duration = Duration::from_secs(3);
+
+pub(crate) use topics::bench as of_topics;
 
 /// Builds the bench.
 pub(crate) fn bench(scale: Scale) -> Bench {

@@ -3,7 +3,7 @@ use std::path::Path;
 use clap::ValueEnum;
 
 use crate::harness::{Plan, Scale};
-use crate::{Name, codec, fanout};
+use crate::{Name, codec, fanout, storm};
 
 #[test]
 fn every_bench_runs_and_reports() -> anyhow::Result<()> {
@@ -22,6 +22,15 @@ fn bursts_reach_every_reader() -> anyhow::Result<()> {
     let report = fanout::bench(Scale::Smoke, true).run(&Plan::smoke(), false)?;
     let json: serde_json::Value = serde_json::from_str(&report.json()?)?;
     assert_eq!(json["results"]["ours"]["delivered"]["median"], 75.0, "{json}");
+    Ok(())
+}
+
+#[test]
+fn the_readers_of_a_dead_node_lose_nothing() -> anyhow::Result<()> {
+    let json: serde_json::Value =
+        serde_json::from_str(&storm::of_topics(Scale::Smoke).run(&Plan::smoke(), false)?.json()?)?;
+    let [lost, doubled, reads] = ["lost", "doubled", "history_reads"].map(|name| json[name].as_f64());
+    assert_eq!((lost, doubled, reads), (Some(0.0), Some(0.0), Some(1.0)), "{json}");
     Ok(())
 }
 

@@ -82,12 +82,24 @@ impl Server {
     /// # Errors
     /// When the process has ended.
     pub(crate) fn cpu_ns(&self) -> anyhow::Result<u64> {
+        self.cpu_ns_of("")
+    }
+
+    /// Processor time so far of the living threads whose names begin like this, in ns.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub(crate) fn cpu_ns_of(&self, name: &str) -> anyhow::Result<u64> {
         let mut total = 0;
         for task in fs::read_dir(format!("/proc/{}/task", self.process()))? {
+            let task = task?.path();
             // A thread may end between the listing and the reading.
-            let Ok(schedstat) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
-            let ran = schedstat.split_whitespace().next().context("an empty schedstat")?;
-            total += ran.parse::<u64>()?;
+            let Ok(comm) = fs::read_to_string(task.join("comm")) else { continue };
+            let Ok(schedstat) = fs::read_to_string(task.join("schedstat")) else { continue };
+            if comm.starts_with(name) {
+                let ran = schedstat.split_whitespace().next().context("an empty schedstat")?;
+                total += ran.parse::<u64>()?;
+            }
         }
         Ok(total)
     }
