@@ -2,14 +2,16 @@
 
 mod class;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use amphi_shared_auth::IssuerConfig;
+use amphi_shared_auth::{ClaimNames, IssuerConfig, SignatureAlgorithm};
 use amphi_shared_edge::TlsFiles;
 use amphi_shared_edge::host::JournalLimits;
 use amphi_shared_edge::keys::{KeyOwner, KeySource};
 use amphi_shared_wire::limits::TOPIC_CLASSES_MAX;
+use amphi_shared_wire::{TopicGrants, TopicPattern};
 use amphi_streaming_node::{HubConfig, LiveConfig, Rate};
 use anyhow::{Context, Result, bail};
 use config::{Config, Environment, File, FileFormat};
@@ -77,7 +79,8 @@ pub(crate) struct Auth {
     /// `keyring.json` again when it changes.
     pub(crate) rotate_days: u64,
     /// Other issuers whose user tokens are taken.
-    pub(crate) issuer: Vec<Issuer>,
+    #[serde(alias = "issuer")]
+    pub(crate) issuers: Vec<Issuer>,
 }
 
 /// Another issuer.
@@ -100,17 +103,56 @@ pub(crate) struct Issuer {
     /// What its people may do: `guest` or `user`.
     #[serde(default = "user")]
     pub(crate) role: String,
+    /// How its keys may sign, of RS256, ES256 and EdDSA; all of them when none is named. With a secret it is HS256.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) algorithms: Vec<String>,
+    /// The claim that says who somebody is.
+    #[serde(default = "sub")]
+    pub(crate) subject_claim: String,
     /// The claim that holds the display name.
     #[serde(default = "name")]
     pub(crate) name_claim: String,
+    /// The claim that holds patterns of topics: `{"publish": […], "read": […], "presence": […]}`.
+    #[serde(default = "topics")]
+    pub(crate) topics_claim: String,
+    /// The claim that names scopes, in a text with spaces or a list.
+    #[serde(default = "scope")]
+    pub(crate) scope_claim: String,
+    /// What a scope grants, by its name; patterns of topics, as above.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) scopes: BTreeMap<String, ScopeGrants>,
+}
+
+/// What a scope of another issuer grants.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ScopeGrants {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) publish: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) read: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) presence: Vec<String>,
 }
 
 fn user() -> String {
     "user".to_owned()
 }
 
+fn sub() -> String {
+    "sub".to_owned()
+}
+
 fn name() -> String {
     "name".to_owned()
+}
+
+fn topics() -> String {
+    "topics".to_owned()
+}
+
+fn scope() -> String {
+    "scope".to_owned()
 }
 
 /// The live role.
@@ -203,7 +245,7 @@ impl Default for Settings {
 
 impl Default for Auth {
     fn default() -> Self {
-        Self { rotate_days: 30, issuer: Vec::new() }
+        Self { rotate_days: 30, issuers: Vec::new() }
     }
 }
 
@@ -296,8 +338,9 @@ impl Settings {
         if !matches!(self.auth.rotate_days, 0 | 7..=365) {
             bail!("auth.rotate_days: {} is neither 0 nor 7 to 365", self.auth.rotate_days);
         }
-        for issuer in &self.auth.issuer {
+        for issuer in &self.auth.issuers {
             issuer.source()?;
+            issuer.check().with_context(|| format!("auth.issuers {}", issuer.issuer))?;
         }
         self.hub()?;
         Ok(self)
@@ -310,13 +353,13 @@ impl Settings {
 
     /// The issuers that are trusted beside this deployment.
     pub(crate) fn issuers(&self) -> Result<Vec<IssuerConfig>> {
-        self.auth.issuer.iter().map(|issuer| issuer.config(&self.app)).collect()
+        self.auth.issuers.iter().map(|issuer| issuer.config(&self.app)).collect()
     }
 
     /// Where the keys of the issuers are.
     pub(crate) fn issuer_keys(&self) -> Result<Vec<(KeyOwner, KeySource)>> {
         let mut keys = Vec::new();
-        for issuer in &self.auth.issuer {
+        for issuer in &self.auth.issuers {
             keys.extend(issuer.source()?.map(|source| (KeyOwner::Issuer(issuer.issuer.clone()), source)));
         }
         Ok(keys)
@@ -389,16 +432,60 @@ impl Tls {
 impl Issuer {
     fn config(&self, app: &str) -> Result<IssuerConfig> {
         let secret = self.secret_file.as_ref().map(|path| {
-            std::fs::read(path).with_context(|| format!("auth.issuer {}: {}", self.issuer, path.display()))
+            std::fs::read(path).with_context(|| format!("auth.issuers {}: {}", self.issuer, path.display()))
         });
         Ok(IssuerConfig {
             issuer: self.issuer.clone(),
             audience: self.audience.clone(),
             secret: secret.transpose()?.map(|secret| secret.trim_ascii().to_vec()),
             app: app.parse()?,
-            role: self.role.parse().map_err(|error: String| anyhow::anyhow!("auth.issuer {}: {error}", self.issuer))?,
-            name_claim: self.name_claim.clone(),
+            role: self
+                .role
+                .parse()
+                .map_err(|error: String| anyhow::anyhow!("auth.issuers {}: {error}", self.issuer))?,
+            algorithms: self.algorithms()?,
+            claims: ClaimNames {
+                subject: self.subject_claim.clone(),
+                name: self.name_claim.clone(),
+                topics: self.topics_claim.clone(),
+                scope: self.scope_claim.clone(),
+            },
+            scopes: self.scopes()?,
         })
+    }
+
+    /// Looks at what is no matter of files.
+    fn check(&self) -> Result<()> {
+        self.algorithms()?;
+        self.scopes()?;
+        Ok(())
+    }
+
+    fn algorithms(&self) -> Result<Vec<SignatureAlgorithm>> {
+        if self.secret_file.is_some() {
+            if self.algorithms.iter().any(|name| name != "HS256") {
+                bail!("algorithms: an issuer with a secret signs with HS256");
+            }
+            return Ok(Vec::new());
+        }
+        if self.algorithms.is_empty() {
+            return Ok(SignatureAlgorithm::ALL.to_vec());
+        }
+        let parse = |name: &String| name.parse().map_err(|error: String| anyhow::anyhow!("algorithms: {error}"));
+        self.algorithms.iter().map(parse).collect()
+    }
+
+    fn scopes(&self) -> Result<BTreeMap<String, TopicGrants>> {
+        let grants = |(name, scope): (&String, &ScopeGrants)| {
+            let patterns = |patterns: &[String]| -> Result<Vec<TopicPattern>> {
+                let parse = |text: &String| text.parse().with_context(|| format!("scopes.{name}: `{text}`"));
+                patterns.iter().map(parse).collect()
+            };
+            let publish = patterns(&scope.publish)?;
+            let grants = TopicGrants { publish, read: patterns(&scope.read)?, presence: patterns(&scope.presence)? };
+            Ok((name.clone(), grants))
+        };
+        self.scopes.iter().map(grants).collect()
     }
 
     /// Where its public keys are; `None` when it has a secret.
@@ -406,11 +493,11 @@ impl Issuer {
         match (&self.jwks_url, &self.jwks_file, &self.secret_file) {
             (Some(url), None, None) if is_safe(url) => Ok(Some(KeySource::Url(url.clone()))),
             (Some(url), None, None) => {
-                bail!("auth.issuer {}: `{url}` is not https://, and not on this machine", self.issuer)
+                bail!("auth.issuers {}: `{url}` is not https://, and not on this machine", self.issuer)
             }
             (None, Some(path), None) => Ok(Some(KeySource::File(path.clone()))),
             (None, None, Some(_)) => Ok(None),
-            _ => bail!("auth.issuer {}: give one of jwks_url, jwks_file and secret_file", self.issuer),
+            _ => bail!("auth.issuers {}: give one of jwks_url, jwks_file and secret_file", self.issuer),
         }
     }
 }

@@ -134,7 +134,7 @@ impl Roles {
     /// Trusts the issuers of the settings, and keeps every key up to date while the process runs.
     fn keep_keys(&self, wanted: &[Role], signal: &Shutdown) -> Result<()> {
         let verifier = self.keyring.verifier();
-        verifier.set_issuers(self.settings.issuers()?, &self.keyring.salt()).context("auth.issuer")?;
+        verifier.set_issuers(self.settings.issuers()?, &self.keyring.salt()).context("auth.issuers")?;
         let mut sources = self.settings.issuer_keys()?;
         if let (false, Some(url)) = (wanted.contains(&Role::Live), &self.settings.live.url) {
             // The live role signs user tokens, with keys that may be newer than this process's file.

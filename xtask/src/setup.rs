@@ -15,13 +15,16 @@ struct Package {
     program: &'static str,
 }
 
-/// What the tests run: a browser, the engines behind the stores, and compilers for generated code.
-const PACKAGES: [Package; 5] = [
+/// What the tests run: a browser, the engines behind the stores, compilers for generated code, and the languages of
+/// `examples/sign-in`.
+const PACKAGES: [Package; 7] = [
     Package { name: "chromium", program: "chromium" },
     Package { name: "redis-server", program: "redis-server" },
     Package { name: "postgresql", program: "postgres" },
     Package { name: "g++", program: "g++" },
     Package { name: "mono-mcs", program: "mcs" },
+    Package { name: "golang-go", program: "go" },
+    Package { name: "php-cli", program: "php" },
 ];
 
 const PIP: Package = Package { name: "python3-pip", program: "pip3" };

@@ -97,12 +97,15 @@ fn settings_come_in_rising_order() {
 fn an_issuer_that_cannot_be_trusted_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("amphi.toml");
-    let issuer = "[[auth.issuer]]\nissuer = \"https://login.example.org/\"\naudience = \"arena\"\n";
+    let issuer = "[[auth.issuers]]\nissuer = \"https://login.example.org/\"\naudience = \"arena\"\n";
     for (rest, words) in [
         ("", "one of jwks_url, jwks_file and secret_file"),
         ("jwks_url = \"http://login.example.org/keys\"\n", "is not https://"),
         ("jwks_file = \"a\"\nsecret_file = \"b\"\n", "one of jwks_url"),
         ("jwks = \"a\"\n", "jwks"),
+        ("jwks_file = \"a\"\nalgorithms = [\"HS256\"]\n", "`HS256` is none of RS256, ES256 and EdDSA"),
+        ("secret_file = \"a\"\nalgorithms = [\"RS256\"]\n", "signs with HS256"),
+        ("jwks_file = \"a\"\n[auth.issuers.scopes.chat]\nread = [\"No Topic\"]\n", "scopes.chat: `No Topic`"),
     ] {
         fs::write(&file, format!("{issuer}{rest}")).unwrap();
         let (code, _, said) = run(amphi().arg("--config").arg(&file).arg("config"));

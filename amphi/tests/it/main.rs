@@ -16,3 +16,5 @@ mod relay;
 mod schema;
 #[cfg(test)]
 mod service;
+#[cfg(test)]
+mod sign_in;

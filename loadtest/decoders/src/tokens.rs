@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use amphi_shared_auth::{IssuerConfig, Role, Verifier};
+use amphi_shared_auth::{ClaimNames, IssuerConfig, Role, SignatureAlgorithm, Verifier};
 use amphi_shared_wire::limits::SUBSCRIPTIONS_MAX;
 use amphi_shared_wire::{AppId, Micros};
 use base64::Engine;
@@ -82,7 +82,9 @@ fn issuer() -> IssuerConfig {
         secret: Some(SECRET.to_vec()),
         app: AppId::default(),
         role: Role::User,
-        name_claim: "name".to_owned(),
+        algorithms: SignatureAlgorithm::ALL.to_vec(),
+        claims: ClaimNames::default(),
+        scopes: Default::default(),
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use amphi_shared_wire::{AppId, Code, Micros, TokenId, UserId};
+use amphi_shared_wire::limits::TOPIC_GRANTS_MAX;
+use amphi_shared_wire::{AppId, Code, Micros, TokenId, TopicGrants, UserId};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation};
 use ring::digest::{SHA256, digest};
@@ -18,8 +20,6 @@ use crate::token::{GrantClaims, topics};
 use crate::verifier::{Header, LIFE_MAX};
 use crate::{DisplayName, JwksError, Role, UserToken};
 
-/// What a public key of a foreign issuer may sign with.
-const ALGORITHMS: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
 /// Bytes of a shared secret at least (RFC 7518 section 3.2).
 const SECRET_BYTES_MIN: usize = 32;
 /// How far the clocks of an issuer and this process may differ where a token begins.
@@ -44,6 +44,63 @@ pub enum IssuerError {
     Role,
 }
 
+/// How a public key of another issuer signs (RFC 7518 section 3, RFC 8037).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureAlgorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+    /// ECDSA with P-256 and SHA-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+}
+
+impl SignatureAlgorithm {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Rs256, Self::Es256, Self::EdDsa];
+
+    fn algorithm(self) -> Algorithm {
+        match self {
+            Self::Rs256 => Algorithm::RS256,
+            Self::Es256 => Algorithm::ES256,
+            Self::EdDsa => Algorithm::EdDSA,
+        }
+    }
+}
+
+impl FromStr for SignatureAlgorithm {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "RS256" => Ok(Self::Rs256),
+            "ES256" => Ok(Self::Es256),
+            "EdDSA" => Ok(Self::EdDsa),
+            _ => Err(format!("`{text}` is none of RS256, ES256 and EdDSA")),
+        }
+    }
+}
+
+/// In which claims an issuer says what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimNames {
+    /// Who it is: a text or a number. `sub` by default.
+    pub subject: String,
+    /// The display name. `name` by default.
+    pub name: String,
+    /// Patterns of topics, as in our own tokens. `topics` by default.
+    pub topics: String,
+    /// Names of scopes, in a text with spaces (RFC 9068 section 2.2.3) or a list. `scope` by default.
+    pub scope: String,
+}
+
+impl Default for ClaimNames {
+    fn default() -> Self {
+        let [subject, name, topics, scope] = ["sub", "name", "topics", "scope"].map(str::to_owned);
+        Self { subject, name, topics, scope }
+    }
+}
+
 /// Another issuer whose user tokens are taken.
 #[derive(Clone)]
 pub struct IssuerConfig {
@@ -57,8 +114,12 @@ pub struct IssuerConfig {
     pub app: AppId,
     /// What its people may do: `guest` or `user`.
     pub role: Role,
-    /// The claim that holds the display name.
-    pub name_claim: String,
+    /// How its public keys may sign.
+    pub algorithms: Vec<SignatureAlgorithm>,
+    /// Where its tokens say what.
+    pub claims: ClaimNames,
+    /// What the scopes of its tokens grant, by their names; others grant nothing.
+    pub scopes: BTreeMap<String, TopicGrants>,
 }
 
 impl fmt::Debug for IssuerConfig {
@@ -78,15 +139,12 @@ pub(crate) struct Issuer {
 /// Claims of a foreign token. Numbers of RFC 7519 may have a fraction.
 #[derive(Deserialize)]
 struct Claims {
-    sub: String,
     exp: f64,
     iat: f64,
     nbf: Option<f64>,
     jti: Option<String>,
     #[serde(default)]
     subscribe: Vec<String>,
-    #[serde(default)]
-    topics: GrantClaims,
     #[serde(flatten)]
     others: BTreeMap<String, Value>,
 }
@@ -120,7 +178,8 @@ impl Issuer {
         if self.config.secret.is_some() {
             return Ok(());
         }
-        let keys = keys::parse(jwks, &ALGORITHMS)?;
+        let algorithms: Vec<Algorithm> = self.config.algorithms.iter().map(|known| known.algorithm()).collect();
+        let keys = keys::parse(jwks, &algorithms)?;
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         Ok(())
     }
@@ -132,7 +191,9 @@ impl Issuer {
         let claims = self.signed(key, header, token)?;
         let (issued, expires) =
             (micros(claims.iat).ok_or(Code::TokenInvalid)?, micros(claims.exp).ok_or(Code::TokenInvalid)?);
-        if expires > issued + LIFE_MAX || claims.sub.is_empty() {
+        let names = &self.config.claims;
+        let subject = claims.others.get(&names.subject).and_then(subject).ok_or(Code::TokenInvalid)?;
+        if expires > issued + LIFE_MAX {
             return Err(Code::TokenInvalid);
         }
         let begins = claims.nbf.map_or(Some(issued), micros).ok_or(Code::TokenInvalid)?;
@@ -142,19 +203,37 @@ impl Issuer {
         if now >= expires {
             return Err(Code::TokenExpired);
         }
-        let name = claims.others.get(&self.config.name_claim).and_then(Value::as_str);
+        let name = claims.others.get(&names.name).and_then(Value::as_str);
         let name = name.and_then(|name| DisplayName::parse(name).ok());
         Ok(UserToken {
             id: self.token_id(claims.jti.as_deref().unwrap_or(token)),
-            user: UserId::from_bits(self.bits(&["subject", &claims.sub])),
+            user: UserId::from_bits(self.bits(&["subject", &subject])),
             app: self.config.app.clone(),
             name: name.map_or_else(|| NAMELESS.to_owned(), DisplayName::into_string),
             role: self.config.role,
             subscribe: topics(&claims.subscribe).ok_or(Code::TokenInvalid)?,
-            grants: claims.topics.parse().ok_or(Code::TokenInvalid)?,
+            grants: self.grants(&claims).ok_or(Code::TokenInvalid)?,
             issued,
             expires,
         })
+    }
+
+    /// What the claim of topics and the scopes grant together; `None` when a pattern is wrong, or there are too many.
+    fn grants(&self, claims: &Claims) -> Option<TopicGrants> {
+        let topics = match claims.others.get(&self.config.claims.topics) {
+            Some(topics) => GrantClaims::deserialize(topics).ok()?,
+            None => GrantClaims::default(),
+        };
+        let mut grants = topics.parse()?;
+        let said = claims.others.get(&self.config.claims.scope);
+        for granted in said.map(scopes).unwrap_or_default().into_iter().filter_map(|name| self.config.scopes.get(name))
+        {
+            grants.publish.extend(granted.publish.iter().cloned());
+            grants.read.extend(granted.read.iter().cloned());
+            grants.presence.extend(granted.presence.iter().cloned());
+        }
+        let count = grants.publish.len() + grants.read.len() + grants.presence.len();
+        (count <= TOPIC_GRANTS_MAX).then_some(grants)
     }
 
     /// The key that the token names; one that names none means the only one there is.
@@ -173,7 +252,7 @@ impl Issuer {
         let mut validation = Validation::new(key.algorithm);
         validation.set_audience(&[&self.config.audience]);
         validation.set_issuer(&[&self.config.issuer]);
-        validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
+        validation.set_required_spec_claims(&["exp", "aud", "iss"]);
         // The clock is handed in, so the caller checks the time.
         validation.validate_exp = false;
         match jsonwebtoken::decode::<Claims>(token, &key.key, &validation) {
@@ -194,6 +273,23 @@ impl Issuer {
         }
         let tag = hmac::sign(&self.subjects, &message);
         tag.as_ref().iter().take(16).fold(0, |bits, byte| bits << 8 | u128::from(*byte))
+    }
+}
+
+/// Who a token is about. Numbers and texts of the same digits are the same person.
+fn subject(claim: &Value) -> Option<String> {
+    match claim {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn scopes(claim: &Value) -> Vec<&str> {
+    match claim {
+        Value::String(text) => text.split(' ').collect(),
+        Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
     }
 }
 

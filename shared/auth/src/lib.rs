@@ -24,7 +24,7 @@ mod token;
 mod verifier;
 
 pub use api_key::{API_KEY_PREFIX, ApiKey, KeyScope};
-pub use issuer::{IssuerConfig, IssuerError};
+pub use issuer::{ClaimNames, IssuerConfig, IssuerError, SignatureAlgorithm};
 pub use keyring::{Keyring, KeyringError, Rotation};
 pub use keys::JwksError;
 pub use name::DisplayName;

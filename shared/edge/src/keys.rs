@@ -6,6 +6,7 @@ use std::time::Duration;
 use amphi_shared_auth::Verifier;
 use amphi_shared_wire::Micros;
 use thiserror::Error;
+use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::shutdown::Shutdown;
@@ -59,10 +60,13 @@ struct Followed {
     source: KeySource,
     read_at: Option<Micros>,
     failed: bool,
+    /// It is being read.
+    reading: bool,
 }
 
 /// Reads each key set at the start, every five minutes, and soon after a token named a key that is not known; until
-/// `shutdown` drains. A set that cannot be read leaves the keys as they were.
+/// `shutdown` drains. A set that cannot be read leaves the keys as they were, and one that does not answer keeps no other
+/// waiting.
 pub async fn follow(verifier: Verifier, sources: Vec<(KeyOwner, KeySource)>, clock: Clock, shutdown: Shutdown) {
     crate::listener::install_crypto();
     let http = reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none()).build();
@@ -70,26 +74,28 @@ pub async fn follow(verifier: Verifier, sources: Vec<(KeyOwner, KeySource)>, clo
         Ok(http) => http,
         Err(error) => return tracing::error!(%error, "key sets cannot be read"),
     };
-    let mut all: Vec<Followed> =
-        sources.into_iter().map(|(owner, source)| Followed { owner, source, read_at: None, failed: false }).collect();
+    let followed = |(owner, source)| Followed { owner, source, read_at: None, failed: false, reading: false };
+    let mut all: Vec<Followed> = sources.into_iter().map(followed).collect();
     if all.iter().any(|followed| followed.owner == KeyOwner::Deployment) {
         verifier.follow();
     }
     // A miss waits until its set may be read again.
     let (mut missed_own, mut missed_foreign) = (false, false);
+    let mut reads = JoinSet::new();
     loop {
         missed_own |= verifier.take_missed();
         missed_foreign |= verifier.take_missed_foreign();
         let now = clock.now();
-        for followed in &mut all {
+        for (at, followed) in all.iter_mut().enumerate().filter(|(_, followed)| !followed.reading) {
             let missed = match followed.owner {
                 KeyOwner::Deployment => missed_own,
                 KeyOwner::Issuer(_) => missed_foreign || followed.failed,
             };
             let age = followed.read_at.map(|at| now.since(at));
             if age.is_none_or(|age| age >= EVERY || (missed && age >= AFTER_MISS)) {
-                followed.read_at = Some(now);
-                read(&verifier, &http, followed).await;
+                (followed.read_at, followed.reading) = (Some(now), true);
+                let (http, source) = (http.clone(), followed.source.clone());
+                reads.spawn(async move { (at, fetch(&http, &source).await) });
                 match followed.owner {
                     KeyOwner::Deployment => missed_own = false,
                     KeyOwner::Issuer(_) => missed_foreign = false,
@@ -97,23 +103,22 @@ pub async fn follow(verifier: Verifier, sources: Vec<(KeyOwner, KeySource)>, clo
             }
         }
         tokio::select! {
+            Some(Ok((at, read))) = reads.join_next() => take(&verifier, &mut all[at], read),
             () = tokio::time::sleep(LOOK) => {}
             () = shutdown.wait() => return,
         }
     }
 }
 
-async fn read(verifier: &Verifier, http: &reqwest::Client, followed: &mut Followed) {
-    let taken = match fetch(http, &followed.source).await {
-        Ok(text) => match &followed.owner {
+fn take(verifier: &Verifier, followed: &mut Followed, read: Result<String, FetchError>) {
+    let taken = read.and_then(|text| {
+        Ok(match &followed.owner {
             KeyOwner::Deployment => verifier.set_keys(&text),
             KeyOwner::Issuer(issuer) => verifier.set_issuer_keys(issuer, &text),
-        }
-        .map_err(FetchError::from),
-        Err(error) => Err(error),
-    };
+        }?)
+    });
     metrics::counter!("edge_key_sets_total", "ok" => if taken.is_ok() { "true" } else { "false" }).increment(1);
-    followed.failed = taken.is_err();
+    (followed.failed, followed.reading) = (taken.is_err(), false);
     match taken {
         Ok(()) => tracing::debug!(owner = ?followed.owner, "a key set was read"),
         Err(error) => {

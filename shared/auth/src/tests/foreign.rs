@@ -1,3 +1,6 @@
+use std::collections::BTreeMap;
+
+use amphi_shared_wire::TopicGrants;
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
@@ -16,7 +19,9 @@ pub(super) fn config(secret: Option<&[u8]>) -> IssuerConfig {
         secret: secret.map(<[u8]>::to_vec),
         app: AppId::default(),
         role: Role::User,
-        name_claim: "name".to_owned(),
+        algorithms: SignatureAlgorithm::ALL.to_vec(),
+        claims: ClaimNames::default(),
+        scopes: Default::default(),
     }
 }
 
@@ -174,6 +179,53 @@ fn what_is_meant_for_others_is_refused_by_name() {
     let good = keys.eddsa(&json!({"alg": "EdDSA", "kid": "ed"}), &claims());
     assert_eq!(verifier.service(NOW, &good), Err(Code::TokenInvalid));
     assert_eq!(verifier.connect(NOW, &good), Err(Code::TokenInvalid));
+}
+
+#[test]
+fn an_issuer_says_in_its_own_claims_who_somebody_is_and_what_they_may() {
+    let patterns = |names: &[&str]| names.iter().map(|name| name.parse().expect("a pattern")).collect::<Vec<_>>();
+    let talk = TopicGrants { publish: patterns(&["room:**"]), read: patterns(&["room:**"]), ..TopicGrants::default() };
+    let look = TopicGrants { presence: patterns(&["room:*"]), ..TopicGrants::default() };
+    let claims = ClaimNames {
+        subject: "player_id".to_owned(),
+        name: "nickname".to_owned(),
+        topics: "https://game.example.org/topics".to_owned(),
+        scope: "scp".to_owned(),
+    };
+    let scopes = BTreeMap::from([("chat.write".to_owned(), talk), ("chat.look".to_owned(), look)]);
+    let (verifier, keys) = (Keyring::generate().verifier(), Keys::new());
+    let issuer = IssuerConfig { algorithms: vec![SignatureAlgorithm::Es256], claims, scopes, ..config(None) };
+    verifier.set_issuers(vec![issuer], SALT).expect("an issuer");
+    verifier.set_issuer_keys(ISSUER, &keys.jwks()).expect("a key set");
+    let now = NOW.0 / 1_000_000;
+    let mut said = json!({
+        "iss": ISSUER, "aud": "game", "sub": "machine", "player_id": 17, "nickname": "Ann", "name": "Other",
+        "iat": now, "exp": now + 60, "scp": "openid chat.write chat.look",
+        "https://game.example.org/topics": {"read": ["news:*"]}, "topics": {"publish": ["**"]},
+    });
+    let token = |claims: &Value| keys.es256(&json!({"alg": "ES256", "kid": "ec"}), claims);
+    let ann = verifier.user(NOW, &token(&said)).expect("taken");
+    let expected = TopicGrants {
+        publish: patterns(&["room:**"]),
+        read: patterns(&["news:*", "room:**"]),
+        presence: patterns(&["room:*"]),
+    };
+    assert_eq!((ann.name.as_str(), &ann.grants), ("Ann", &expected));
+    said["sub"] = json!("another");
+    said["player_id"] = json!("17");
+    said["scp"] = json!(["chat.look", 7, "unheard of"]);
+    let again = verifier.user(NOW, &token(&said)).expect("taken");
+    assert_eq!((again.user, again.grants.publish.len(), again.grants.presence.len()), (ann.user, 0, 1));
+    for subject in [json!(""), json!(null), json!(["17"]), json!(true)] {
+        said["player_id"] = subject;
+        assert_eq!(verifier.user(NOW, &token(&said)), Err(Code::TokenInvalid), "{said}");
+    }
+    said["player_id"] = json!("17");
+    said["https://game.example.org/topics"] = json!("news");
+    assert_eq!(verifier.user(NOW, &token(&said)), Err(Code::TokenInvalid));
+    // Its other keys are none for this issuer.
+    let rsa = keys.rs256(&json!({"alg": "RS256", "kid": "rsa"}), &said);
+    assert_eq!(verifier.user(NOW, &rsa), Err(Code::TokenKeyUnknown));
 }
 
 #[test]
