@@ -11,6 +11,7 @@ mod chain;
 mod codec;
 mod datagrams;
 mod fanout;
+mod faults;
 mod floor;
 mod harness;
 mod idle;
@@ -98,6 +99,8 @@ enum Name {
     Datagrams,
     /// What a publication costs the live role per reader, beside Bun, `ws` and Socket.IO.
     Fanout,
+    /// Deliveries while nodes are killed, Redis restarts, networks lose and readers stop: missing, doubled, resets.
+    Faults,
     /// What the machine itself costs: the floor against itself.
     Floor,
     /// What a connection costs that only waits, beside `ws`, Socket.IO and axum.
@@ -139,6 +142,7 @@ impl Name {
             Self::Codec => codec::bench(scale),
             Self::Datagrams => Ok(datagrams::bench(scale)),
             Self::Fanout => Ok(fanout::bench(scale, false)),
+            Self::Faults => Ok(faults::bench(scale)),
             Self::Floor => floor::bench(scale),
             Self::Idle => Ok(idle::bench(scale)),
             Self::Join => Ok(join::bench(scale)),

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use amphi_server_arena::Arena;
 use amphi_server_node::GameHost;
@@ -34,7 +35,7 @@ use crate::serve::Serve;
 
 const HOUR: Micros = Micros::from_secs(3_600);
 /// Longest wait for a node's broker.
-const READY_MAX: Micros = Micros::from_secs(10);
+const READY_MAX: Duration = Duration::from_secs(10);
 /// What the host has reported last, for the load.
 const REPORT_PATH: &str = "/bench/report";
 const KEYS_FILE: &str = "keys.json";
@@ -275,22 +276,30 @@ impl Node {
     /// # Errors
     /// It does not within a time.
     pub(crate) async fn ready(&self) -> anyhow::Result<()> {
-        let (service, until) = (self.publisher()?, self.clock.now() + READY_MAX);
-        loop {
-            let payload = Some(Payload { kind: Some(Kind::Text("ready?".to_owned())) });
-            let publication = ServicePublication { topic: "room:ready".to_owned(), payload, ..Default::default() };
-            let batch = PublishBatch { publications: vec![publication] };
-            let reply: anyhow::Result<PublishBatchReply, _> = service.call("/internal/v1/topics/publish", &batch).await;
-            if reply.is_ok_and(|reply| !reply.offsets.contains(&0)) {
-                return Ok(());
-            }
-            ensure!(self.clock.now() < until, "the node does not publish");
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
+        ready(&self.publisher()?).await
     }
 
     fn service(&self, addr: SocketAddr, scope: Scope) -> anyhow::Result<ServiceClient> {
         let token = service_token(&self.keyring, self.clock, scope);
         Ok(ServiceClient::new(&format!("http://{addr}"), move |_| token.clone())?)
+    }
+}
+
+/// Waits until a node publishes, see [`Node::ready`].
+///
+/// # Errors
+/// It does not within a time.
+pub(crate) async fn ready(service: &ServiceClient) -> anyhow::Result<()> {
+    let start = tokio::time::Instant::now();
+    loop {
+        let payload = Some(Payload { kind: Some(Kind::Text("ready?".to_owned())) });
+        let publication = ServicePublication { topic: "room:ready".to_owned(), payload, ..Default::default() };
+        let batch = PublishBatch { publications: vec![publication] };
+        let reply: anyhow::Result<PublishBatchReply, _> = service.call("/internal/v1/topics/publish", &batch).await;
+        if reply.is_ok_and(|reply| !reply.offsets.contains(&0)) {
+            return Ok(());
+        }
+        ensure!(start.elapsed() < READY_MAX, "the node does not publish");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -3,7 +3,7 @@ use std::path::Path;
 use clap::ValueEnum;
 
 use crate::harness::{Plan, Scale};
-use crate::{Name, codec, fanout, storm};
+use crate::{Name, codec, fanout, faults, storm};
 
 #[test]
 fn every_bench_runs_and_reports() -> anyhow::Result<()> {
@@ -31,6 +31,15 @@ fn the_readers_of_a_dead_node_lose_nothing() -> anyhow::Result<()> {
         serde_json::from_str(&storm::of_topics(Scale::Smoke).run(&Plan::smoke(), false)?.json()?)?;
     let [lost, doubled, reads] = ["lost", "doubled", "history_reads"].map(|name| json[name].as_f64());
     assert_eq!((lost, doubled, reads), (Some(0.0), Some(0.0), Some(1.0)), "{json}");
+    Ok(())
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_by_faults() -> anyhow::Result<()> {
+    let json: serde_json::Value =
+        serde_json::from_str(&faults::bench(Scale::Smoke).run(&Plan::smoke(), false)?.json()?)?;
+    let [missing, doubled, resets] = ["missing", "doubled", "resets"].map(|name| json[name].as_f64());
+    assert_eq!((missing, doubled, resets), (Some(0.0), Some(0.0), json["resets_expected"].as_f64()), "{json}");
     Ok(())
 }
 
