@@ -24,7 +24,7 @@ use scene::Scene;
 /// Payload of the floor: about a message.
 const FLOOR_BYTES: usize = 16;
 /// Longest wait for everything.
-const PATIENCE: Duration = Duration::from_secs(400);
+const PATIENCE: Duration = Duration::from_secs(600);
 /// Messages of each topic after the wipe.
 const AFTER: usize = 20;
 
@@ -65,7 +65,7 @@ pub(crate) fn bench(scale: Scale) -> Bench {
             readers: 100,
             messages: 10_000,
             lossy_readers: 20,
-            lossy_messages: 500,
+            lossy_messages: 300,
             loss_permille: 300,
             fault_every: Duration::from_secs(5),
         },
@@ -117,7 +117,7 @@ async fn run(scale: Scale, work: Work) -> anyhow::Result<Sample> {
     breaking.abort();
     progress.abort();
     let resets_before = scene.resets();
-    scene.wipe_redis().await?;
+    scene.restart_redis(true)?;
     let mut publishers = JoinSet::new();
     for topic in 0..=work.topics {
         let from = work.messages_of(topic);

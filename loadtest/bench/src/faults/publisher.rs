@@ -38,7 +38,7 @@ pub(super) async fn publish(scene: Rc<Scene>, number: usize, messages: Range<usi
 
 /// False: not everything was answered.
 async fn attempt(scene: &Scene, place: usize, publications: Vec<ServicePublication>) -> anyhow::Result<bool> {
-    let Some((service, _)) = scene.publisher(place)? else { return Ok(false) };
+    let Some(service) = scene.publisher(place)? else { return Ok(false) };
     let call = service.call("/internal/v1/topics/publish", &PublishBatch { publications }).await;
     Ok(call.is_ok_and(|reply: PublishBatchReply| !reply.offsets.contains(&0)))
 }

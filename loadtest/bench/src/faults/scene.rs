@@ -89,21 +89,14 @@ impl Scene {
             packets_lost: Cell::default(),
         };
         for at in 0..2 {
-            scene.publisher(at)?.context("a node is gone")?.1.await?;
+            node::ready(&scene.publisher(at)?.context("a node is gone")?).await?;
         }
         Ok(scene)
     }
 
-    /// How to publish at a node that is there, and what resolves when it publishes.
-    #[expect(clippy::type_complexity, reason = "a pair that is taken apart at once")]
-    pub(super) fn publisher(
-        &self,
-        at: usize,
-    ) -> anyhow::Result<Option<(ServiceClient, impl Future<Output = anyhow::Result<()>> + use<>)>> {
-        let places = self.places.borrow();
-        let Some(place) = &places[at % 2] else { return Ok(None) };
-        let (service, again) = (place.node.publisher()?, place.node.publisher()?);
-        Ok(Some((service, async move { node::ready(&again).await })))
+    /// How to publish at a node, if it is there.
+    pub(super) fn publisher(&self, at: usize) -> anyhow::Result<Option<ServiceClient>> {
+        self.places.borrow()[at % 2].as_ref().map(|place| place.node.publisher()).transpose()
     }
 
     /// Address and token of reader `number` at a node that is there; over the bad network or not.
@@ -193,14 +186,10 @@ impl Scene {
         Ok(())
     }
 
-    fn restart_redis(&self) -> anyhow::Result<()> {
+    /// Kills Redis and starts it again; `wiped` when it has lost everything.
+    pub(super) fn restart_redis(&self, wiped: bool) -> anyhow::Result<()> {
         self.redis_kills.set(self.redis_kills.get() + 1);
-        self.redis.borrow_mut().restart(false)
-    }
-
-    pub(super) async fn wipe_redis(&self) -> anyhow::Result<()> {
-        self.redis_kills.set(self.redis_kills.get() + 1);
-        self.redis.borrow_mut().restart(true)
+        self.redis.borrow_mut().restart(wiped)
     }
 }
 
@@ -237,7 +226,7 @@ pub(super) async fn break_things(scene: Rc<Scene>, every: Duration) -> anyhow::R
         }
         match turn % 3 {
             0 => scene.kill_node(0).await?,
-            1 => scene.restart_redis()?,
+            1 => scene.restart_redis(false)?,
             _ => scene.kill_node(1).await?,
         }
     }
