@@ -40,8 +40,9 @@ struct Work {
     lossy_messages: usize,
     /// Packets in a thousand that are lost, each way.
     loss_permille: u64,
-    /// Time between two faults.
+    /// Time between two faults, and how many there are at most.
     fault_every: Duration,
+    faults_max: usize,
 }
 
 impl Work {
@@ -68,6 +69,7 @@ pub(crate) fn bench(scale: Scale) -> Bench {
             lossy_messages: 300,
             loss_permille: 300,
             fault_every: Duration::from_secs(5),
+            faults_max: usize::MAX,
         },
         Scale::Smoke => Work {
             topics: 2,
@@ -77,6 +79,7 @@ pub(crate) fn bench(scale: Scale) -> Bench {
             lossy_messages: 30,
             loss_permille: 20,
             fault_every: Duration::from_millis(400),
+            faults_max: 6,
         },
     };
     let ours = Contestant::new("ours", move || {
@@ -101,7 +104,7 @@ async fn run(scale: Scale, work: Work) -> anyhow::Result<Sample> {
     for topic in 0..=work.topics {
         publishers.spawn_local(publisher::publish(Rc::clone(&scene), topic, 0..work.messages_of(topic)));
     }
-    let mut breaking = tokio::task::spawn_local(scene::break_things(Rc::clone(&scene), work.fault_every));
+    let mut breaking = tokio::task::spawn_local(scene::break_things(Rc::clone(&scene)));
     let progress = tokio::task::spawn_local(scene::say_progress(Rc::clone(&scene)));
     let whole = async {
         while let Some(ended) = publishers.join_next().await {

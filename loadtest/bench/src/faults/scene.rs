@@ -218,11 +218,11 @@ pub(super) async fn say_progress(scene: Rc<Scene>) {
 
 /// Nodes and Redis in turn, until the topics that are read over good networks are. Through the bad one a connection takes
 /// longer to come back than a node lives here.
-pub(super) async fn break_things(scene: Rc<Scene>, every: Duration) -> anyhow::Result<()> {
-    for turn in 0.. {
-        tokio::time::sleep(every).await;
+pub(super) async fn break_things(scene: Rc<Scene>) -> anyhow::Result<()> {
+    for turn in 0..scene.work.faults_max {
+        tokio::time::sleep(scene.work.fault_every).await;
         if (0..scene.work.topics).all(|topic| scene.least(topic) >= scene.work.messages) {
-            std::future::pending::<()>().await;
+            break;
         }
         match turn % 3 {
             0 => scene.kill_node(0).await?,
@@ -230,5 +230,5 @@ pub(super) async fn break_things(scene: Rc<Scene>, every: Duration) -> anyhow::R
             _ => scene.kill_node(1).await?,
         }
     }
-    Ok(())
+    std::future::pending().await
 }
