@@ -22,8 +22,9 @@ const STOP_AFTER: usize = 700;
 const STOP: Duration = Duration::from_millis(1_500);
 /// A connection that says nothing for so long is given up: nobody says goodbye for a node that was killed.
 const SILENCE: Duration = Duration::from_secs(2);
-/// The same through the bad network, where a handshake alone takes seconds.
-const LOSSY_SILENCE: Duration = Duration::from_secs(12);
+/// The same through the bad network, where a handshake alone takes seconds; the session says itself when it has ended.
+const LOSSY_SILENCE: Duration = Duration::from_secs(45);
+const LOSSY_OPEN_MAX: Duration = Duration::from_secs(30);
 
 /// How somebody reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +65,7 @@ impl Kind {
     fn patience(self) -> (Duration, Duration) {
         match self {
             Self::Plain | Self::Pausing => (SILENCE, 3 * SILENCE),
-            Self::Lossy => (LOSSY_SILENCE, 3 * LOSSY_SILENCE),
+            Self::Lossy => (LOSSY_SILENCE, LOSSY_OPEN_MAX),
         }
     }
 }
