@@ -121,6 +121,8 @@ async fn run(scale: Scale, work: Work) -> anyhow::Result<Sample> {
     progress.abort();
     let resets_before = scene.resets();
     scene.restart_redis(true)?;
+    // What is published before a reader hears of the reset is history that it cannot have.
+    tokio::time::timeout(PATIENCE, scene.all_reset()).await.context("not everyone heard of the reset")?;
     let mut publishers = JoinSet::new();
     for topic in 0..=work.topics {
         let from = work.messages_of(topic);

@@ -138,6 +138,13 @@ impl Scene {
         Ok(())
     }
 
+    /// Returns when every reader has heard of a reset.
+    pub(super) async fn all_reset(&self) {
+        while self.reads.borrow().iter().any(|read| read.resets == 0) {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// Resets of all topics, as the reader who met most saw them.
     pub(super) fn resets(&self) -> usize {
         let reads = self.reads.borrow();
